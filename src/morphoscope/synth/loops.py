@@ -36,8 +36,8 @@ class LoopScene:
     loops: float = 85.0  # loops born by the last frame per 780 x 710 px
     size_px: float = 20.0  # median of the final major axes
     size_spread: float = 0.32  # standard deviation of their logarithm
-    contrast: float = 0.75  # scales the peak absorbed fraction
-    irregularity: float = 0.06  # how far outlines leave an ellipse
+    contrast: float = 0.95  # scales the peak absorbed fraction
+    irregularity: float = 0.1  # how far outlines leave an ellipse
     loop_angle_deg: float = 110.0  # the direction most loops lean to
     initial: float = 0.12  # share of the loops there in frame 0
     nucleation: float = 0.4  # time constant of nucleation over n_frames
@@ -46,9 +46,9 @@ class LoopScene:
     stopping: float = 0.3  # share of the loops that stop moving
     wander_px: float = 0.12  # standard deviation of a step per axis and frame
     brightness: float = 150.0
-    texture_sd: float = 17.0  # grey levels
-    texture_scale_px: float = 3.6
-    texture_elongation: float = 2.6
+    texture_sd: float = 23.0  # grey levels
+    texture_scale_px: float = 3.4
+    texture_elongation: float = 1.4
     texture_angle_deg: float = 20.0
     texture_change: float = 0.35  # how far the texture becomes another one by the last frame
     shading: float = 0.55  # slow brightness changes, in texture_sd
@@ -62,7 +62,7 @@ class LoopScene:
     smoothing_px: float = 0.7  # what detector and codec blur the noise by
     jpeg_quality: int = 82  # 0: no compression
     text: bool = False
-    min_contrast: float = 0.16  # fainter loops are not truth
+    min_contrast: float = 0.16  # fainter loops, and those below 1.4 texture_sd, are not truth
     pixel_size_nm: float = 1 / 2.6884
     frame_interval_s: float = 1.75
     dose_start: float = 0.85
@@ -190,7 +190,8 @@ class LoopVideo:
         x, y = (loops.path[:, frame] + self._shift[frame]).T
         turn = np.deg2rad(loops.angle_deg)
         height, width = self.shape
-        seen = (contrast >= self.scene.min_contrast) & (major >= 5) & (minor >= 3)
+        faintest = max(self.scene.min_contrast, 1.4 * self.scene.texture_sd / self.scene.brightness)
+        seen = (contrast >= faintest) & (major >= 5) & (minor >= 3)
         seen &= (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
         for x0, y0, x1, y1 in self._covered:
             seen &= ~((x >= x0) & (x < x1) & (y >= y0) & (y < y1))
@@ -214,7 +215,7 @@ class LoopVideo:
 
     @cached_property
     def truth(self) -> pd.DataFrame:
-        """A row per visible loop per frame: those at least `min_contrast` deep whose centre lies in the field.
+        """A row per visible loop per frame: those deep enough to see (`min_contrast`) whose centre lies in the field.
 
         Columns as in `schema.OBJECTS`, plus `contrast` (peak absorbed fraction); `object_id` is one loop's through time.
         """
@@ -271,16 +272,16 @@ def random_scene(seed: int, **settings: Any) -> LoopScene:
     scene = LoopScene(
         seed=seed,
         n_frames=60,
-        loops=float(np.exp(rng.uniform(np.log(12), np.log(120)))),
+        loops=float(np.exp(rng.uniform(np.log(25), np.log(130)))),
         size_px=float(rng.uniform(15, 24)),
         size_spread=float(rng.uniform(0.22, 0.42)),
-        contrast=float(rng.uniform(0.6, 0.95)),
+        contrast=float(rng.uniform(0.65, 1.05)),
         loop_angle_deg=float(rng.uniform(0, 180)),
         initial=float(rng.uniform(0.1, 0.6)),
         brightness=float(rng.uniform(115, 175)),
-        texture_sd=float(rng.uniform(9, 24)),
+        texture_sd=float(rng.uniform(9, 26)),
         texture_scale_px=float(rng.uniform(2.4, 5.5)),
-        texture_elongation=float(rng.uniform(1.2, 3.4)),
+        texture_elongation=float(rng.uniform(1.0, 2.6)),
         texture_angle_deg=float(rng.uniform(0, 180)),
         shading=float(rng.uniform(0.2, 1.0)),
         lines=int(rng.integers(0, 5)),

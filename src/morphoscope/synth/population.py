@@ -83,12 +83,12 @@ def populate(rng: np.random.Generator, scene: LoopScene, field: tuple[float, flo
     stop = np.where(rng.random(n) < scene.stopping, rng.uniform(0, frames, n), np.inf)
     walk = rng.normal(0, 1, (n, frames, 2)) * step[:, None, None] * (np.arange(frames)[None, :, None] < stop[:, None, None])
     walk[:, :1] = 0
-    sharpness, halo = rng.uniform(1.0, 2.2, n), rng.uniform(0.02, 0.22, n)
+    sharpness, halo = rng.uniform(0.9, 1.0 + final / 24), rng.uniform(0.02, 0.25, n)
     dark = rng.beta(2.0, 1.6, n) * np.clip(0.65 + 0.35 * final / 18, 0.6, 1.15)
     leaning = rng.random(n) < 0.6
     angle = np.where(leaning, scene.loop_angle_deg + rng.normal(0, 18, n), rng.uniform(0, 180, n)) % 180
     large = np.clip((final - 11) / 14, 0, 1)
-    kind = np.where(rng.random(n) < 0.45 * large, rng.integers(1, 4, n), 0)
+    kind = np.where(rng.random(n) < 0.35 * large, rng.integers(1, 4, n), 0)
     breathing = np.stack([rng.uniform(0, 0.12, n), rng.uniform(40, 200, n), rng.uniform(0, 2 * np.pi, n)], 1)
     return Population(
         path=position[:, None, :] + np.cumsum(walk, axis=1),
@@ -96,7 +96,7 @@ def populate(rng: np.random.Generator, scene: LoopScene, field: tuple[float, flo
         death=death,
         final_px=final,
         growth_frames=scene.growth * frames * rng.uniform(0.5, 1.6, n),
-        aspect=np.clip(rng.beta(3.5, 2.0, n), 0.38, 0.97),
+        aspect=np.clip(rng.beta(3.5, 2.0, n), 0.42, 0.97),
         angle_deg=angle,
         contrast=np.clip(scene.contrast * (0.3 + 1.0 * dark), 0.05, 0.9),
         breathing=breathing,
@@ -104,8 +104,8 @@ def populate(rng: np.random.Generator, scene: LoopScene, field: tuple[float, flo
         halo=halo,
         reach=half_depth_reach(sharpness, halo),
         kind=kind,
-        strength=rng.uniform(0.35, 0.95, n),
-        skew=rng.uniform(-0.35, 0.35, n),
+        strength=rng.uniform(0.25, 0.75, n),
+        skew=rng.normal(0, 0.3, n).clip(-0.8, 0.8),
         bump=np.stack([rng.uniform(0, scene.irregularity, n), rng.uniform(0, 2 * np.pi, n)], 1),
         step_px=step,
     )
@@ -123,7 +123,9 @@ def _scatter(rng: np.random.Generator, size: Array, field: tuple[float, float, f
     return placed
 
 
-def stamp(loops: Population, i: int, centre: Array, axes: tuple[float, float], contrast: float) -> tuple[int, int, NDArray[np.float32]]:
+def stamp(
+    loops: Population, i: int, centre: Array, axes: tuple[float, float], contrast: float
+) -> tuple[int, int, NDArray[np.float32]]:
     """One loop as (left, top, transmission patch (h, w)); its half-depth outline is the ellipse of full `axes` at `centre`.
 
     Inner structure (kind 1: bright gap along the major axis, 2: across it, 3: bright centre) and the uneven depth die
@@ -145,7 +147,11 @@ def stamp(loops: Population, i: int, centre: Array, axes: tuple[float, float], c
     inside = np.maximum(1 - square / 0.8, 0)
     depth = depth * (1 + np.float32(loops.skew[i]) * u * inside)
     if loops.kind[i]:
-        across = square if loops.kind[i] == 3 else (v if loops.kind[i] == 1 else u) ** 2
-        wide = np.float32(0.1 if loops.kind[i] == 3 else 0.035)
-        depth = depth * (1 - np.float32(loops.strength[i]) * np.exp(-across / wide) * np.sqrt(inside))
+        at = np.float32(loops.skew[i] * 0.4)
+        if loops.kind[i] == 3:
+            gap, width = square, np.float32(0.3)
+        else:
+            coordinate, full = (v, axes[1]) if loops.kind[i] == 1 else (u, axes[0])
+            gap, width = (coordinate - at) ** 2, np.float32(max(0.2, 3.6 / full) ** 2)
+        depth = depth * (1 - np.float32(loops.strength[i]) * np.exp(-gap / width) * np.sqrt(inside))
     return left, top, (1 - np.float32(contrast) * depth).astype(np.float32)

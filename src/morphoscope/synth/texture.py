@@ -47,14 +47,15 @@ def background(
 ) -> Float:
     """Cloudy, fibrous field (height, width) of about unit standard deviation plus `shading` times a slow one."""
     fibres = grain(rng, shape, scale_px=scale_px, elongation=elongation, angle_deg=angle_deg)
-    fine = grain(rng, shape, scale_px=scale_px * 0.45, elongation=1 + (elongation - 1) * 0.6, angle_deg=angle_deg + 8)
-    clouds = grain(rng, shape, scale_px=scale_px * 3.5, elongation=1.3, angle_deg=angle_deg)
-    patches = cv2.resize(
-        grain(rng, (shape[0] // 4 + 1, shape[1] // 4 + 1), scale_px=scale_px * 4, elongation=1.0, angle_deg=0.0),
-        (shape[1], shape[0]),
+    fine = grain(rng, shape, scale_px=scale_px * 0.42, elongation=1 + (elongation - 1) * 0.4, angle_deg=angle_deg + 8)
+    half = (shape[0] // 2 + 1, shape[1] // 2 + 1)
+    clouds, stains = (
+        cv2.resize(grain(rng, half, scale_px=scale_px * k, elongation=1.3, angle_deg=angle_deg), (shape[1], shape[0]))
+        for k in (1.5, 1.1)
     )
-    texture = 0.72 * fibres * np.clip(1 + 0.35 * patches, 0.3, 1.9) + 0.42 * fine + 0.5 * clouds
-    bent = wavy(rng, texture.astype(np.float32), amplitude_px=scale_px * 2.0, scale_px=scale_px * 9)
+    stains = np.maximum(stains - 0.9, 0)
+    texture = 0.68 * fibres * np.clip(1 - 0.3 * clouds, 0.3, 1.9) + 0.36 * fine + 0.42 * clouds - 1.1 * (stains - stains.mean())
+    bent = wavy(rng, texture.astype(np.float32), amplitude_px=scale_px * 1.3, scale_px=scale_px * 5)
     small = (shape[0] // 16 + 2, shape[1] // 16 + 2)
     slow = grain(rng, small, scale_px=max(shape) / 16 / 5, elongation=1.0, angle_deg=0.0)
     return bent + shading * cv2.resize(slow, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
