@@ -1,0 +1,318 @@
+"""The figures of a run: table in, matplotlib `Figure` out. Units on every axis; px and counts where there is no scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from scipy import stats
+
+from morphoscope.calibration import Axis, Calibration
+from morphoscope.report.evaluation import f1_vs_iou, matched_boxes, noise_robustness, recall_by_size
+from morphoscope.report.style import (
+    BLUE,
+    DOUBLE,
+    GREEN,
+    GREY,
+    ORANGE,
+    SINGLE,
+    VERMILION,
+    axis_for,
+    empty_note,
+    math_unit,
+    new_figure,
+    panel_letter,
+    power_of_ten,
+    save_figure,
+    scale_bar,
+    show_image,
+    styled,
+)
+
+__all__ = [
+    "density_and_size",
+    "drift",
+    "f1_vs_iou",
+    "matched_boxes",
+    "noise_robustness",
+    "recall_by_size",
+    "save_figure",
+    "size_boxes",
+    "track_growth",
+    "trajectory_map",
+]
+
+
+@styled
+def density_and_size(
+    frames: pd.DataFrame, calibration: Calibration, *, axis: str | None = None, truth: pd.DataFrame | None = None
+) -> Figure:
+    """Density with its 95 % counting interval and median size with quartiles, against dose, time or frame.
+
+    Args:
+        frames: `schema.FRAMES`, in frame order.
+        calibration: gives the axis, and whether sizes are in nm.
+        axis: name of the axis; none for the main one.
+        truth: hand counts: `frame`, `count` and where known `size_median_nm` or `size_median_px`, drawn as points.
+    """
+    figure = new_figure(SINGLE * 1.25, 4.4)
+    if frames.empty:
+        return empty_note(figure, "no frames")
+    along = axis_for(calibration, axis)
+    top, bottom = figure.subplots(2, 1, sharex=True)
+    x = along.at(frames["frame"])
+    _density(top, frames, x, along, truth)
+    _sizes(bottom, frames, x, along, truth, calibration.has_scale)
+    bottom.set_xlabel(along.label)
+    bottom.margins(x=0.02)
+    for ax, letter in ((top, "a"), (bottom, "b")):
+        panel_letter(ax, letter)
+        ax.set_ylim(bottom=0)
+    return figure
+
+
+def _density(ax: Axes, frames: pd.DataFrame, x: Any, along: Axis, truth: pd.DataFrame | None) -> None:
+    has_density = "density" in frames and frames["density"].notna().any()
+    count = frames["count"].to_numpy(float)
+    if has_density:
+        middle, low, high, raw = (frames[c].to_numpy(float) for c in ("density", "density_low", "density_high", "density_raw"))
+        unit = math_unit(str(frames["density_unit"].dropna().iloc[0]))
+        per_count = float(np.nanmedian(middle[count > 0] / count[count > 0])) if (count > 0).any() else math.nan
+    else:
+        middle, raw, per_count, unit = count, count, 1.0, ""
+        low, high = stats.chi2.ppf(0.025, 2 * count) / 2, stats.chi2.ppf(0.975, 2 * count + 2) / 2
+        low = np.where(count == 0, 0.0, low)
+    exponent = power_of_ten(high)
+    scale = 10.0**-exponent
+    ax.fill_between(x, low * scale, high * scale, color=BLUE, alpha=0.18, linewidth=0, label="95 % counting interval")
+    corrected = has_density and not np.allclose(middle, raw, equal_nan=True)
+    ax.plot(x, middle * scale, color=BLUE, linewidth=1.1, label="corrected for visibility" if corrected else "measured")
+    if corrected:
+        ax.plot(x, raw * scale, color=GREY, linewidth=0.9, linestyle=(0, (4, 2)), label="as counted")
+    if truth is not None and len(truth):
+        points = truth["count"].to_numpy(float) * per_count * scale
+        ax.plot(along.at(truth["frame"]), points, **_points("hand count"))
+    power = f"10$^{{{exponent}}}$ " if exponent else ""
+    ax.set_ylabel(f"density ({power}{unit})" if has_density else "objects per frame")
+    ax.legend(loc="best")
+
+
+def _sizes(ax: Axes, frames: pd.DataFrame, x: Any, along: Axis, truth: pd.DataFrame | None, nm: bool) -> None:
+    unit = "nm" if nm else "px"
+    low, middle, high = (frames[f"size_{c}_{unit}"].to_numpy(float) for c in ("q1", "median", "q3"))
+    ax.fill_between(x, low, high, color=GREEN, alpha=0.2, linewidth=0, label="quartiles")
+    ax.plot(x, middle, color=GREEN, linewidth=1.1, label="median")
+    column = f"size_median_{unit}"
+    if truth is not None and column in truth and truth[column].notna().any():
+        ax.plot(along.at(truth["frame"]), truth[column], **_points("by hand"))
+    ax.set_ylabel(f"size, major axis ({unit})")
+    ax.legend(loc="lower right", ncols=3)
+
+
+def _points(label: str) -> dict[str, Any]:
+    return {
+        "linestyle": "none",
+        "marker": "o",
+        "markersize": 4,
+        "markerfacecolor": "white",
+        "markeredgecolor": VERMILION,
+        "markeredgewidth": 1.1,
+        "label": label,
+        "zorder": 5,
+    }
+
+
+@styled
+def size_boxes(
+    objects: pd.DataFrame, calibration: Calibration, *, axis: str | None = None, values: Sequence[float] = ()
+) -> Figure:
+    """Box plots of size at chosen values of the axis, with every object as a point and their number.
+
+    Args:
+        objects: `schema.OBJECTS`.
+        calibration: gives the axis and the unit.
+        axis: name of the axis; none for the main one.
+        values: where on the axis; the nearest analysed frame is taken. None for five even ones.
+    """
+    figure = new_figure(SINGLE * 1.25, 2.9)
+    size, unit = ("major_nm", "nm") if calibration.has_scale else ("major_px", "px")
+    sized = objects[objects[size].notna()]
+    if sized.empty:
+        return empty_note(figure, "no object has a size")
+    along = axis_for(calibration, axis)
+    known = np.unique(objects["frame"].to_numpy())
+    at = along.at(known)
+    wanted = np.asarray(values, dtype=float) if len(values) else np.linspace(at.min(), at.max(), min(5, known.size))
+    chosen = list(dict.fromkeys(int(known[np.abs(at - value).argmin()]) for value in wanted))
+    samples = [sized.loc[sized["frame"] == frame, size].to_numpy() for frame in chosen]
+    ax = figure.subplots()
+    rng = np.random.default_rng(0)
+    for place, sample in enumerate(samples, start=1):
+        ax.plot(place + rng.uniform(-0.16, 0.16, sample.size), sample, ".", color=BLUE, alpha=0.35, markersize=3.5, mew=0)
+    ax.boxplot(samples, **_box_style())
+    top = max((float(s.max()) for s in samples if s.size), default=1.0)
+    for place, sample in enumerate(samples, start=1):
+        ax.text(place, top * 1.06, f"n = {sample.size}", ha="center", va="bottom", fontsize=7, color=GREY)
+    ax.set_ylim(0, top * 1.16)
+    ax.set_xticks(range(1, len(chosen) + 1), [f"{float(along.at(frame)):.3g}" for frame in chosen])
+    ax.grid(axis="x", visible=False)
+    ax.set_xlabel(along.label)
+    ax.set_ylabel(f"size, major axis ({unit})")
+    return figure
+
+
+def _box_style() -> dict[str, Any]:
+    line = {"color": "#222222", "linewidth": 0.9}
+    return {
+        "widths": 0.5,
+        "showfliers": False,
+        "boxprops": line,
+        "whiskerprops": line,
+        "capprops": line,
+        "medianprops": {"color": VERMILION, "linewidth": 1.6},
+    }
+
+
+@styled
+def track_growth(
+    objects: pd.DataFrame, tracks: pd.DataFrame, calibration: Calibration, *, axis: str | None = None, most: int = 12
+) -> Figure:
+    """Size against the axis of the longest tracks, one panel each, with the Theil-Sen line and its slope.
+
+    Args:
+        objects: `schema.OBJECTS` with `track_id`.
+        tracks: `schema.TRACKS`.
+        calibration: gives the axis and the unit.
+        axis: name of the axis; none for the main one.
+        most: number of tracks shown.
+    """
+    size, unit = ("major_nm", "nm") if calibration.has_scale else ("major_px", "px")
+    longest = tracks.sort_values(["n_points", "track_id"], ascending=[False, True], kind="stable").head(most)
+    longest = longest.sort_values("first_frame", kind="stable")
+    if longest.empty:
+        return empty_note(new_figure(DOUBLE, 2.0), "no track is long enough")
+    along = axis_for(calibration, axis)
+    columns = min(4, len(longest))
+    rows = math.ceil(len(longest) / columns)
+    figure = new_figure(DOUBLE, 0.55 + 1.3 * rows)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    grouped = dict(tuple(objects[objects[size].notna()].groupby("track_id")))
+    for ax, track_id in zip(grid.flat, longest["track_id"], strict=False):
+        rows_of = grouped.get(track_id)
+        if rows_of is not None:
+            _growth_panel(ax, rows_of.sort_values("frame"), size, along, calibration)
+        ax.set_title(f"track {track_id}", fontsize=7.5, pad=2)
+    for ax in grid.flat[len(longest) :]:
+        ax.set_visible(False)
+    for ax in grid.flat:
+        ax.xaxis.set_major_locator(MaxNLocator(3))
+        ax.yaxis.set_major_locator(MaxNLocator(4))
+    grid.flat[0].set_ylim(bottom=0)
+    figure.supxlabel(along.label, fontsize=8.5)
+    figure.supylabel(f"size, major axis ({unit})", fontsize=8.5)
+    return figure
+
+
+def _growth_panel(ax: Axes, rows: pd.DataFrame, size: str, along: Axis, calibration: Calibration) -> None:
+    frame, value = rows["frame"].to_numpy(float), rows[size].to_numpy(float)
+    ax.plot(along.at(frame), value, ".", color=GREY, alpha=0.55, markersize=2.6, mew=0)
+    if np.unique(frame).size < 3:
+        return
+    slope, intercept, *_ = stats.theilslopes(value, frame)
+    ends = np.array([frame.min(), frame.max()])
+    ax.plot(along.at(ends), intercept + slope * ends, color=ORANGE, linewidth=1.5)
+    interval = calibration.frame_interval_s
+    if calibration.has_scale and interval:
+        text = f"{slope / interval * 1000:+.2g} pm s$^{{-1}}$"
+    else:
+        text = f"{slope:+.2g} {'nm' if calibration.has_scale else 'px'}/frame"
+    ax.text(0.97, 0.06, text, transform=ax.transAxes, ha="right", va="bottom", fontsize=7, color="#8A5A00")
+
+
+@styled
+def trajectory_map(
+    objects: pd.DataFrame,
+    tracks: pd.DataFrame,
+    image: Any,
+    calibration: Calibration,
+    *,
+    axis: str | None = None,
+    shift: tuple[float, float] = (0.0, 0.0),
+) -> Figure:
+    """Registered trajectories on a frame, coloured by dose, time or frame, and all of them from a common origin.
+
+    Args:
+        objects: `schema.OBJECTS` with `track_id`, `x_reg_px`, `y_reg_px`.
+        tracks: `schema.TRACKS`; its tracks are drawn.
+        image: (height, width), the frame behind the trajectories.
+        calibration: gives the axis, the scale bar and the unit.
+        axis: name of the axis; none for the main one.
+        shift: (`shift_x_px`, `shift_y_px`) of the frame shown, so that the trajectories lie on it.
+    """
+    along = axis_for(calibration, axis)
+    shape = np.asarray(image).shape
+    figure = new_figure(DOUBLE, 0.35 + DOUBLE * 0.62 * shape[0] / shape[1])
+    left, right = figure.subplots(1, 2, width_ratios=[2.0, 1.0])
+    show_image(left, image)
+    kept = objects[objects["track_id"].isin(tracks["track_id"]) & objects["x_reg_px"].notna()].sort_values(["track_id", "frame"])
+    paths = [g[["x_reg_px", "y_reg_px", "frame"]].to_numpy(float) for _, g in kept.groupby("track_id") if len(g) > 1]
+    frames = kept["frame"].to_numpy(float) if len(kept) else np.array([0.0, 1.0])
+    norm = Normalize(*along.at([frames.min(), max(frames.max(), frames.min() + 1)]))
+    lines = _coloured([p[:, :2] + shift for p in paths], [along.at(p[:, 2]) for p in paths], norm, 1.3)
+    left.add_collection(lines)
+    left.set_title(f"(a) {len(paths)} trajectories", loc="left")
+    scale_bar(left, shape, calibration)
+    size_y, size_x = calibration.pixel_size_nm or (1.0, 1.0)
+    moved = [(p[:, :2] - p[0, :2]) * (size_x, size_y) for p in paths]
+    right.add_collection(_coloured(moved, [along.at(p[:, 2]) for p in paths], norm, 0.7))
+    reach = max((float(np.abs(m).max()) for m in moved), default=1.0) * 1.05 or 1.0
+    right.set(xlim=(-reach, reach), ylim=(reach, -reach), aspect="equal")
+    unit = "nm" if calibration.has_scale else "px"
+    right.set(xlabel=f"displacement in x ({unit})", ylabel=f"displacement in y ({unit})")
+    right.set_title("(b) from a common origin", loc="left")
+    figure.colorbar(lines, ax=left, orientation="horizontal", fraction=0.05, pad=0.02, aspect=45, label=along.label)
+    return figure
+
+
+def _coloured(paths: list[Any], values: list[Any], norm: Normalize, width: float) -> LineCollection:
+    segments = [np.stack([p[:-1], p[1:]], axis=1) for p in paths]
+    colours = [(v[:-1] + v[1:]) / 2 for v in values]
+    lines = LineCollection(list(np.concatenate(segments)) if segments else [], cmap="plasma", norm=norm, linewidths=width)
+    lines.set_array(np.concatenate(colours) if colours else np.array([]))
+    lines.set_capstyle("round")
+    return lines
+
+
+@styled
+def drift(frames: pd.DataFrame, calibration: Calibration, *, axis: str | None = None) -> Figure:
+    """Displacement of the frames' content against the first frame, and where the stage jumped.
+
+    Args:
+        frames: `schema.FRAMES` with `shift_x_px`, `shift_y_px`, `jump`.
+        calibration: gives the axis and the unit.
+        axis: name of the axis; none for the main one.
+    """
+    figure = new_figure(SINGLE * 1.25, 2.4)
+    if "shift_x_px" not in frames or not frames["shift_x_px"].notna().any():
+        return empty_note(figure, "frames were not registered")
+    along = axis_for(calibration, axis)
+    ax = figure.subplots()
+    x = along.at(frames["frame"])
+    size_y, size_x = calibration.pixel_size_nm or (1.0, 1.0)
+    if "jump" in frames:
+        for i, place in enumerate(x[frames["jump"].fillna(False).to_numpy(bool)]):
+            ax.axvline(place, color=VERMILION, linewidth=0.8, linestyle=(0, (3, 2)), label="stage jump" if i == 0 else None)
+    ax.plot(x, frames["shift_x_px"] * size_x, color=BLUE, label="x")
+    ax.plot(x, frames["shift_y_px"] * size_y, color=ORANGE, label="y (down)")
+    ax.set(xlabel=along.label, ylabel=f"drift ({'nm' if calibration.has_scale else 'px'})")
+    ax.margins(x=0.02)
+    ax.legend(loc="best", ncols=3)
+    return figure

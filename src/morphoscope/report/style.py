@@ -1,0 +1,160 @@
+"""The look all figures share, and the small things they are made of. No pyplot: figures are objects and need no display."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+
+from morphoscope.calibration import Axis, Calibration
+
+P = ParamSpec("P")
+
+# Okabe and Ito's colours, told apart with any colour vision
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+PURPLE, SKY, YELLOW, GREY = "#CC79A7", "#56B4E9", "#F0E442", "#5F6368"
+SINGLE, DOUBLE = 3.5, 7.0  # column widths in inches
+
+STYLE: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8.5,
+    "axes.linewidth": 0.7,
+    "axes.edgecolor": "#333333",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.labelpad": 3,
+    "grid.color": "#E4E6E9",
+    "grid.linewidth": 0.6,
+    "xtick.direction": "out",
+    "ytick.direction": "out",
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "legend.frameon": False,
+    "legend.fontsize": 7.5,
+    "legend.handlelength": 1.6,
+    "legend.borderaxespad": 0.2,
+    "lines.linewidth": 1.3,
+    "lines.solid_capstyle": "round",
+    "mathtext.default": "regular",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "morphoscope",
+    "savefig.facecolor": "white",
+}
+
+
+def styled(function: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Run a figure function in the common style, leaving matplotlib's settings as they were."""
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with matplotlib.rc_context(STYLE):
+            return function(*args, **kwargs)
+
+    return wrapper
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure (inches) with an Agg canvas and constrained layout."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_figure(figure: Figure, folder: str | Path, name: str, svg: bool = False, *, dpi: int = 220) -> Path:
+    """Write `<folder>/<name>.png`, and `.svg` on request; the PNG's path. The same figure gives the same bytes."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.png"
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(path, dpi=dpi, metadata={"Software": None})
+        if svg:
+            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+    return path
+
+
+def axis_for(calibration: Calibration, name: str | None) -> Axis:
+    """The axis of that name, or the calibration's main one."""
+    return calibration.axis(name) if name else calibration.main_axis
+
+
+def math_unit(unit: str) -> str:
+    """`cm^-3` as mathtext; `um` as a micrometre sign."""
+    text = unit.replace("um", "\N{MICRO SIGN}m")
+    head, caret, power = text.partition("^")
+    return f"{head}$^{{{power}}}$" if caret else text
+
+
+def power_of_ten(values: Any) -> int:
+    """An exponent to take out of large or small values so that an axis reads plainly; 0 for 0.01 to 10 000."""
+    finite = np.abs(np.asarray(values, dtype=float))
+    finite = finite[np.isfinite(finite) & (finite > 0)]
+    if finite.size == 0:
+        return 0
+    top = float(finite.max())
+    return 0 if 0.01 <= top < 10_000 else math.floor(math.log10(top))
+
+
+def nice_length(limit: float) -> float:
+    """The largest of 1, 2, 5 times a power of ten that is not above `limit` (positive)."""
+    base = 10.0 ** math.floor(math.log10(limit))
+    return max(step * base for step in (1, 2, 5) if step * base <= limit * (1 + 1e-9))
+
+
+def length_label(nm: float) -> str:
+    """A length in nm or, from 1000 nm on, in micrometres."""
+    return f"{nm / 1000:g} \N{MICRO SIGN}m" if nm >= 1000 else f"{nm:g} nm"
+
+
+def scale_bar(ax: Axes, shape: tuple[int, int], calibration: Calibration, *, share: float = 0.2) -> None:
+    """A white bar with a dark rim at the lower left of an image axis of `shape` (height, width); nothing without a scale."""
+    if calibration.pixel_size_nm is None:
+        return
+    height, width = shape
+    pixel = calibration.pixel_size_nm[1]
+    nm = nice_length(share * width * pixel)
+    length, margin, thick = nm / pixel, 0.03 * width, max(2.0, 0.011 * height)
+    top = height - margin - thick
+    ax.add_patch(Rectangle((margin, top), length, thick, facecolor="white", edgecolor="black", linewidth=0.5, zorder=8))
+    text = ax.text(margin + length / 2, top - 0.4 * margin, length_label(nm), color="white", ha="center", va="bottom", fontsize=8)
+    text.set(zorder=8, fontweight="bold", path_effects=[withStroke(linewidth=1.8, foreground="black")])
+
+
+def show_image(ax: Axes, image: Any) -> None:
+    """A grey image between its 0.5 and 99.5 percentiles, without axes, pixel centres at integers."""
+    array = np.asarray(image, dtype=float)
+    finite = array[np.isfinite(array)]
+    low, high = np.percentile(finite, (0.5, 99.5)) if finite.size else (0.0, 1.0)
+    ax.imshow(array, cmap="gray", vmin=low, vmax=max(high, low + 1e-9), interpolation="nearest")
+    ax.set_axis_off()
+
+
+def panel_letter(ax: Axes, letter: str) -> None:
+    """A bold (a), (b) ... above the upper left corner."""
+    ax.set_title(f"({letter})", loc="left")
+
+
+def empty_note(figure: Figure, text: str) -> Figure:
+    """A figure that says why there is nothing to draw."""
+    figure.text(0.5, 0.5, text, ha="center", va="center", color=GREY, fontsize=9)
+    return figure
