@@ -151,7 +151,7 @@ def _number(canvas: Rgb, text: str, x0: int, y0: int, x1: int, colour: Colour) -
         return
     patch = canvas[top : top + high, left : left + wide]
     blended = patch * (1 - 0.8 * rim)
-    blended += (np.array(colour, dtype=np.float32) - blended) * ink
+    blended += (np.array(colour, dtype=np.float32) * 0.65 + 89 - blended) * ink
     patch[:] = blended.astype(np.uint8)
 
 

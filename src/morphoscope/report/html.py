@@ -1,0 +1,267 @@
+"""`report.html`: one self-contained page that opens offline, with the results, how they were found and what they rest on."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from morphoscope.report.methods import citations, methods_paragraph
+from morphoscope.report.page import box, number, page, table, text, unit
+
+HEADLINES = 6
+
+CAPTIONS: dict[str, str] = {
+    "density_and_size": (
+        "(a) Density of the objects with the exact 95 % counting interval, corrected for visibility where a factor is given; "
+        "dashed: as counted. (b) Median size with quartiles. Open circles: hand counts, where given."
+    ),
+    "size_boxes": (
+        "Size at chosen points of the experiment. Box: quartiles and median; whiskers: 1.5 interquartile ranges; points: objects."
+    ),
+    "track_growth": "Size of the longest tracks, each with its Theil-Sen line and slope.",
+    "trajectory_map": (
+        "(a) Registered trajectories on a frame, with the part framed in (b) enlarged; (c) all of them from a common origin."
+    ),
+    "drift": "Drift of the frames' content against the first frame, as removed before linking; dashed: sudden stage jumps.",
+    "overlay": "A frame with detections: box, fitted ellipse and track number, in the colour of the track.",
+}
+
+FILES: dict[str, str] = {
+    "overlay.mp4": "video with boxes, ellipses and track numbers",
+    "quantities.csv": "the quantities above",
+    "frames.parquet": "a row per frame: count, density, median and quartiles of size",
+    "objects.parquet": "a row per object per frame",
+    "tracks.parquet": "a row per track: life, growth, D_eff",
+    "frames.csv": "the same as CSV",
+    "objects.csv": "the same as CSV",
+    "tracks.csv": "the same as CSV",
+    "run.json": "inputs, recipe, model, versions, timings",
+    "recipe.toml": "the settings of this run",
+    "figures": "all figures",
+}
+
+
+def write_report(
+    folder: str | Path,
+    *,
+    run: Mapping[str, Any],
+    frames: pd.DataFrame,
+    tracks: pd.DataFrame,
+    quantities: pd.DataFrame,
+    card: Mapping[str, Any] | None,
+    figures: Sequence[tuple[str, str]],
+) -> Path:
+    """Write `report.html` into a run folder and return its path.
+
+    Args:
+        folder: the run folder; `figures/<name>.png` are read from it, files in it are linked.
+        run: content of run.json. Used, all optional: `title`; `inputs` (list of `path`, `sha256`, `frames`, `shape`); `recipe`
+            (`Recipe.model_dump()`); `model` (`name`, `sha256`, `resampled_by`); `calibration` (`Calibration.to_dict()`);
+            `counts` (name to number); `timings_s` (stage to seconds); `warnings` and `notes` (lists of str); `versions`;
+            `provider`; `precision`; `created`.
+        frames: `schema.FRAMES`.
+        tracks: `schema.TRACKS`.
+        quantities: `schema.QUANTITIES`; the first rows are the headline, in their order.
+        card: the model card as plain values, or None.
+        figures: (name, caption) in order; an empty caption takes the one of `CAPTIONS`.
+    """
+    folder = Path(folder)
+    title = str(run.get("title") or _input_name(run) or "morphoscope report")
+    body = "\n".join(
+        [
+            _header(title, run, frames, tracks),
+            _boxes(run),
+            _headline(quantities),
+            _figures(folder, figures),
+            _quantities(quantities),
+            _methods(run, card),
+            _provenance(run, card),
+            _timings(run, frames),
+            _files(folder),
+            _footer(run),
+        ]
+    )
+    path = folder / "report.html"
+    part = path.with_suffix(".html.part")
+    part.write_text(page(title, body), encoding="utf-8")
+    os.replace(part, path)
+    return path
+
+
+def _input_name(run: Mapping[str, Any]) -> str:
+    paths = [str(item.get("path", "")) for item in run.get("inputs") or ()]
+    return Path(paths[0]).name + (f" and {len(paths) - 1} more" if len(paths) > 1 else "") if paths else ""
+
+
+def _header(title: str, run: Mapping[str, Any], frames: pd.DataFrame, tracks: pd.DataFrame) -> str:
+    objects = int(frames["count"].sum()) if "count" in frames else 0
+    facts = [_input_name(run), f"{len(frames)} frames", f"{objects} detections", f"{len(tracks)} tracks"]
+    facts.append(str(run.get("created") or ""))
+    links = [("results", "Results"), ("figures", "Figures"), ("quantities", "Quantities"), ("methods", "Methods")]
+    links += [("provenance", "Provenance"), ("files", "Files")]
+    nav = "".join(f'<a href="#{anchor}">{name}</a>' for anchor, name in links)
+    facts_line = " &middot; ".join(text(fact) for fact in facts if fact)
+    return f'<header><h1>{text(title)}</h1><div class="soft">{facts_line}</div><nav>{nav}</nav></header>'
+
+
+def _boxes(run: Mapping[str, Any]) -> str:
+    warnings = [str(line) for line in run.get("warnings") or ()]
+    notes = [str(line) for line in run.get("notes") or ()]
+    calibration = run.get("calibration") or {}
+    if not calibration.get("pixel_size_nm") and not any("scale" in w.lower() for w in warnings + notes):
+        warnings.insert(
+            0,
+            "No scale: all lengths are in px and there is no density. State calibration.pixel_size_nm (nm per px) in the recipe.",
+        )
+    if not calibration.get("frame_interval_s") and not any("interval" in w.lower() for w in warnings + notes):
+        notes.insert(0, "No frame interval: rates are per frame. State calibration.frame_interval_s (s) in the recipe.")
+    return box("warn", "Read this before using the numbers", warnings) + box("note", "Notes", notes)
+
+
+def _headline(quantities: pd.DataFrame) -> str:
+    cards = []
+    for row in quantities.head(HEADLINES).to_dict("records"):
+        low, high = number(row.get("low")), number(row.get("high"))
+        known = "&ndash;" not in (low, high)
+        n = "" if pd.isna(row.get("n")) else f"n = {int(row['n'])}"
+        below = " &middot; ".join(filter(None, [f"95 %: {low} to {high}" if known else "", n]))
+        cards.append(
+            f'<div class="card"><div class="what">{text(_plain(row["name"]))}</div>'
+            f'<div class="value">{number(row["value"])} <small>{unit(row.get("unit"))}</small></div>'
+            f'<div class="range">{below or "&nbsp;"}</div></div>'
+        )
+    shown = f'<div class="cards">{"".join(cards)}</div>' if cards else '<p class="soft">No quantity could be found.</p>'
+    return f'<section id="results"><h2>Results</h2>{shown}</section>'
+
+
+def _plain(name: Any) -> str:
+    said = str(name).replace("_", " ").strip()
+    return said[:1].upper() + said[1:]
+
+
+def _figures(folder: Path, figures: Sequence[tuple[str, str]]) -> str:
+    shown = []
+    for i, (name, caption) in enumerate(figures, start=1):
+        path = folder / "figures" / f"{name}.png"
+        if not path.is_file():
+            continue
+        data = path.read_bytes()
+        said = text(caption or CAPTIONS.get(name, _plain(name)))
+        wide = ' class="wide"' if _is_wide(data) else ""
+        shown.append(
+            f'<figure{wide}><img alt="{text(_plain(name))}" src="data:image/png;base64,{base64.b64encode(data).decode()}">'
+            f"<figcaption><b>Figure {i}.</b> {said}</figcaption></figure>"
+        )
+    if not shown:
+        return ""
+    return f'<section id="figures"><h2>Figures</h2><div class="figures">{"".join(shown)}</div></section>'
+
+
+def _is_wide(png: bytes) -> bool:
+    width, height = struct.unpack(">II", png[16:24]) if len(png) >= 24 else (1, 1)
+    return bool(width >= 1300 or width > 1.9 * height)
+
+
+def _quantities(quantities: pd.DataFrame) -> str:
+    if quantities.empty:
+        return ""
+    rows = []
+    for row in quantities.to_dict("records"):
+        n = "" if pd.isna(row.get("n")) else str(int(row["n"]))
+        numbers = [number(row["value"]), number(row.get("low")), number(row.get("high"))]
+        rows.append([text(_plain(row["name"])), *numbers, unit(row.get("unit")), n, text(_or_empty(row.get("method")))])
+    head = ["quantity", "value", "95 % low", "95 % high", "unit", "n", "method"]
+    return f'<section id="quantities"><h2>Quantities</h2>{table(head, rows, numeric=(1, 2, 3, 5))}</section>'
+
+
+def _or_empty(value: Any) -> Any:
+    return "" if value is None or value != value else value
+
+
+def _methods(run: Mapping[str, Any], card: Mapping[str, Any] | None) -> str:
+    items = "".join(f"<li>{text(line)}</li>" for line in citations(run, card))
+    limits = (card or {}).get("limits")
+    known = f"<h3>Limits of the model</h3><p>{text(limits)}</p>" if limits else ""
+    return (
+        '<section id="methods"><h2>Methods, to paste</h2>'
+        f'<blockquote id="paragraph">{text(methods_paragraph(run, card))}</blockquote>'
+        '<button type="button" data-copy="paragraph">Copy</button>'
+        f'<h3>Cite</h3><ol class="cite">{items}</ol>{known}</section>'
+    )
+
+
+def _provenance(run: Mapping[str, Any], card: Mapping[str, Any] | None) -> str:
+    inputs = [
+        [text(i.get("path", "")), str(int(i["frames"])) if i.get("frames") else "", f"<code>{text(i.get('sha256', ''))}</code>"]
+        for i in run.get("inputs") or ()
+    ]
+    calibration = dict(run.get("calibration") or {})
+    source = calibration.pop("provenance", None) or {}
+    facts = [[text(_plain(k)), f"{_value(v)}", text(source.get(k, ""))] for k, v in calibration.items()]
+    model = run.get("model") or {}
+    used = [["Model", text(model.get("name") or (card or {}).get("name") or "")]]
+    used.append(["Model SHA-256", f"<code>{text(model.get('sha256', ''))}</code>"])
+    used += [[text(_plain(k)), text(run[k])] for k in ("provider", "precision", "created") if run.get(k)]
+    used += [[text(_plain(k)), text(v)] for k, v in (run.get("counts") or {}).items()]
+    versions = ", ".join(f"{text(k)}&nbsp;{text(v)}" for k, v in (run.get("versions") or {}).items())
+    used.append(["Versions", versions])
+    recipe = json.dumps(run.get("recipe") or {}, indent=2, default=str, ensure_ascii=False)
+    return (
+        '<section id="provenance"><h2>Provenance</h2>'
+        f"<h3>Inputs</h3>{table(['file', 'frames', 'SHA-256'], inputs, numeric=(1,))}"
+        f"<h3>Calibration</h3>{table(['what', 'value', 'from'], facts)}"
+        f"<h3>Run</h3>{table([], used)}"
+        f"<details><summary>All settings of the recipe</summary><pre>{text(recipe)}</pre></details></section>"
+    )
+
+
+def _value(value: Any) -> str:
+    if value is None or value == [] or value == ():
+        return '<span class="soft">unknown</span>'
+    if isinstance(value, (list, tuple)):
+        return "; ".join(_value(v) for v in value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{text(k)} {text(v)}" for k, v in value.items())
+    return text(f"{value:.6g}" if isinstance(value, float) else value)
+
+
+def _timings(run: Mapping[str, Any], frames: pd.DataFrame) -> str:
+    timings = {str(k): float(v) for k, v in (run.get("timings_s") or {}).items()}
+    if not timings:
+        return ""
+    top = max(max(timings.values()), 1e-9)
+    per_frame = max(len(frames), 1)
+    rows = [
+        [
+            text(_plain(stage)),
+            f"{seconds:.2f}",
+            f"{1000 * seconds / per_frame:.1f}",
+            f'<span class="bar" style="width:{max(1, round(260 * seconds / top))}px"></span>',
+        ]
+        for stage, seconds in timings.items()
+    ]
+    return f"<section><h2>Timings</h2>{table(['stage', 's', 'ms per frame', ''], rows, numeric=(1, 2))}</section>"
+
+
+def _files(folder: Path) -> str:
+    rows = [
+        [f'<a href="{text(quote(name))}">{text(name)}</a>', text(meaning)]
+        for name, meaning in FILES.items()
+        if (folder / name).exists()
+    ]
+    if not rows:
+        return ""
+    return f'<section id="files"><h2>Files beside this page</h2>{table([], rows)}</section>'
+
+
+def _footer(run: Mapping[str, Any]) -> str:
+    version = (run.get("versions") or {}).get("morphoscope", "")
+    return f"<footer>Made by morphoscope {text(version)}. This page holds all it shows and asks for nothing from the network.</footer>"
