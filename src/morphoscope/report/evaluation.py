@@ -28,6 +28,8 @@ from morphoscope.report.style import (
     styled,
 )
 
+_LABEL: dict[str, Any] = {"facecolor": SKY, "edgecolor": "none", "pad": 0.4}
+_PLAIN: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
 FOUND, TRUE, FALSE, MISSED = SKY, "#FFC20A", "#FF4FA3", "#FF6A00"
 
 
@@ -55,7 +57,7 @@ def matched_boxes(
     found, known = np.zeros(len(detections), dtype=bool), np.zeros(len(truth), dtype=bool)
     found[matched[:, 0]], known[matched[:, 1]] = True, True
     shape = np.asarray(image).shape
-    figure = new_figure(DOUBLE, 0.55 + DOUBLE * shape[0] / shape[1])
+    figure = new_figure(DOUBLE, 0.4 + DOUBLE * shape[0] / shape[1])
     ax = figure.subplots()
     show_image(ax, image)
     _boxes(ax, truth[known], TRUE, 0.7, (0, (2.5, 1.5)))
@@ -75,7 +77,7 @@ def matched_boxes(
     if title:
         ax.set_title(title, loc="left")
     if calibration is not None:
-        scale_bar(ax, (shape[0], shape[1]), calibration)
+        scale_bar(ax, (0.0, 0.0, shape[1], shape[0]), calibration)
     return figure
 
 
@@ -136,7 +138,7 @@ def recall_by_size(
         whiskers = np.maximum(np.stack([low, high]).astype(float), 0)
         ax.errorbar(middle, table["recall"], yerr=whiskers, fmt="none", color="#333333", elinewidth=0.8, capsize=1.5)
     for x, n in zip(middle, table["n"], strict=True):
-        ax.text(x, 0.02, f"{n:d}", ha="center", va="bottom", fontsize=6.5, color="#14425f")
+        ax.text(x, 0.02, f"{n:d}", ha="center", va="bottom", fontsize=6.5, color="#14425f", bbox=_LABEL, zorder=4)
     marks = ((smallest_reliable, VERMILION, "-", "found reliably from"), (smallest_labelled, GREY, "--", "smallest labelled"))
     for value, colour, style, text in marks:
         if value is not None and np.isfinite(value):
@@ -164,7 +166,7 @@ def noise_robustness(table: pd.DataFrame, *, published_drop: float | None = 0.2)
     ax.barh(np.arange(len(f1)), f1, height=0.66, color=[GREY if c else BLUE for c in is_clean])
     for y, value in enumerate(f1):
         change = "" if is_clean[y] or not clean > 0 else f"  ({(value / clean - 1) * 100:+.1f} %)"
-        ax.text(value + 0.01, y, f"{value:.3f}{change}", va="center", fontsize=7)
+        ax.text(value + 0.01, y, f"{value:.3f}{change}", va="center", fontsize=7, zorder=4, bbox=_PLAIN)
     if published_drop is not None and clean > 0:
         limit = clean * (1 - published_drop)
         ax.axvline(limit, color=VERMILION, linestyle=(0, (4, 2)), linewidth=1, label=f"{published_drop * 100:.0f} % below clean")

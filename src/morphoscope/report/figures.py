@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
@@ -49,6 +50,9 @@ __all__ = [
     "track_growth",
     "trajectory_map",
 ]
+
+
+_ABOVE: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.1, "columnspacing": 1.2}
 
 
 @styled
@@ -102,7 +106,7 @@ def _density(ax: Axes, frames: pd.DataFrame, x: Any, along: Axis, truth: pd.Data
         ax.plot(along.at(truth["frame"]), points, **_points("hand count"))
     power = f"10$^{{{exponent}}}$ " if exponent else ""
     ax.set_ylabel(f"density ({power}{unit})" if has_density else "objects per frame")
-    ax.legend(loc="best")
+    ax.legend(**_ABOVE, ncols=2)
 
 
 def _sizes(ax: Axes, frames: pd.DataFrame, x: Any, along: Axis, truth: pd.DataFrame | None, nm: bool) -> None:
@@ -114,7 +118,7 @@ def _sizes(ax: Axes, frames: pd.DataFrame, x: Any, along: Axis, truth: pd.DataFr
     if truth is not None and column in truth and truth[column].notna().any():
         ax.plot(along.at(truth["frame"]), truth[column], **_points("by hand"))
     ax.set_ylabel(f"size, major axis ({unit})")
-    ax.legend(loc="lower right", ncols=3)
+    ax.legend(**_ABOVE, ncols=3)
 
 
 def _points(label: str) -> dict[str, Any]:
@@ -162,11 +166,20 @@ def size_boxes(
     for place, sample in enumerate(samples, start=1):
         ax.text(place, top * 1.06, f"n = {sample.size}", ha="center", va="bottom", fontsize=7, color=GREY)
     ax.set_ylim(0, top * 1.16)
-    ax.set_xticks(range(1, len(chosen) + 1), [f"{float(along.at(frame)):.3g}" for frame in chosen])
+    ax.set_xticks(range(1, len(chosen) + 1), _even_labels(along.at(chosen)))
     ax.grid(axis="x", visible=False)
     ax.set_xlabel(along.label)
     ax.set_ylabel(f"size, major axis ({unit})")
     return figure
+
+
+def _even_labels(values: Any) -> list[str]:
+    """Labels with as many decimals as tell the values apart, the same for all."""
+    for decimals in range(5):
+        labels = [f"{v:.{decimals}f}" for v in values]
+        if len(set(labels)) == len(labels) and np.ptp(values) >= 10 ** (1 - decimals) or len(labels) == 1 and decimals == 2:
+            break
+    return labels
 
 
 def _box_style() -> dict[str, Any]:
@@ -226,7 +239,8 @@ def _growth_panel(ax: Axes, rows: pd.DataFrame, size: str, along: Axis, calibrat
     ax.plot(along.at(frame), value, ".", color=GREY, alpha=0.55, markersize=2.6, mew=0)
     if np.unique(frame).size < 3:
         return
-    slope, intercept, *_ = stats.theilslopes(value, frame)
+    slope = float(stats.theilslopes(value, frame)[0])
+    intercept = float(np.median(value - slope * frame))
     ends = np.array([frame.min(), frame.max()])
     ax.plot(along.at(ends), intercept + slope * ends, color=ORANGE, linewidth=1.5)
     interval = calibration.frame_interval_s
@@ -258,28 +272,56 @@ def trajectory_map(
         shift: (`shift_x_px`, `shift_y_px`) of the frame shown, so that the trajectories lie on it.
     """
     along = axis_for(calibration, axis)
-    shape = np.asarray(image).shape
-    figure = new_figure(DOUBLE, 0.35 + DOUBLE * 0.62 * shape[0] / shape[1])
-    left, right = figure.subplots(1, 2, width_ratios=[2.0, 1.0])
-    show_image(left, image)
+    height, width = np.asarray(image).shape
     kept = objects[objects["track_id"].isin(tracks["track_id"]) & objects["x_reg_px"].notna()].sort_values(["track_id", "frame"])
     paths = [g[["x_reg_px", "y_reg_px", "frame"]].to_numpy(float) for _, g in kept.groupby("track_id") if len(g) > 1]
-    frames = kept["frame"].to_numpy(float) if len(kept) else np.array([0.0, 1.0])
-    norm = Normalize(*along.at([frames.min(), max(frames.max(), frames.min() + 1)]))
-    lines = _coloured([p[:, :2] + shift for p in paths], [along.at(p[:, 2]) for p in paths], norm, 1.3)
-    left.add_collection(lines)
-    left.set_title(f"(a) {len(paths)} trajectories", loc="left")
-    scale_bar(left, shape, calibration)
+    if not paths:
+        return empty_note(new_figure(DOUBLE, 2.0), "no track has two points")
     size_y, size_x = calibration.pixel_size_nm or (1.0, 1.0)
     moved = [(p[:, :2] - p[0, :2]) * (size_x, size_y) for p in paths]
-    right.add_collection(_coloured(moved, [along.at(p[:, 2]) for p in paths], norm, 0.7))
-    reach = max((float(np.abs(m).max()) for m in moved), default=1.0) * 1.05 or 1.0
-    right.set(xlim=(-reach, reach), ylim=(reach, -reach), aspect="equal")
-    unit = "nm" if calibration.has_scale else "px"
-    right.set(xlabel=f"displacement in x ({unit})", ylabel=f"displacement in y ({unit})")
-    right.set_title("(b) from a common origin", loc="left")
-    figure.colorbar(lines, ax=left, orientation="horizontal", fraction=0.05, pad=0.02, aspect=45, label=along.label)
+    placed = [p[:, :2] + shift for p in paths]
+    values = [along.at(p[:, 2]) for p in paths]
+    ends = np.concatenate(values)
+    norm = Normalize(float(ends.min()), float(max(ends.max(), ends.min() + 1e-9)))
+
+    figure = new_figure(DOUBLE, 0.75 + DOUBLE * 0.64 * height / width)
+    grid = figure.add_gridspec(2, 2, width_ratios=[2.0, 0.95])
+    left, zoom, right = (figure.add_subplot(cell) for cell in (grid[:, 0], grid[0, 1], grid[1, 1]))
+    window = _busiest(placed, (height, width))
+    for ax, thick in ((left, 0.9), (zoom, 0.8)):
+        show_image(ax, image)
+        ax.add_collection(_coloured(placed, values, norm, thick))
+    left.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+    left.add_patch(Rectangle(window[:2], *window[2:], fill=False, edgecolor="white", linewidth=1.0))
+    left.set_title(f"(a) {len(paths)} trajectories", loc="left")
+    scale_bar(left, (0.0, 0.0, width, height), calibration)
+    zoom.set(xlim=(window[0], window[0] + window[2]), ylim=(window[1] + window[3], window[1]))
+    zoom.set_title("(b) framed part", loc="left")
+    scale_bar(zoom, window, calibration)
+    lines = _coloured(moved, values, norm, 0.5)
+    right.add_collection(lines)
+    _common_origin(right, moved, "nm" if calibration.has_scale else "px")
+    figure.colorbar(lines, ax=left, orientation="horizontal", fraction=0.045, pad=0.02, aspect=50, label=along.label)
     return figure
+
+
+def _common_origin(ax: Axes, moved: list[Any], unit: str) -> None:
+    reach = max(float(np.abs(m).max()) for m in moved) * 1.05 or 1.0
+    ax.set(xlim=(-reach, reach), ylim=(reach, -reach), aspect="equal")
+    ax.set(xlabel=f"moved in x ({unit})", ylabel=f"moved in y ({unit})")
+    ax.set_title("(c) from a common origin", loc="left")
+
+
+def _busiest(paths: list[Any], shape: tuple[int, int]) -> tuple[float, float, float, float]:
+    """(x, y, width, height) of the window, a quarter of the frame wide, with the most motion in it."""
+    height, width = shape
+    size = np.array([width / 4, height / 4])
+    centres = np.array([p.mean(axis=0) for p in paths])
+    spread = np.array([np.hypot(*np.ptp(p, axis=0)) for p in paths])
+    inside = (np.abs(centres[:, None] - centres[None]) < size / 2).all(axis=2)
+    best = centres[int((inside * spread[None]).sum(axis=1).argmax())]
+    corner = np.clip(best - size / 2, 0, np.array([width, height]) - size)
+    return float(corner[0]), float(corner[1]), float(size[0]), float(size[1])
 
 
 def _coloured(paths: list[Any], values: list[Any], norm: Normalize, width: float) -> LineCollection:

@@ -87,9 +87,9 @@ def save_figure(figure: Figure, folder: str | Path, name: str, svg: bool = False
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.png"
     with matplotlib.rc_context(STYLE):
-        figure.savefig(path, dpi=dpi, metadata={"Software": None})
+        figure.savefig(path, dpi=dpi, bbox_inches="tight", pad_inches=0.04, metadata={"Software": None})
         if svg:
-            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+            figure.savefig(folder / f"{name}.svg", bbox_inches="tight", pad_inches=0.04, metadata={"Date": None})
     return path
 
 
@@ -126,17 +126,17 @@ def length_label(nm: float) -> str:
     return f"{nm / 1000:g} \N{MICRO SIGN}m" if nm >= 1000 else f"{nm:g} nm"
 
 
-def scale_bar(ax: Axes, shape: tuple[int, int], calibration: Calibration, *, share: float = 0.2) -> None:
-    """A white bar with a dark rim at the lower left of an image axis of `shape` (height, width); nothing without a scale."""
+def scale_bar(ax: Axes, window: tuple[float, float, float, float], calibration: Calibration, *, share: float = 0.22) -> None:
+    """A white bar with a dark rim at the lower left of the shown `window` (x, y, width, height in px); none without a scale."""
     if calibration.pixel_size_nm is None:
         return
-    height, width = shape
+    x, y, width, height = window
     pixel = calibration.pixel_size_nm[1]
     nm = nice_length(share * width * pixel)
-    length, margin, thick = nm / pixel, 0.03 * width, max(2.0, 0.011 * height)
-    top = height - margin - thick
-    ax.add_patch(Rectangle((margin, top), length, thick, facecolor="white", edgecolor="black", linewidth=0.5, zorder=8))
-    text = ax.text(margin + length / 2, top - 0.4 * margin, length_label(nm), color="white", ha="center", va="bottom", fontsize=8)
+    length, margin, thick = nm / pixel, 0.03 * width, 0.013 * height
+    left, top = x + margin, y + height - margin - thick
+    ax.add_patch(Rectangle((left, top), length, thick, facecolor="white", edgecolor="black", linewidth=0.5, zorder=8))
+    text = ax.text(left + length / 2, top - 0.3 * margin, length_label(nm), color="white", ha="center", va="bottom", fontsize=8)
     text.set(zorder=8, fontweight="bold", path_effects=[withStroke(linewidth=1.8, foreground="black")])
 
 

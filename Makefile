@@ -1,0 +1,38 @@
+# Everything runs in .venv, which the first target that needs it makes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint check bench train-defaults clean
+
+demo: $(VENV)/base
+	$(BIN)/morphoscope demo
+
+test: $(VENV)/dev lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/dev
+	$(BIN)/python -m benchmarks.loops
+
+train-defaults: $(VENV)/dev
+	$(BIN)/python -m benchmarks.defaults
+
+$(VENV)/base: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+# torch is installed first and pinned, so that no later release with its CUDA packages is drawn in
+$(VENV)/dev: pyproject.toml | $(VENV)/base
+	$(BIN)/pip install --quiet "torch==2.13.0"
+	$(BIN)/pip install --quiet --editable ".[train,dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV)

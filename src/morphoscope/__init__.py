@@ -1,0 +1,55 @@
+"""morphoscope: microscope files to reviewed physical results.
+
+`import morphoscope as ms; run = ms.analyze("video.mp4", recipe)`. The names below load on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Axis": "calibration",
+    "Calibration": "calibration",
+    "Detector": "models.detect",
+    "LoopVideo": "synth.loops",
+    "ModelCard": "models.card",
+    "MorphoscopeError": "errors",
+    "Recipe": "recipe",
+    "analyze": "pipeline",
+    "evaluate_detector": "evaluate",
+    "link": "track.link",
+    "load_detector": "models.detect",
+    "load_recipe": "recipe",
+    "measure_ellipses": "measure.geometry",
+    "open_frames": "io.open",
+    "parse_recipe": "recipe",
+    "read_boxes": "io.labels",
+}
+__all__ = sorted(_HOME)
+
+if TYPE_CHECKING:
+    from morphoscope.calibration import Axis, Calibration
+    from morphoscope.errors import MorphoscopeError
+    from morphoscope.evaluate import evaluate_detector
+    from morphoscope.io.labels import read_boxes
+    from morphoscope.io.open import open_frames
+    from morphoscope.measure.geometry import measure_ellipses
+    from morphoscope.models.card import ModelCard
+    from morphoscope.models.detect import Detector, load_detector
+    from morphoscope.pipeline import analyze
+    from morphoscope.recipe import Recipe, load_recipe, parse_recipe
+    from morphoscope.synth.loops import LoopVideo
+    from morphoscope.track.link import link
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"morphoscope.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'morphoscope' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,1 @@
+"""Models: cards, inference, pre- and post-processing."""

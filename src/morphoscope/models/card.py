@@ -1,0 +1,93 @@
+"""The card a model file carries: what it is for, how to feed it, how to read it, how good it is."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from morphoscope.errors import ModelError
+
+KEY = "morphoscope"
+Task = Literal["detect", "classify", "score", "segment"]
+
+
+class DataSource(BaseModel):
+    """One data set a model was trained on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    licence: str
+    citation: str = ""
+
+
+class ModelCard(BaseModel):
+    """Metadata inside each .onnx file (key `morphoscope`, JSON); for foreign files a TOML of the same name beside it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    task: Task
+    classes: tuple[str, ...] = Field(min_length=1)
+    preprocess: str = Field(description="input scaling: robust-1, or rgb-letterbox-1 for the YOLO family")
+    postprocess: str = Field(description="reading of the output: centres-1, yolo-v8-1 or yolo-v5-1")
+    stride: int = Field(1, ge=1, description="height and width are padded to a multiple of this")
+    threshold: float = Field(0.25, gt=0, lt=1, description="lowest score, chosen on validation data")
+    pixel_size_nm: float | None = Field(None, gt=0, description="pixel size the model was trained at; none: any")
+    architecture: dict[str, Any] = Field({}, description="what training needs to build the network again")
+    data: tuple[DataSource, ...] = ()
+    metrics: dict[str, float] = {}
+    limits: str = ""
+    training: dict[str, Any] = {}
+    morphoscope_version: str = ""
+
+
+def parse_card(values: Any, source: str) -> ModelCard:
+    """A validated card from plain values or a JSON string.
+
+    Raises:
+        ModelError: naming what is missing or wrong.
+    """
+    try:
+        return ModelCard.model_validate_json(values) if isinstance(values, (str, bytes)) else ModelCard.model_validate(values)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ModelError(f"the model card of {source} cannot be used: {wrong}") from error
+
+
+def sidecar_card(path: Path) -> ModelCard | None:
+    """The card in the TOML file beside a foreign model (`model.onnx` and `model.toml`), if there is one."""
+    sidecar = path.with_suffix(".toml")
+    if not sidecar.is_file():
+        return None
+    try:
+        return parse_card(tomllib.loads(sidecar.read_text(encoding="utf-8")), str(sidecar))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"the model card {sidecar} is not valid TOML: {error}") from error
+
+
+def shipped_models() -> dict[str, Path]:
+    """Names and paths of the models inside the package."""
+    folder = Path(str(files("morphoscope.models") / "weights"))
+    return {path.stem: path for path in sorted(folder.glob("*.onnx"))}
+
+
+def resolve_model(model: str | Path) -> Path:
+    """The path of a shipped model's name or of an .onnx file.
+
+    Raises:
+        ModelError: there is neither.
+    """
+    shipped = shipped_models()
+    if str(model) in shipped:
+        return shipped[str(model)]
+    path = Path(model)
+    if path.is_file():
+        return path
+    raise ModelError(
+        f"wanted a model file or a shipped model's name ({', '.join(shipped)}), got {str(model)!r}, which is neither"
+    )

@@ -1,0 +1,177 @@
+"""A run's settings: validated, unknown keys refused, TOML in and out."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from morphoscope.calibration import Axis, Calibration
+from morphoscope.errors import InputError, RecipeError
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Region(_Section):
+    """A rectangle in px of the stored frame: x0 <= x < x1, y0 <= y < y1."""
+
+    x0: int = Field(ge=0)
+    y0: int = Field(ge=0)
+    x1: int = Field(ge=1)
+    y1: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Region:
+        if self.x1 <= self.x0 or self.y1 <= self.y0:
+            raise ValueError(f"a region needs x0 < x1 and y0 < y1, got x {self.x0}..{self.x1}, y {self.y0}..{self.y1}")
+        return self
+
+
+class AxisRecipe(_Section):
+    """A quantity linear in the frame number: value = start + step * frame."""
+
+    name: str
+    unit: str = ""
+    start: float = 0.0
+    step: float
+
+
+class CalibrationRecipe(_Section):
+    """What the file does not say; these values win over the file's and are noted as `recipe`."""
+
+    pixel_size_nm: Positive | tuple[Positive, Positive] | None = Field(None, description="nm per px, or [y, x]")
+    frame_interval_s: Positive | None = Field(None, description="true seconds between stored frames (not the playback rate)")
+    axes: tuple[AxisRecipe, ...] = Field((), description="axes such as dose, linear in the frame number")
+
+
+class FramesRecipe(_Section):
+    """Which frames and which part of them are analysed."""
+
+    start: int = Field(0, ge=0)
+    stop: int | None = Field(None, ge=1, description="first frame not analysed; none for the end")
+    step: int = Field(1, ge=1)
+    region: Region | None = Field(None, description="analysed region; none for the whole frame")
+    exclude: tuple[Region, ...] = Field((), description="parts left out of detection results and of the valid area")
+    series: bool = Field(True, description="a folder is one series in natural order (false: independent images)")
+
+
+class DetectRecipe(_Section):
+    """How objects are found."""
+
+    model: str = Field("loops", description="a shipped model's name or the path of an .onnx file")
+    threshold: float | None = Field(None, gt=0, lt=1, description="lowest score; none for the model card's own")
+    nms_iou: float = Field(0.45, gt=0, le=1, description="boxes overlapping more than this are one object")
+    resample: bool = Field(True, description="resample frames whose pixel size is far from the model's; false refuses them")
+
+
+class TrackRecipe(_Section):
+    """Registration and linking."""
+
+    enabled: bool = True
+    register_frames: bool = Field(True, description="measure and remove drift and stage jumps before linking")
+    max_distance_px: Positive = Field(8.0, description="farthest an object moves from frame to frame, after registration")
+    memory: int = Field(15, ge=0, description="frames an object may be missed and still be the same track")
+    min_points: int = Field(3, ge=1, description="shorter tracks are left out of tracks.parquet")
+
+
+class PhysicsRecipe(_Section):
+    """What the numbers are turned into."""
+
+    thickness_nm: Positive | None = Field(None, description="foil thickness: density in cm^-3; none: per um^2")
+    visibility_factor: Positive = Field(1.0, description="loops in all / loops visible, such as 7/4 = 1.75 for g = 011 in bcc")
+    lag_frames: int = Field(1, ge=1, description="lag at which D_eff is given")
+    truth: str | None = Field(None, description="CSV of hand counts drawn as points: frame,count[,size_median_nm]")
+
+
+class ReportRecipe(_Section):
+    """What is drawn."""
+
+    axis: str | None = Field(None, description="axis results are drawn against; none for the first named axis, time or frame")
+    box_plots_at: tuple[float, ...] = Field(
+        (), description="values of that axis with a box plot of size; none for five even ones"
+    )
+    overlay: bool = Field(True, description="write overlay.mp4")
+    svg: bool = Field(False, description="an .svg beside each .png")
+    csv: bool = Field(False, description="a .csv beside each .parquet")
+    title: str | None = None
+    citation: str | None = Field(None, description="a citation of the data, printed in the report")
+
+
+class RunRecipe(_Section):
+    """How the work is run; none of it changes results on the same provider and precision."""
+
+    provider: Literal["cpu", "cuda", "openvino"] = "cpu"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    threads: int | None = Field(None, ge=1, description="none for all cores")
+    chunk: int = Field(64, ge=1, description="frames per part written to disk")
+
+
+class Recipe(_Section):
+    """All settings of a run, by section."""
+
+    calibration: CalibrationRecipe = CalibrationRecipe()
+    frames: FramesRecipe = FramesRecipe()
+    detect: DetectRecipe = DetectRecipe()
+    track: TrackRecipe = TrackRecipe()
+    physics: PhysicsRecipe = PhysicsRecipe()
+    report: ReportRecipe = ReportRecipe()
+    run: RunRecipe = RunRecipe()
+
+    def calibrate(self, found: Calibration) -> Calibration:
+        """The calibration of the file overruled by the recipe's, with provenance."""
+        given = self.calibration
+        size = given.pixel_size_nm
+        return found.updated(
+            "recipe",
+            pixel_size_nm=(size, size) if isinstance(size, float) else size,
+            frame_interval_s=given.frame_interval_s,
+            axes=tuple(Axis(a.name, a.unit, a.start, a.step) for a in given.axes),
+        )
+
+
+def parse_recipe(values: dict[str, Any], source: str = "the recipe") -> Recipe:
+    """A validated recipe from nested plain values.
+
+    Raises:
+        RecipeError: naming each key that is unknown or whose value is impossible.
+    """
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(f"{source} cannot be used:\n" + "\n".join(_say(e) for e in error.errors())) from error
+
+
+def _say(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        section: Any = Recipe
+        for part in error["loc"][:-1]:
+            section = getattr(section.model_fields.get(part), "annotation", None) if hasattr(section, "model_fields") else None
+        known = ", ".join(section.model_fields) if hasattr(section, "model_fields") else "see morphoscope init"
+        return f"  {where}: unknown key; known here: {known}"
+    return f"  {where}: {error['msg']}, got {error['input']!r}"
+
+
+def load_recipe(path: str | Path) -> Recipe:
+    """The recipe in a TOML file.
+
+    Raises:
+        InputError: the file cannot be read.
+        RecipeError: it is not TOML, or a key or value is wrong.
+    """
+    try:
+        with open(path, "rb") as file:
+            values = tomllib.load(file)
+    except OSError as error:
+        raise InputError(
+            f"cannot read the recipe {path}: {error.strerror}; `morphoscope init` prints one to start from"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not valid TOML: {error}") from error
+    return parse_recipe(values, str(path))

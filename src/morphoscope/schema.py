@@ -1,0 +1,139 @@
+"""The columns of every table: name, dtype, unit and meaning, declared once.
+
+Positions are px of the frame as stored, pixel centres at integers, origin top left; `angle_deg` runs counter-clockwise
+from the x axis as seen. Each length and area has a `_nm` or `_nm2` twin, null without a scale.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from morphoscope.errors import InputError
+
+
+class Column(NamedTuple):
+    """One declared column: pandas dtype, unit ('' for none) and meaning."""
+
+    dtype: str
+    unit: str
+    meaning: str
+
+
+OBJECTS: dict[str, Column] = {
+    "frame": Column("int64", "", "frame number from 0, as stored in the input"),
+    "file": Column("str", "", "path relative to the input folder"),
+    "object_id": Column("int64", "", "stable and unique in a run"),
+    "time_s": Column("float64", "s", "experiment time; null without a frame interval"),
+    "label": Column("str", "", "class"),
+    "score": Column("float64", "", "confidence of the model, 0 to 1"),
+    "x_px": Column("float64", "px", "centre of the upright box"),
+    "y_px": Column("float64", "px", "centre of the upright box"),
+    "width_px": Column("float64", "px", "full width of the upright box"),
+    "height_px": Column("float64", "px", "full height of the upright box"),
+    "ellipse_x_px": Column("float64", "px", "centre of the fitted ellipse; null where no ellipse fits"),
+    "ellipse_y_px": Column("float64", "px", "centre of the fitted ellipse"),
+    "major_px": Column("float64", "px", "full major axis of the fitted ellipse: the size"),
+    "minor_px": Column("float64", "px", "full minor axis of the fitted ellipse"),
+    "angle_deg": Column("float64", "deg", "major axis, counter-clockwise from the x axis as seen, 0 to 180"),
+    "area_px": Column("float64", "px", "area of the segmented object in px"),
+    "on_edge": Column("bool", "", "the object touches the edge of the analysed region"),
+    "fitted": Column("bool", "", "an ellipse was fitted; false: flat or empty patch, sizes come from the box"),
+    "x_reg_px": Column("float64", "px", "registered centre: drift and jumps removed"),
+    "y_reg_px": Column("float64", "px", "registered centre: drift and jumps removed"),
+    "track_id": Column("Int64", "", "track; null for none"),
+}
+NM_TWINS: dict[str, Column] = {
+    (f"{name.removesuffix('_px')}_nm2" if name == "area_px" else f"{name.removesuffix('_px')}_nm"): Column(
+        "float64", "nm2" if name == "area_px" else "nm", column.meaning
+    )
+    for name, column in OBJECTS.items()
+    if name.endswith("_px")
+}
+OBJECTS |= NM_TWINS
+
+FRAMES: dict[str, Column] = {
+    "frame": Column("int64", "", "frame number from 0"),
+    "file": Column("str", "", "path relative to the input folder"),
+    "time_s": Column("float64", "s", "experiment time"),
+    "count": Column("int64", "", "objects found whose centre lies in the valid area (raw)"),
+    "count_corrected": Column("float64", "", "count times the visibility factor"),
+    "valid_area_px": Column("float64", "px", "analysed area less the excluded regions"),
+    "valid_area_nm2": Column("float64", "nm2", "the same in nm2; null without a scale"),
+    "density": Column("float64", "density_unit", "count_corrected per volume or area"),
+    "density_raw": Column("float64", "density_unit", "count per volume or area, without the visibility factor"),
+    "density_low": Column("float64", "density_unit", "lower end of the 95 % Poisson counting interval of density"),
+    "density_high": Column("float64", "density_unit", "upper end of the same"),
+    "density_unit": Column("str", "", "cm^-3 with a thickness, um^-2 without; null without a scale"),
+    "size_median_px": Column("float64", "px", "median major axis"),
+    "size_q1_px": Column("float64", "px", "lower quartile of the major axis"),
+    "size_q3_px": Column("float64", "px", "upper quartile of the major axis"),
+    "size_median_nm": Column("float64", "nm", "median major axis"),
+    "size_q1_nm": Column("float64", "nm", "lower quartile of the major axis"),
+    "size_q3_nm": Column("float64", "nm", "upper quartile of the major axis"),
+    "shift_x_px": Column("float64", "px", "displacement of this frame's content against the first analysed frame"),
+    "shift_y_px": Column("float64", "px", "the same in y: x_reg_px = x_px - shift_x_px"),
+    "jump": Column("bool", "", "a sudden stage jump lies between this frame and the one before"),
+}
+
+TRACKS: dict[str, Column] = {
+    "track_id": Column("int64", "", "track"),
+    "first_frame": Column("int64", "", "first frame seen"),
+    "last_frame": Column("int64", "", "last frame seen"),
+    "life_frames": Column("int64", "", "last minus first frame plus one"),
+    "life_s": Column("float64", "s", "life_frames times the frame interval"),
+    "n_points": Column("int64", "", "detections linked"),
+    "x_reg_px": Column("float64", "px", "mean registered position"),
+    "y_reg_px": Column("float64", "px", "mean registered position"),
+    "x_reg_nm": Column("float64", "nm", "mean registered position"),
+    "y_reg_nm": Column("float64", "nm", "mean registered position"),
+    "size_median_px": Column("float64", "px", "median major axis"),
+    "size_median_nm": Column("float64", "nm", "median major axis"),
+    "growth_px_per_frame": Column("float64", "px", "Theil-Sen slope of the major axis against frame"),
+    "growth_nm_per_s": Column("float64", "nm/s", "Theil-Sen slope of the major axis against time"),
+    "growth_nm_per_s_low": Column("float64", "nm/s", "lower end of its 95 % interval"),
+    "growth_nm_per_s_high": Column("float64", "nm/s", "upper end of its 95 % interval"),
+    "D_eff_nm2_per_s": Column("float64", "nm2/s", "effective diffusion coefficient at the recipe's lag"),
+    "D_eff_nm2_per_s_low": Column("float64", "nm2/s", "lower end of its 95 % interval"),
+    "D_eff_nm2_per_s_high": Column("float64", "nm2/s", "upper end of its 95 % interval"),
+}
+
+QUANTITIES: dict[str, Column] = {
+    "name": Column("str", "", "what"),
+    "value": Column("float64", "", "how much, in `unit`"),
+    "low": Column("float64", "", "lower end of the 95 % interval; null where none is known"),
+    "high": Column("float64", "", "upper end"),
+    "unit": Column("str", "", "unit"),
+    "n": Column("Int64", "", "number of observations"),
+    "method": Column("str", "", "how it was found"),
+}
+
+DETECTIONS: tuple[str, ...] = ("frame", "label", "score", "x_px", "y_px", "width_px", "height_px")
+
+
+def conform(table: pd.DataFrame, columns: dict[str, Column], *, require: tuple[str, ...] = ()) -> pd.DataFrame:
+    """A copy of `table` with its declared columns in declared order and dtype, undeclared ones after them.
+
+    Args:
+        table: any subset of `columns` and further columns.
+        columns: one of the declarations of this module.
+        require: names that must be there.
+
+    Raises:
+        InputError: a required column is missing or a value does not fit its dtype.
+    """
+    missing = [name for name in require if name not in table.columns]
+    if missing:
+        raise InputError(f"the table lacks the columns {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
+    known = [name for name in columns if name in table.columns]
+    extra = [name for name in table.columns if name not in columns]
+    try:
+        return table[known + extra].astype({name: columns[name].dtype for name in known})
+    except (ValueError, TypeError) as error:
+        raise InputError(f"a column does not fit its declared type: {error}") from error
+
+
+def empty(columns: dict[str, Column], *names: str) -> pd.DataFrame:
+    """An empty table with the declared dtypes of `names` (all where none is given)."""
+    return pd.DataFrame({n: pd.Series(dtype=columns[n].dtype) for n in (names or tuple(columns))})

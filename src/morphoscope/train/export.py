@@ -1,0 +1,95 @@
+"""Trained networks to one .onnx file with its card, and back to weights."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from morphoscope.errors import ModelError
+from morphoscope.models.card import KEY, ModelCard
+from morphoscope.models.runtime import load_session
+from morphoscope.train.networks import CentreNet
+
+
+class _Peaks(nn.Module):
+    def __init__(self, network: CentreNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        output = self.network(x)
+        heat = torch.sigmoid(output[:, : self.network.classes])
+        highest = nn.functional.max_pool2d(heat, 3, 1, 1)
+        return torch.where(heat == highest, heat, torch.zeros_like(heat)), output[:, self.network.classes :]
+
+
+def export_detector(network: CentreNet, card: ModelCard, path: Path) -> None:
+    """Write a detector to one .onnx file, weights and card inside, and check that it gives PyTorch's outputs.
+
+    Outputs of the file: `peaks` (n, classes, h / 4, w / 4), 0 off the local maxima, and `boxes` (n, 4, h / 4, w / 4).
+    Weights keep their names, batch norms are not folded, so training can go on from the file.
+
+    Raises:
+        ModelError: the file's outputs differ from the network's by more than 1e-3.
+    """
+    wrapped = _Peaks(network.eval().to(memory_format=torch.contiguous_format)).eval()
+    example = torch.randn(1, 1, 64, 96, generator=torch.Generator().manual_seed(0))
+    free = {0: "n", 2: "h", 3: "w"}
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter that keeps batch norms apart is marked as the older one
+        torch.onnx.export(
+            wrapped, (example,), buffer, input_names=["image"], output_names=["peaks", "boxes"], opset_version=17, dynamo=False,
+            dynamic_axes={"image": free, "peaks": free, "boxes": free}, do_constant_folding=False, training=torch.onnx.TrainingMode.PRESERVE,
+        )  # fmt: skip
+    model = onnx.load_from_string(buffer.getvalue())
+    onnx.helper.set_model_props(model, {KEY: card.model_dump_json()})
+    onnx.checker.check_model(model)
+    temporary = path.with_name(f".{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, temporary)
+    with torch.inference_mode():
+        wanted = [x.numpy() for x in wrapped(example)]
+    got = load_session(temporary, threads=1).run(example.numpy())
+    worst = float(np.abs(wanted[1] - got[1]).max())
+    if worst > 1e-3:
+        temporary.unlink()
+        raise ModelError(f"the exported model differs from the trained one by {worst:.2g}; nothing was written")
+    os.replace(temporary, path)
+
+
+def weights_of(path: Path) -> dict[str, Tensor]:
+    """The weights in a file written by `export_detector`, under the network's own names."""
+    initialisers = onnx.load(str(path)).graph.initializer
+    return {t.name.removeprefix("network."): torch.from_numpy(numpy_helper.to_array(t).copy()) for t in initialisers}
+
+
+def load_network(path: Path, *, classes: int | None = None) -> CentreNet:
+    """The network in a file, to train on; with another number of classes the last layer starts anew.
+
+    Raises:
+        ModelError: the file holds another kind of network.
+    """
+    card = load_session(path, threads=1).card
+    if card.architecture.get("network") != "CentreNet":
+        raise ModelError(
+            f"training can go on from a CentreNet, {path} holds {card.architecture.get('network', 'a foreign network')}"
+        )
+    shape: dict[str, Any] = {k: v for k, v in card.architecture.items() if k in ("widths", "depth")}
+    network = CentreNet(classes or len(card.classes), widths=tuple(shape["widths"]), depth=shape["depth"])
+    weights, wanted = weights_of(path), network.state_dict()
+    fits = {k: v for k, v in weights.items() if k in wanted and wanted[k].shape == v.shape}
+    lost = [k for k in wanted if k not in fits and "num_batches_tracked" not in k and not k.startswith("head.1.")]
+    if lost:
+        raise ModelError(f"{path} lacks the weights {', '.join(lost[:3])}; it was written by another version")
+    network.load_state_dict(fits, strict=False)
+    return network

@@ -1,0 +1,109 @@
+"""The optimisation loop of the detector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from morphoscope.models.preprocess import robust_scale
+from morphoscope.train import augment
+from morphoscope.train.centres import loss, targets
+from morphoscope.train.networks import CentreNet
+
+
+@dataclass(frozen=True)
+class Example:
+    """One labelled image (h, w) on the 0 to 1 scale: `boxes` (n, 5) x0, y0, x1, y1 in px and class; `valid` (h, w) 1 where labels are complete."""
+
+    image: NDArray[Any]
+    boxes: NDArray[np.float64]
+    valid: NDArray[np.uint8]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a detector is trained."""
+
+    steps: int = 4000
+    batch: int = 8
+    crop: int = 256
+    rate: float = 2e-3
+    decay: float = 0.05
+    average: float = 0.998
+    seed: int = 0
+    threads: int | None = None
+
+
+def batches(examples: Sequence[Example], classes: int, settings: Settings) -> Iterator[tuple[Tensor, ...]]:
+    """Endless augmented batches: images (n, 1, s, s), heatmaps, box maps, valid cells (n, 1, s / stride, s / stride)."""
+    rng = np.random.default_rng(settings.seed)
+    stride = CentreNet.stride
+    share = np.array([e.weight for e in examples])
+    share = share / share.sum()
+    while True:
+        parts: list[tuple[NDArray[np.float32], ...]] = []
+        for index in rng.choice(len(examples), settings.batch, p=share):
+            example = examples[index]
+            image, boxes, valid = augment.crop(example.image, example.boxes, example.valid, settings.crop, rng)
+            image, boxes, valid = augment.turn(image, boxes, valid, rng)
+            image = augment.noise(augment.light(image, rng), rng)
+            cells = (valid[stride // 2 :: stride, stride // 2 :: stride] > 0)[None].astype(np.float32)
+            parts.append((robust_scale(image)[None], *targets(boxes, classes, settings.crop // stride, stride), cells))
+        yield tuple(torch.from_numpy(np.stack(x)) for x in zip(*parts, strict=True))
+
+
+def train(
+    network: nn.Module,
+    examples: Sequence[Example],
+    classes: int,
+    settings: Settings,
+    *,
+    progress: Callable[[int, float], None] | None = None,
+) -> nn.Module:
+    """Train a detector and give the moving average of its weights, in eval mode.
+
+    AdamW with a one-cycle rate, channels_last and bfloat16 autocast on the CPU.
+
+    Args:
+        network: a `CentreNet`; parameters with requires_grad False stay as they are, batch norms of frozen parts too.
+        examples: labelled images.
+        classes: number of classes.
+        settings: see `Settings`.
+        progress: called with (step, mean loss) every 50 steps.
+    """
+    torch.manual_seed(settings.seed)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    network = network.to(memory_format=torch.channels_last).train()
+    averaged = torch.optim.swa_utils.AveragedModel(
+        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.average), use_buffers=True
+    )
+    trained = [p for p in network.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=settings.rate, weight_decay=settings.decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.rate, total_steps=settings.steps, pct_start=0.1)
+    running = 0.0
+    for step, (images, heat, box, valid) in enumerate(batches(examples, classes, settings), 1):
+        with torch.autocast("cpu", torch.bfloat16):
+            output = network(images.contiguous(memory_format=torch.channels_last))
+        value = loss(output, heat, box, valid)
+        optimiser.zero_grad(set_to_none=True)
+        value.backward()
+        nn.utils.clip_grad_norm_(trained, 5.0)
+        optimiser.step()
+        schedule.step()
+        averaged.update_parameters(network)
+        running += float(value.detach())
+        if step % 50 == 0:
+            if progress:
+                progress(step, running / 50)
+            running = 0.0
+        if step >= settings.steps:
+            break
+    return averaged.module.eval()
