@@ -23,6 +23,7 @@ from morphoscope.report.style import (
     SKY,
     VERMILION,
     new_figure,
+    place,
     scale_bar,
     show_image,
     styled,
@@ -57,23 +58,25 @@ def matched_boxes(
     found, known = np.zeros(len(detections), dtype=bool), np.zeros(len(truth), dtype=bool)
     found[matched[:, 0]], known[matched[:, 1]] = True, True
     shape = np.asarray(image).shape
-    figure = new_figure(DOUBLE, 0.4 + DOUBLE * shape[0] / shape[1])
-    ax = figure.subplots()
+    high = DOUBLE * shape[0] / shape[1]
+    figure = new_figure(DOUBLE, high + 0.55, placed=True)
+    ax = place(figure, 0, 0.22, DOUBLE, high)
     show_image(ax, image)
     _boxes(ax, truth[known], TRUE, 0.7, (0, (2.5, 1.5)))
     _boxes(ax, detections[found], FOUND, 0.9, "-")
     _boxes(ax, truth[~known], MISSED, 1.5, (0, (2.5, 1.5)))
     _boxes(ax, detections[~found], FALSE, 1.5, "-")
-    entries = [
+    entries: list[tuple[str, Any, str]] = [
         (FOUND, "-", f"detected ({len(matched)} matched)"),
         (TRUE, (0, (2.5, 1.5)), "its truth"),
         (FALSE, "-", f"false ({int((~found).sum())})"),
         (MISSED, (0, (2.5, 1.5)), f"missed ({int((~known).sum())})"),
     ]
     handles = [Line2D([], [], color=c, linestyle=s, linewidth=2, label=text) for c, s, text in entries]
-    legend = figure.legend(handles=handles, loc="outside lower center", ncols=4, facecolor="#444444", framealpha=1, frameon=True)
+    legend = figure.legend(handles=handles, loc="lower center", ncols=4, facecolor="#444444", framealpha=1, frameon=True)
     for text in legend.get_texts():
         text.set_color("white")
+    ax.set(xlim=(-0.5, shape[1] - 0.5), ylim=(shape[0] - 0.5, -0.5))
     if title:
         ax.set_title(title, loc="left")
     if calibration is not None:
@@ -82,9 +85,8 @@ def matched_boxes(
 
 
 def _boxes(ax: Axes, boxes: pd.DataFrame, colour: str, width: float, style: Any) -> None:
-    patches = [
-        Rectangle((b.x_px - b.width_px / 2, b.y_px - b.height_px / 2), b.width_px, b.height_px) for b in boxes.itertuples()
-    ]
+    rows = boxes[["x_px", "y_px", "width_px", "height_px"]].to_numpy(float).tolist()
+    patches = [Rectangle((x - w / 2, y - h / 2), w, h) for x, y, w, h in rows]
     ax.add_collection(PatchCollection(patches, facecolor="none", edgecolor=colour, linewidth=width, linestyle=style))
 
 

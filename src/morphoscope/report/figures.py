@@ -9,10 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
@@ -33,10 +30,9 @@ from morphoscope.report.style import (
     panel_letter,
     power_of_ten,
     save_figure,
-    scale_bar,
-    show_image,
     styled,
 )
+from morphoscope.report.trajectories import drift, trajectory_map
 
 __all__ = [
     "density_and_size",
@@ -159,12 +155,12 @@ def size_boxes(
     samples = [sized.loc[sized["frame"] == frame, size].to_numpy() for frame in chosen]
     ax = figure.subplots()
     rng = np.random.default_rng(0)
-    for place, sample in enumerate(samples, start=1):
-        ax.plot(place + rng.uniform(-0.16, 0.16, sample.size), sample, ".", color=BLUE, alpha=0.35, markersize=3.5, mew=0)
+    for spot, sample in enumerate(samples, start=1):
+        ax.plot(spot + rng.uniform(-0.16, 0.16, sample.size), sample, ".", color=BLUE, alpha=0.35, markersize=3.5, mew=0)
     ax.boxplot(samples, **_box_style())
     top = max((float(s.max()) for s in samples if s.size), default=1.0)
-    for place, sample in enumerate(samples, start=1):
-        ax.text(place, top * 1.06, f"n = {sample.size}", ha="center", va="bottom", fontsize=7, color=GREY)
+    for spot, sample in enumerate(samples, start=1):
+        ax.text(spot, top * 1.06, f"n = {sample.size}", ha="center", va="bottom", fontsize=7, color=GREY)
     ax.set_ylim(0, top * 1.16)
     ax.set_xticks(range(1, len(chosen) + 1), _even_labels(along.at(chosen)))
     ax.grid(axis="x", visible=False)
@@ -175,11 +171,10 @@ def size_boxes(
 
 def _even_labels(values: Any) -> list[str]:
     """Labels with as many decimals as tell the values apart, the same for all."""
-    for decimals in range(5):
-        labels = [f"{v:.{decimals}f}" for v in values]
-        if len(set(labels)) == len(labels) and np.ptp(values) >= 10 ** (1 - decimals) or len(labels) == 1 and decimals == 2:
-            break
-    return labels
+    reach = max(float(np.ptp(values)), 0.01 * float(np.abs(values).max()), 1e-9)
+    whole = bool(np.allclose(values, np.rint(values)))
+    decimals = 0 if whole else int(np.clip(2 - np.floor(np.log10(reach)), 0, 6))
+    return [f"{v:.{decimals}f}" for v in values]
 
 
 def _box_style() -> dict[str, Any]:
@@ -245,116 +240,7 @@ def _growth_panel(ax: Axes, rows: pd.DataFrame, size: str, along: Axis, calibrat
     ax.plot(along.at(ends), intercept + slope * ends, color=ORANGE, linewidth=1.5)
     interval = calibration.frame_interval_s
     if calibration.has_scale and interval:
-        text = f"{slope / interval * 1000:+.2g} pm s$^{{-1}}$"
+        text = f"{slope / interval * 1000:+#.2g} pm s$^{{-1}}$"
     else:
-        text = f"{slope:+.2g} {'nm' if calibration.has_scale else 'px'}/frame"
+        text = f"{slope:+#.2g} {'nm' if calibration.has_scale else 'px'}/frame"
     ax.text(0.97, 0.06, text, transform=ax.transAxes, ha="right", va="bottom", fontsize=7, color="#8A5A00")
-
-
-@styled
-def trajectory_map(
-    objects: pd.DataFrame,
-    tracks: pd.DataFrame,
-    image: Any,
-    calibration: Calibration,
-    *,
-    axis: str | None = None,
-    shift: tuple[float, float] = (0.0, 0.0),
-) -> Figure:
-    """Registered trajectories on a frame, coloured by dose, time or frame, and all of them from a common origin.
-
-    Args:
-        objects: `schema.OBJECTS` with `track_id`, `x_reg_px`, `y_reg_px`.
-        tracks: `schema.TRACKS`; its tracks are drawn.
-        image: (height, width), the frame behind the trajectories.
-        calibration: gives the axis, the scale bar and the unit.
-        axis: name of the axis; none for the main one.
-        shift: (`shift_x_px`, `shift_y_px`) of the frame shown, so that the trajectories lie on it.
-    """
-    along = axis_for(calibration, axis)
-    height, width = np.asarray(image).shape
-    kept = objects[objects["track_id"].isin(tracks["track_id"]) & objects["x_reg_px"].notna()].sort_values(["track_id", "frame"])
-    paths = [g[["x_reg_px", "y_reg_px", "frame"]].to_numpy(float) for _, g in kept.groupby("track_id") if len(g) > 1]
-    if not paths:
-        return empty_note(new_figure(DOUBLE, 2.0), "no track has two points")
-    size_y, size_x = calibration.pixel_size_nm or (1.0, 1.0)
-    moved = [(p[:, :2] - p[0, :2]) * (size_x, size_y) for p in paths]
-    placed = [p[:, :2] + shift for p in paths]
-    values = [along.at(p[:, 2]) for p in paths]
-    ends = np.concatenate(values)
-    norm = Normalize(float(ends.min()), float(max(ends.max(), ends.min() + 1e-9)))
-
-    figure = new_figure(DOUBLE, 0.75 + DOUBLE * 0.64 * height / width)
-    grid = figure.add_gridspec(2, 2, width_ratios=[2.0, 0.95])
-    left, zoom, right = (figure.add_subplot(cell) for cell in (grid[:, 0], grid[0, 1], grid[1, 1]))
-    window = _busiest(placed, (height, width))
-    for ax, thick in ((left, 0.9), (zoom, 0.8)):
-        show_image(ax, image)
-        ax.add_collection(_coloured(placed, values, norm, thick))
-    left.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-    left.add_patch(Rectangle(window[:2], *window[2:], fill=False, edgecolor="white", linewidth=1.0))
-    left.set_title(f"(a) {len(paths)} trajectories", loc="left")
-    scale_bar(left, (0.0, 0.0, width, height), calibration)
-    zoom.set(xlim=(window[0], window[0] + window[2]), ylim=(window[1] + window[3], window[1]))
-    zoom.set_title("(b) framed part", loc="left")
-    scale_bar(zoom, window, calibration)
-    lines = _coloured(moved, values, norm, 0.5)
-    right.add_collection(lines)
-    _common_origin(right, moved, "nm" if calibration.has_scale else "px")
-    figure.colorbar(lines, ax=left, orientation="horizontal", fraction=0.045, pad=0.02, aspect=50, label=along.label)
-    return figure
-
-
-def _common_origin(ax: Axes, moved: list[Any], unit: str) -> None:
-    reach = max(float(np.abs(m).max()) for m in moved) * 1.05 or 1.0
-    ax.set(xlim=(-reach, reach), ylim=(reach, -reach), aspect="equal")
-    ax.set(xlabel=f"moved in x ({unit})", ylabel=f"moved in y ({unit})")
-    ax.set_title("(c) from a common origin", loc="left")
-
-
-def _busiest(paths: list[Any], shape: tuple[int, int]) -> tuple[float, float, float, float]:
-    """(x, y, width, height) of the window, a quarter of the frame wide, with the most motion in it."""
-    height, width = shape
-    size = np.array([width / 4, height / 4])
-    centres = np.array([p.mean(axis=0) for p in paths])
-    spread = np.array([np.hypot(*np.ptp(p, axis=0)) for p in paths])
-    inside = (np.abs(centres[:, None] - centres[None]) < size / 2).all(axis=2)
-    best = centres[int((inside * spread[None]).sum(axis=1).argmax())]
-    corner = np.clip(best - size / 2, 0, np.array([width, height]) - size)
-    return float(corner[0]), float(corner[1]), float(size[0]), float(size[1])
-
-
-def _coloured(paths: list[Any], values: list[Any], norm: Normalize, width: float) -> LineCollection:
-    segments = [np.stack([p[:-1], p[1:]], axis=1) for p in paths]
-    colours = [(v[:-1] + v[1:]) / 2 for v in values]
-    lines = LineCollection(list(np.concatenate(segments)) if segments else [], cmap="plasma", norm=norm, linewidths=width)
-    lines.set_array(np.concatenate(colours) if colours else np.array([]))
-    lines.set_capstyle("round")
-    return lines
-
-
-@styled
-def drift(frames: pd.DataFrame, calibration: Calibration, *, axis: str | None = None) -> Figure:
-    """Displacement of the frames' content against the first frame, and where the stage jumped.
-
-    Args:
-        frames: `schema.FRAMES` with `shift_x_px`, `shift_y_px`, `jump`.
-        calibration: gives the axis and the unit.
-        axis: name of the axis; none for the main one.
-    """
-    figure = new_figure(SINGLE * 1.25, 2.4)
-    if "shift_x_px" not in frames or not frames["shift_x_px"].notna().any():
-        return empty_note(figure, "frames were not registered")
-    along = axis_for(calibration, axis)
-    ax = figure.subplots()
-    x = along.at(frames["frame"])
-    size_y, size_x = calibration.pixel_size_nm or (1.0, 1.0)
-    if "jump" in frames:
-        for i, place in enumerate(x[frames["jump"].fillna(False).to_numpy(bool)]):
-            ax.axvline(place, color=VERMILION, linewidth=0.8, linestyle=(0, (3, 2)), label="stage jump" if i == 0 else None)
-    ax.plot(x, frames["shift_x_px"] * size_x, color=BLUE, label="x")
-    ax.plot(x, frames["shift_y_px"] * size_y, color=ORANGE, label="y (down)")
-    ax.set(xlabel=along.label, ylabel=f"drift ({'nm' if calibration.has_scale else 'px'})")
-    ax.margins(x=0.02)
-    ax.legend(loc="best", ncols=3)
-    return figure

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from morphoscope.report.methods import citations, methods_paragraph
-from morphoscope.report.page import box, number, page, table, text, unit
+from morphoscope.report.page import box, number, page, span, table, text, unit
 
 HEADLINES = 6
 
@@ -121,7 +121,8 @@ def _boxes(run: Mapping[str, Any]) -> str:
             0,
             "No scale: all lengths are in px and there is no density. State calibration.pixel_size_nm (nm per px) in the recipe.",
         )
-    if not calibration.get("frame_interval_s") and not any("interval" in w.lower() for w in warnings + notes):
+    series = ((run.get("recipe") or {}).get("frames") or {}).get("series", True) and (run.get("counts") or {}).get("frames") != 1
+    if series and not calibration.get("frame_interval_s") and not any("interval" in w.lower() for w in warnings + notes):
         notes.insert(0, "No frame interval: rates are per frame. State calibration.frame_interval_s (s) in the recipe.")
     return box("warn", "Read this before using the numbers", warnings) + box("note", "Notes", notes)
 
@@ -129,10 +130,9 @@ def _boxes(run: Mapping[str, Any]) -> str:
 def _headline(quantities: pd.DataFrame) -> str:
     cards = []
     for row in quantities.head(HEADLINES).to_dict("records"):
-        low, high = number(row.get("low")), number(row.get("high"))
-        known = "&ndash;" not in (low, high)
-        n = "" if pd.isna(row.get("n")) else f"n = {int(row['n'])}"
-        below = " &middot; ".join(filter(None, [f"95 %: {low} to {high}" if known else "", n]))
+        interval = span(row.get("low"), row.get("high"))
+        n = "" if pd.isna(row.get("n")) else f"n&nbsp;=&nbsp;{int(row['n'])}"
+        below = " &middot; ".join(filter(None, [f"95&nbsp;%: {interval}" if interval else "", n]))
         cards.append(
             f'<div class="card"><div class="what">{text(_plain(row["name"]))}</div>'
             f'<div class="value">{number(row["value"])} <small>{unit(row.get("unit"))}</small></div>'
@@ -167,7 +167,7 @@ def _figures(folder: Path, figures: Sequence[tuple[str, str]]) -> str:
 
 def _is_wide(png: bytes) -> bool:
     width, height = struct.unpack(">II", png[16:24]) if len(png) >= 24 else (1, 1)
-    return bool(width >= 1300 or width > 1.9 * height)
+    return bool(width >= 1000 or width > 1.9 * height)
 
 
 def _quantities(quantities: pd.DataFrame) -> str:
@@ -203,34 +203,39 @@ def _provenance(run: Mapping[str, Any], card: Mapping[str, Any] | None) -> str:
         [text(i.get("path", "")), str(int(i["frames"])) if i.get("frames") else "", f"<code>{text(i.get('sha256', ''))}</code>"]
         for i in run.get("inputs") or ()
     ]
-    calibration = dict(run.get("calibration") or {})
-    source = calibration.pop("provenance", None) or {}
-    facts = [[text(_plain(k)), f"{_value(v)}", text(source.get(k, ""))] for k, v in calibration.items()]
     model = run.get("model") or {}
-    used = [["Model", text(model.get("name") or (card or {}).get("name") or "")]]
-    used.append(["Model SHA-256", f"<code>{text(model.get('sha256', ''))}</code>"])
-    used += [[text(_plain(k)), text(run[k])] for k in ("provider", "precision", "created") if run.get(k)]
-    used += [[text(_plain(k)), text(v)] for k, v in (run.get("counts") or {}).items()]
+    used = [
+        ["Model", text(model.get("name") or (card or {}).get("name") or "")],
+        ["Model SHA-256", f"<code>{text(model['sha256'])}</code>" if model.get("sha256") else ""],
+        *([text(_plain(k)), text(run[k])] for k in ("provider", "precision", "created") if run.get(k)),
+        *([text(_plain(k)), text(v)] for k, v in (run.get("counts") or {}).items()),
+    ]
     versions = ", ".join(f"{text(k)}&nbsp;{text(v)}" for k, v in (run.get("versions") or {}).items())
     used.append(["Versions", versions])
     recipe = json.dumps(run.get("recipe") or {}, indent=2, default=str, ensure_ascii=False)
     return (
         '<section id="provenance"><h2>Provenance</h2>'
         f"<h3>Inputs</h3>{table(['file', 'frames', 'SHA-256'], inputs, numeric=(1,))}"
-        f"<h3>Calibration</h3>{table(['what', 'value', 'from'], facts)}"
-        f"<h3>Run</h3>{table([], used)}"
+        f"<h3>Calibration</h3>{table(['what', 'value', 'from'], _calibration(run.get('calibration') or {}))}"
+        f"<h3>Run</h3>{table([], [row for row in used if row[1]])}"
         f"<details><summary>All settings of the recipe</summary><pre>{text(recipe)}</pre></details></section>"
     )
 
 
-def _value(value: Any) -> str:
-    if value is None or value == [] or value == ():
-        return '<span class="soft">unknown</span>'
-    if isinstance(value, (list, tuple)):
-        return "; ".join(_value(v) for v in value)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{text(k)} {text(v)}" for k, v in value.items())
-    return text(f"{value:.6g}" if isinstance(value, float) else value)
+def _calibration(calibration: Mapping[str, Any]) -> list[list[str]]:
+    source = calibration.get("provenance") or {}
+    unknown = '<span class="soft">unknown</span>'
+    size, interval = calibration.get("pixel_size_nm"), calibration.get("frame_interval_s")
+    y, x = (size, size) if not isinstance(size, (list, tuple)) else size
+    pixel = f"{float(x):.6g} nm" + ("" if x == y else f" (x), {float(y):.6g} nm (y)") if size else unknown
+    rows = [
+        ["Pixel size", pixel, text(source.get("pixel_size_nm", ""))],
+        ["Time between frames", f"{float(interval):.6g} s" if interval else unknown, text(source.get("frame_interval_s", ""))],
+    ]
+    for axis in calibration.get("axes") or ():
+        line = f"{axis['start']:.6g} + {axis['step']:.6g} \u00d7 frame"
+        rows.append([text(_plain(axis["name"])), text(f"{line} ({axis['unit']})"), text(source.get("axes", ""))])
+    return rows
 
 
 def _timings(run: Mapping[str, Any], frames: pd.DataFrame) -> str:
@@ -264,4 +269,5 @@ def _files(folder: Path) -> str:
 
 def _footer(run: Mapping[str, Any]) -> str:
     version = (run.get("versions") or {}).get("morphoscope", "")
-    return f"<footer>Made by morphoscope {text(version)}. This page holds all it shows and asks for nothing from the network.</footer>"
+    said = f"Made by morphoscope {text(version)}".strip()
+    return f"<footer>{said}. This page holds all it shows and asks for nothing from the network.</footer>"

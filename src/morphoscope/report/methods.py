@@ -25,7 +25,7 @@ def methods_paragraph(run: Mapping[str, Any], card: Mapping[str, Any] | None) ->
         _detection(run, recipe.get("detect") or {}, card or {}),
         _geometry(),
         _tracking(run, recipe.get("track") or {}, recipe.get("physics") or {}),
-        _physics(recipe.get("physics") or {}),
+        _physics(run, recipe.get("physics") or {}),
     ]
     return " ".join(part for part in parts if part)
 
@@ -91,7 +91,7 @@ def _detection(run: Mapping[str, Any], detect: Mapping[str, Any], card: Mapping[
     version = (run.get("versions") or {}).get("morphoscope", "")
     sha = str(model.get("sha256") or "")[:12]
     identity = ", ".join(filter(None, [f"morphoscope {version}".strip(), f"SHA-256 {sha}..." if sha else ""]))
-    text = f"Objects (class: {classes}) were detected with the one-stage convolutional detector \"{name}\" ({identity}"
+    text = f'Objects (class: {classes}) were detected with the one-stage convolutional detector "{name}" ({identity}'
     trained = card.get("pixel_size_nm")
     text += f"; trained at {_number(trained)} nm per pixel)" if trained else ")"
     zoom = model.get("resampled_by")
@@ -104,7 +104,8 @@ def _detection(run: Mapping[str, Any], detect: Mapping[str, Any], card: Mapping[
     if detect.get("nms_iou"):
         text += f", and of boxes overlapping by more than {_number(detect['nms_iou'], 3)} (intersection over union) only the best"
     provider = run.get("provider")
-    return text + (f". Inference ran on {provider}." if provider else ".")
+    precision = f", {run['precision']}" if run.get("precision") else ""
+    return text + (f". Inference: ONNX Runtime ({str(provider).upper()}{precision})." if provider else ".")
 
 
 def _geometry() -> str:
@@ -132,15 +133,17 @@ def _tracking(run: Mapping[str, Any], track: Mapping[str, Any], physics: Mapping
     text = text[0].upper() + text[1:] + ". Growth rates are Theil-Sen slopes of the major axis."
     interval = (run.get("calibration") or {}).get("frame_interval_s")
     lag = physics.get("lag_frames")
-    if lag and interval:
+    if lag and interval and size:
         text += (
-            " The effective diffusion coefficient is D_eff(tau) = <|r(t + tau) - r(t)|^2> / (4 tau) at "
-            f"tau = {_number(float(lag) * float(interval))} s."
+            " The effective diffusion coefficient of a track is D_eff(tau) = <|r(t + tau) - r(t)|^2> / (4 tau), averaged over t, "
+            f"at tau = {_number(float(lag) * float(interval))} s."
         )
     return text
 
 
-def _physics(physics: Mapping[str, Any]) -> str:
+def _physics(run: Mapping[str, Any], physics: Mapping[str, Any]) -> str:
+    if not (run.get("calibration") or {}).get("pixel_size_nm"):
+        return "Sizes are given as median and quartiles."
     factor, thickness = float(physics.get("visibility_factor") or 1.0), physics.get("thickness_nm")
     per = f"volume, at a foil thickness of {_number(thickness)} nm" if thickness else "area"
     text = f"Density is the number of objects per analysed {per}"

@@ -71,11 +71,11 @@ def stamp_text(calibration: Calibration, frame: int) -> str:
 def to_grey(image: NDArray[Any], limits: tuple[float, float] | None = None) -> NDArray[np.uint8]:
     """A (height, width) picture of any dtype as uint8, `limits` (or its own range) going to 0..255."""
     if image.dtype == np.uint8 and limits is None:
-        return np.asarray(image)
+        return np.asarray(image, dtype=np.uint8)
     values = np.nan_to_num(np.asarray(image, dtype=np.float32))
     low, high = limits if limits is not None else (float(values.min()), float(values.max()))
     scaled = (values - low) * (255.0 / max(high - low, 1e-9))
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(scaled), 0, 255), dtype=np.uint8)
 
 
 @lru_cache(maxsize=4096)
@@ -135,7 +135,7 @@ def _glyphs(text: str, scale: float) -> tuple[NDArray[np.float32], NDArray[np.fl
     for stroke in (1, 3):
         mask = np.zeros(size, dtype=np.uint8)
         cv2.putText(mask, text, (4, high + 4), FONT, scale, 255, stroke, cv2.LINE_AA)
-        masks.append(mask.astype(np.float32)[..., None] / 255)
+        masks.append(np.asarray(mask[..., None] / 255, dtype=np.float32))
     inked = np.argwhere(masks[1][..., 0] > 0.05)
     (y0, x0), (y1, x1) = inked.min(0), inked.max(0) + 1
     return masks[0][y0:y1, x0:x1], masks[1][y0:y1, x0:x1]

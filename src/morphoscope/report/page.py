@@ -45,7 +45,7 @@ table { border-collapse: collapse; width: 100%; font-size: 13.5px; }
 th, td { text-align: left; padding: 6px 10px 6px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; color: var(--soft); border-bottom: 1.5px solid #b9c0c7; }
 td.num, th.num { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; padding-right: 18px; }
-td.hash, code { font-family: ui-monospace, "SFMono-Regular", Menlo, Consolas, monospace; font-size: 12px; overflow-wrap: anywhere; }
+code { font-family: ui-monospace, "SFMono-Regular", Menlo, Consolas, monospace; font-size: 12px; overflow-wrap: anywhere; }
 blockquote { margin: 0; padding: 14px 18px; background: var(--wash); border-left: 4px solid #b9c0c7; }
 ol.cite { padding-left: 20px; margin: 6px 0; }
 ol.cite li { margin: 4px 0; overflow-wrap: anywhere; }
@@ -104,11 +104,21 @@ def number(value: Any, digits: int = 3) -> str:
     if real == int(real) and abs(real) < 100_000:
         return f"{int(real)}".replace("-", "\u2212")
     exponent = math.floor(math.log10(abs(real)))
-    if -3 <= exponent < 5:
+    if -4 <= exponent < 5:
         decimals = max(0, digits - 1 - exponent)
         return f"{real:.{decimals}f}".replace("-", "\u2212")
     mantissa = f"{real / 10.0**exponent:.{digits - 1}f}".replace("-", "\u2212")
     return f"{mantissa}&nbsp;&times;&nbsp;10{str(exponent).translate(SUPERSCRIPT)}"
+
+
+def span(low: Any, high: Any) -> str:
+    """`6.90 to 7.70`, a common power of ten said once; empty where an end is unknown."""
+    first, last = number(low), number(high)
+    if "&ndash;" in (first, last):
+        return ""
+    head, _, power = first.partition("&nbsp;&times;&nbsp;")
+    same = power and last.endswith(f"&nbsp;&times;&nbsp;{power}")
+    return f"{head} to {last}" if same else f"{first} to {last}"
 
 
 def unit(value: Any) -> str:

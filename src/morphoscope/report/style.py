@@ -25,7 +25,7 @@ BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY, YELLOW, GREY = "#CC79A7", "#56B4E9", "#F0E442", "#5F6368"
 SINGLE, DOUBLE = 3.5, 7.0  # column widths in inches
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8,
@@ -74,11 +74,17 @@ def styled(function: Callable[P, Figure]) -> Callable[P, Figure]:
     return wrapper
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure (inches) with an Agg canvas and constrained layout."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+def new_figure(width: float, height: float, *, placed: bool = False) -> Figure:
+    """An empty figure (inches) with an Agg canvas and constrained layout, or none where axes are placed by hand."""
+    figure = Figure(figsize=(width, height), layout=None if placed else "constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def place(figure: Figure, x: float, y: float, width: float, height: float) -> Axes:
+    """Axes at a place given in inches from the figure's upper left corner."""
+    wide, high = figure.get_size_inches()
+    return figure.add_axes((x / wide, 1 - (y + height) / high, width / wide, height / high))
 
 
 def save_figure(figure: Figure, folder: str | Path, name: str, svg: bool = False, *, dpi: int = 220) -> Path:
@@ -141,10 +147,10 @@ def scale_bar(ax: Axes, window: tuple[float, float, float, float], calibration: 
 
 
 def show_image(ax: Axes, image: Any) -> None:
-    """A grey image between its 0.5 and 99.5 percentiles, without axes, pixel centres at integers."""
+    """A grey image between its 0.1 and 99.9 percentiles, without axes, pixel centres at integers."""
     array = np.asarray(image, dtype=float)
     finite = array[np.isfinite(array)]
-    low, high = np.percentile(finite, (0.5, 99.5)) if finite.size else (0.0, 1.0)
+    low, high = np.percentile(finite, (0.1, 99.9)) if finite.size else (0.0, 1.0)
     ax.imshow(array, cmap="gray", vmin=low, vmax=max(high, low + 1e-9), interpolation="nearest")
     ax.set_axis_off()
 

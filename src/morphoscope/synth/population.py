@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from morphoscope.synth.loops import LoopScene
+from morphoscope.synth.scene import LoopScene
 
 Array = NDArray[np.float64]
 FADE_FRAMES = 6.0
@@ -44,7 +42,7 @@ class Population:
         major = self.final_px * grown
         fade = np.clip((age + 1) / FADE_FRAMES, 0, 1) * np.clip((self.death - frame) / FADE_FRAMES, 0, 1)
         amplitude, period, phase = self.breathing.T
-        contrast = self.contrast * fade * (1 + amplitude * np.sin(2 * np.pi * frame / period + phase))
+        contrast: Array = self.contrast * fade * (1 + amplitude * np.sin(2 * np.pi * frame / period + phase))
         return major, major * self.aspect, np.clip(contrast, 0, 0.93)
 
 
@@ -61,7 +59,7 @@ def half_depth_reach(sharpness: Array, halo: Array) -> Array:
         middle = (low + high) / 2
         deep = profile(middle, sharpness, halo) > 0.5
         low, high = np.where(deep, middle, low), np.where(deep, high, middle)
-    return (low + high) / 2
+    return np.asarray((low + high) / 2)
 
 
 def populate(rng: np.random.Generator, scene: LoopScene, field: tuple[float, float, float, float]) -> Population:

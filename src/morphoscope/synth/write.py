@@ -26,9 +26,9 @@ def write_video(
 ) -> Path:
     """Write a scene with its truth and return `folder`.
 
-    Files: `video.mp4` (H.264, high quality), `truth.parquet` (a row per visible loop per frame), `shifts.parquet`, `loops.parquet`
-    (a row per loop), `counts.csv` (frame, count, size_median_nm), `recipe.toml` (the calibration; give it to `analyze`),
-    and for `evaluate` `labelled/*.png` (that many frames, evenly spaced) with `boxes.csv` and `labels.toml`.
+    Files: `video.mp4` (H.264, high quality), `truth.parquet` (a row per visible loop per frame), `shifts.parquet`,
+    `loops.parquet` (a row per loop), `counts.csv` (frame, count, size_median_nm), `recipe.toml` (the calibration; give it
+    to `analyze`), and for `evaluate` `labelled/*.png` (that many frames, evenly spaced) with `boxes.csv` and `labels.toml`.
 
     Args:
         scene: the scene, or its video.
@@ -47,7 +47,7 @@ def write_video(
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for i in range(len(video)):
             image = video[i]
-            colour = cv2.cvtColor(image[:height, :width], cv2.COLOR_GRAY2RGB)
+            colour = np.repeat(image[:height, :width, None], 3, axis=2)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(colour, format="rgb24")))
             if i in picked:
                 name = f"labelled/frame{i:05d}.png"
