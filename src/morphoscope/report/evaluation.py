@@ -133,14 +133,16 @@ def recall_by_size(
     ax = figure.subplots()
     table = table[table["n"] > 0]
     middle = (table["size_low"] + table["size_high"]) / 2
-    width = (table["size_high"] - table["size_low"]) * 0.9
+    width = (table["size_high"] - table["size_low"]) * 0.94
     ax.bar(middle, table["recall"], width=width, color=SKY, edgecolor="white", linewidth=0.5)
     if {"recall_low", "recall_high"} <= set(table.columns):
         low, high = table["recall"] - table["recall_low"], table["recall_high"] - table["recall"]
         whiskers = np.maximum(np.stack([low, high]).astype(float), 0)
         ax.errorbar(middle, table["recall"], yerr=whiskers, fmt="none", color="#333333", elinewidth=0.8, capsize=1.5)
+    narrow = float(width.min()) < 0.07 * float(table["size_high"].max() - table["size_low"].min()) if len(table) else False
     for x, n in zip(middle, table["n"], strict=True):
-        ax.text(x, 0.02, f"{n:d}", ha="center", va="bottom", fontsize=6.5, color="#14425f", bbox=_LABEL, zorder=4)
+        text = ax.text(x, 0.03, f"{int(n)}", ha="center", va="bottom", fontsize=6.5, color="#14425f", bbox=_LABEL, zorder=4)
+        text.set_rotation(90 if narrow else 0)
     marks = ((smallest_reliable, VERMILION, "-", "found reliably from"), (smallest_labelled, GREY, "--", "smallest labelled"))
     for value, colour, style, text in marks:
         if value is not None and np.isfinite(value):
@@ -151,17 +153,28 @@ def recall_by_size(
     return figure
 
 
+def _noise_name(kind: str, level: Any) -> str:
+    known = kind.lower()
+    if known == "none" or pd.isna(level):
+        return kind
+    if known == "salt and pepper":
+        return f"{kind}, {100 * float(level):g} % of px"
+    if known == "gaussian":
+        return f"Gaussian, variance {float(level):g}"
+    return "Poisson" if known == "poisson" and float(level) == 1 else f"{kind.capitalize()} {level:g}"
+
+
 @styled
 def noise_robustness(table: pd.DataFrame, *, published_drop: float | None = 0.2) -> Figure:
     """F1 under added noise beside F1 without, with the relative change written on each bar.
 
     Args:
-        table: `noise` (such as `gaussian`), `level` (such as `0.01`), `f1`; the row whose `noise` is `none` is the clean one.
+        table: `noise` and `level` as in `synth.noise.LEVELS`, `f1`; the row whose `noise` is `none` is the clean one.
         published_drop: relative fall drawn as a dashed limit.
     """
     figure = new_figure(SINGLE * 1.25, 0.6 + 0.27 * max(3, len(table)))
     ax = figure.subplots()
-    names = [f"{n} {lv}".strip() if pd.notna(lv) else str(n) for n, lv in zip(table["noise"], table["level"], strict=True)]
+    names = [_noise_name(str(n), lv) for n, lv in zip(table["noise"], table["level"], strict=True)]
     f1 = table["f1"].to_numpy(float)
     is_clean = table["noise"].astype(str).str.lower().isin(["none", "clean"]).to_numpy()
     clean = float(f1[is_clean][0]) if is_clean.any() else float("nan")

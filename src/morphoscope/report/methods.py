@@ -40,7 +40,7 @@ def citations(run: Mapping[str, Any], card: Mapping[str, Any] | None) -> list[st
     for source in (card or {}).get("data") or ():
         said = source.get("citation") or source.get("name") if isinstance(source, Mapping) else str(source)
         text = f"Training data of the model: {said}"
-        if said and said not in PAPER and text not in cited:
+        if said and not (len(said) > 10 and said in PAPER) and text not in cited:
             cited.append(text)
     return cited
 

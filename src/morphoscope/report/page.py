@@ -103,11 +103,12 @@ def number(value: Any, digits: int = 3) -> str:
         return "&ndash;"
     if real == int(real) and abs(real) < 100_000:
         return f"{int(real)}".replace("-", "\u2212")
-    exponent = math.floor(math.log10(abs(real)))
+    mantissa, _, power = f"{real:.{digits - 1}e}".partition("e")
+    exponent = int(power)
     if -4 <= exponent < 5:
         decimals = max(0, digits - 1 - exponent)
         return f"{real:.{decimals}f}".replace("-", "\u2212")
-    mantissa = f"{real / 10.0**exponent:.{digits - 1}f}".replace("-", "\u2212")
+    mantissa = mantissa.replace("-", "\u2212")
     return f"{mantissa}&nbsp;&times;&nbsp;10{str(exponent).translate(SUPERSCRIPT)}"
 
 

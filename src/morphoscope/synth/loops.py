@@ -94,7 +94,7 @@ class LoopVideo:
             _multiply(field, left, top, patch)
         field *= np.float32(scene.brightness * (1 + scene.flicker * rng.standard_normal()))
         if scene.noise > 0:
-            noise = rng.standard_normal(field.shape, dtype=np.float32)
+            noise: Float = rng.standard_normal(field.shape, dtype=np.float32)
             noise = noise * np.sqrt(np.maximum(field, 1) / np.float32(scene.brightness)) * np.float32(scene.noise)
             if scene.smoothing_px > 0:
                 noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), scene.smoothing_px), dtype=np.float32)
@@ -114,10 +114,11 @@ class LoopVideo:
         matrix = np.array([[1, 0, -offset[0]], [0, 1, -offset[1]]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         share = self.scene.texture_change * i / max(1, len(self) - 1)
-        field = cv2.warpAffine(start, matrix, (width, height), flags=flags)
+        field = np.asarray(cv2.warpAffine(start, matrix, (width, height), flags=flags), dtype=np.float32)
         if share > 0:
-            field += np.float32(share) * cv2.warpAffine(change, matrix, (width, height), flags=flags)
-        return np.asarray(field, dtype=np.float32)
+            changed = cv2.warpAffine(change, matrix, (width, height), flags=flags)
+            field = np.asarray(cv2.addWeighted(field, 1.0, changed, share, 0.0), dtype=np.float32)
+        return field
 
     def _stamps(self, i: int) -> Iterator[tuple[int, int, Float]]:
         major, minor, contrast = self._loops.state(i)

@@ -33,7 +33,7 @@ def write_video(
     Args:
         scene: the scene, or its video.
         folder: made where it is missing.
-        labelled: frames written as labelled pictures.
+        labelled: frames written as labelled pictures; those without a visible loop are left out.
         progress: called with (frames done, frames in all).
     """
     video = scene if isinstance(scene, LoopVideo) else LoopVideo(scene)
@@ -49,7 +49,7 @@ def write_video(
             image = video[i]
             colour = np.repeat(image[:height, :width, None], 3, axis=2)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(colour, format="rgb24")))
-            if i in picked:
+            if i in picked and len(video.truth_at(i)):
                 name = f"labelled/frame{i:05d}.png"
                 cv2.imwrite(str(folder / name), image)
                 boxes.append(_boxes(video.truth_at(i), name))

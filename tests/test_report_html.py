@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from morphoscope.calibration import Axis, Calibration
+from morphoscope.recipe import parse_recipe
+from morphoscope.report.figures import save_figure
+from morphoscope.report.html import CAPTIONS, write_report
+from morphoscope.report.methods import PAPER, citations, methods_paragraph
+from morphoscope.report.page import number, span, unit
+from morphoscope.report.style import new_figure
+from morphoscope.schema import FRAMES, QUANTITIES, TRACKS, empty
+
+NASTY = '"><script>alert(1)</script><img src=http://x.invalid/a onerror=x>'
+CALIBRATION = Calibration().updated(
+    "recipe", pixel_size_nm=(0.4, 0.4), frame_interval_s=1.75, axes=(Axis("dose", "dpa", 0.85, 0.0014),)
+)
+CARD = {
+    "name": "loops",
+    "classes": ("loop",),
+    "pixel_size_nm": 0.372,
+    "threshold": 0.31,
+    "data": [{"name": "d", "citation": "Cite that"}],
+}
+
+
+def _run(**changed: object) -> dict[str, object]:
+    recipe = parse_recipe({"physics": {"thickness_nm": 75.0, "visibility_factor": 1.75}, "report": {"citation": "Doe 2021"}})
+    return {
+        "title": "a run",
+        "inputs": [{"path": "in/video.mp4", "sha256": "ab" * 32, "frames": 20}],
+        "recipe": recipe.model_dump(),
+        "model": {"name": "loops", "sha256": "cd" * 32},
+        "calibration": CALIBRATION.to_dict(),
+        "counts": {"frames": 20, "objects": 100},
+        "timings_s": {"detect": 2.0, "measure": 0.5},
+        "versions": {"morphoscope": "0.1.0"},
+        "provider": "cpu",
+        "precision": "fp32",
+        **changed,
+    }
+
+
+def _quantities() -> pd.DataFrame:
+    rows = [
+        ("density_at_end", 2.31e16, 1.9e16, 2.8e16, "cm^-3", 108, "mean"),
+        ("tracks", 12.0, np.nan, np.nan, "", None, "linked"),
+    ]
+    return pd.DataFrame(rows, columns=list(QUANTITIES)).astype({"n": "Int64"})
+
+
+def _write(folder: Path, run: dict[str, object], **changed: object) -> str:
+    frames = pd.DataFrame({"frame": range(20), "count": 5})
+    given = {"frames": frames, "tracks": empty(TRACKS), "quantities": _quantities(), "card": CARD, "figures": [], **changed}
+    path = write_report(folder, run=run, **given)  # type: ignore[arg-type]
+    assert path == folder / "report.html"
+    assert not list(folder.glob("*.part"))
+    return path.read_text(encoding="utf-8")
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "img", "br", "link"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def _tags(page: str) -> list[tuple[str, dict[str, str | None]]]:
+    parser = _Tags()
+    parser.feed(page)
+    assert parser.open == []
+    return parser.tags
+
+
+def test_page_is_well_formed_and_asks_for_nothing(tmp_path: Path) -> None:
+    save_figure(new_figure(2, 2), tmp_path / "figures", "drift")
+    (tmp_path / "overlay.mp4").touch()
+    page = _write(tmp_path, _run(), figures=[("drift", ""), ("absent", "")])
+    tags = _tags(page)
+    sources = [a["src"] for _, a in tags if a.get("src")]
+    assert len(sources) == 1 and str(sources[0]).startswith("data:image/png;base64,")
+    assert not any(name in ("link", "iframe", "object", "video") for name, _ in tags)
+    links = [str(a["href"]) for name, a in tags if name == "a"]
+    assert "overlay.mp4" in links and "objects.parquet" not in links
+    assert all(link.startswith("#") or not re.match(r"\w+:|/", link) for link in links)
+    assert "http" not in page.replace("http-equiv", "")
+    assert "default-src" in page
+    assert CAPTIONS["drift"].replace("'", "&#x27;") in page
+
+
+def test_all_that_users_write_is_escaped(tmp_path: Path) -> None:
+    page = _write(
+        tmp_path,
+        _run(
+            title=NASTY,
+            inputs=[{"path": NASTY, "sha256": NASTY, "frames": 3}],
+            warnings=[NASTY],
+            notes=[NASTY],
+            counts={NASTY: NASTY},
+            versions={NASTY: NASTY},
+            provider=NASTY,
+            timings_s={NASTY: 1.0},
+            model={"name": NASTY, "sha256": NASTY},
+        ),
+        quantities=_quantities().assign(name=NASTY, unit=NASTY, method=NASTY),
+        card={**CARD, "name": NASTY, "limits": NASTY},
+        figures=[(NASTY, NASTY)],
+    )
+    assert [name for name, _ in _tags(page)].count("script") == 1
+    assert "<img" not in page and "<script>alert" not in page
+
+
+def test_missing_scale_is_very_visible(tmp_path: Path) -> None:
+    page = _write(tmp_path, _run(calibration=Calibration().to_dict()))
+    assert 'class="box warn"' in page and "No scale" in page and "pixel_size_nm" in page and "No frame interval" in page
+    said = _write(tmp_path, _run(calibration=Calibration().to_dict(), warnings=["the scale is unknown"]))
+    assert "No scale:" not in said and "the scale is unknown" in said
+    assert 'class="box warn"' not in _write(tmp_path, _run())
+
+
+def test_an_empty_run_still_gives_a_page(tmp_path: Path) -> None:
+    page = _write(tmp_path, {}, frames=empty(FRAMES), quantities=empty(QUANTITIES), card=None)
+    _tags(page)
+    assert "No quantity" in page
+
+
+def test_quantities_are_shown_with_interval_and_unit(tmp_path: Path) -> None:
+    page = _write(tmp_path, _run())
+    assert "Density at end" in page and "2.31&nbsp;&times;&nbsp;10\u00b9\u2076" in page and "cm\u207b\u00b3" in page
+    assert "95&nbsp;%: 1.90 to 2.80&nbsp;&times;&nbsp;10\u00b9\u2076" in page
+    assert not re.search(r"\bnan\b|<NA>|None", page)
+
+
+def test_methods_say_what_was_done() -> None:
+    said = methods_paragraph(_run(), CARD)
+    for part in ("20 frames", "0.4 nm, from the recipe", "1.75 s", '"loops"', "0.372 nm per pixel", "0.31", "0.45", "Otsu"):
+        assert part in said
+    for part in ("8 px (3.2 nm)", "up to 15 frames", "75 nm", "times 1.75", "Poisson", "morphoscope 0.1.0", "cdcdcdcdcdcd"):
+        assert part in said
+    chosen = parse_recipe({"detect": {"threshold": 0.5}, "track": {"enabled": False}})
+    said = methods_paragraph(_run(recipe=chosen.model_dump(), calibration={}), None)
+    assert "0.5 (chosen for this run)" in said and "linked" not in said and "No scale" in said and "Density" not in said
+
+
+def test_citations() -> None:
+    cited = citations(_run(), CARD)
+    assert cited[0].startswith("morphoscope 0.1.0") and PAPER in cited and "10.1016/j.commatsci.2021.110560" in PAPER
+    assert "Data: Doe 2021" in cited and cited[-1].endswith(": Cite that")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (118.0, "118"),
+        (7.314, "7.31"),
+        (0.00123, "0.00123"),
+        (-12.06, "\u221212.1"),
+        (2.314e16, "2.31&nbsp;&times;&nbsp;10\u00b9\u2076"),
+        (9.996e16, "1.00&nbsp;&times;&nbsp;10\u00b9\u2077"),
+        (3e-7, "3.00&nbsp;&times;&nbsp;10\u207b\u2077"),
+        (float("nan"), "&ndash;"),
+        (None, "&ndash;"),
+        (pd.NA, "&ndash;"),
+        (152.4, "152"),
+        (0.0, "0"),
+    ],
+)
+def test_number(value: object, shown: str) -> None:
+    assert number(value) == shown
+
+
+def test_unit_and_span() -> None:
+    assert (
+        unit("nm2/s") == "nm\u00b2/s"
+        and unit("um^-2") == "\u00b5m\u207b\u00b2"
+        and unit(None) == ""
+        and unit("<b>") == "&lt;b&gt;"
+    )
+    assert span(6.9, 7.7) == "6.90 to 7.70" and span(None, 3) == ""

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from morphoscope.calibration import Axis, Calibration
+from morphoscope.report.overlay import draw_overlay, stamp_text, to_grey, track_colour
+
+SCALED = Calibration(pixel_size_nm=(0.4, 0.4), frame_interval_s=2.0, axes=(Axis("dose", "dpa", 0.85, 0.01),))
+
+
+def _objects(n: int = 1, *, tracked: bool = True) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    x, y = (np.array([60.0]), np.array([50.0])) if n == 1 else (rng.uniform(0, 1119, n), rng.uniform(0, 709, n))
+    table = pd.DataFrame({"x_px": x, "y_px": y, "width_px": 20.0, "height_px": 12.0, "ellipse_x_px": x, "ellipse_y_px": y})
+    table = table.assign(major_px=18.0, minor_px=8.0, angle_deg=0.0)
+    return table.assign(track_id=pd.array(range(n), dtype="Int64")) if tracked else table
+
+
+def test_box_and_ellipse_lie_where_they_should() -> None:
+    grey = np.full((100, 200), 128, dtype=np.uint8)
+    drawn = draw_overlay(grey, _objects(tracked=False), Calibration())
+    assert drawn.shape == (100, 200, 3) and drawn.dtype == np.uint8
+    y, x = np.nonzero((drawn != 128).any(axis=2))
+    assert (x.min(), x.max(), y.min(), y.max()) == (50, 70, 44, 56)
+    assert (drawn[44, 60] != 128).any() and (drawn[46, 60] != 128).any()  # box top, ellipse top
+    assert (drawn[50, 60] == 128).all()
+    assert (grey == 128).all()
+
+
+def test_angle_is_counter_clockwise_as_seen() -> None:
+    grey = np.zeros((100, 200), dtype=np.uint8)
+    row = _objects(tracked=False).assign(angle_deg=45.0, width_px=0.0, height_px=0.0)
+    drawn = draw_overlay(grey, row, Calibration()).max(axis=2)
+    reach = int(round(9 / np.sqrt(2)))
+    assert drawn[50 - reach, 60 + reach] > 60 and drawn[50 + reach, 60 + reach] == 0
+
+
+def test_zoom_keeps_pixel_centres() -> None:
+    grey = np.zeros((60, 80), dtype=np.uint8)
+    row = _objects(tracked=False).assign(x_px=40.0, y_px=30.0, width_px=10.0, height_px=10.0).drop(columns="ellipse_x_px")
+    drawn = draw_overlay(grey, row, Calibration(), zoom=3)
+    y, x = np.nonzero(drawn.max(axis=2))
+    assert drawn.shape == (180, 240, 3)
+    assert (x.min() + x.max()) / 2 == pytest.approx(40 * 3 + 1, abs=0.6)
+    assert (y.min() + y.max()) / 2 == pytest.approx(30 * 3 + 1, abs=0.6)
+
+
+def test_scale_bar_only_with_a_scale_and_of_true_length() -> None:
+    grey = np.full((300, 500), 90, dtype=np.uint8)
+    assert (draw_overlay(grey, _objects().head(0), Calibration()) == 90).all()
+    drawn = draw_overlay(grey, _objects().head(0), SCALED)
+    rows = (drawn == 255).all(axis=2).sum(axis=1)
+    assert rows.max() == pytest.approx(20 / 0.4, abs=2)  # 22 % of 200 nm allows 20 nm
+
+
+def test_track_colours_are_stable_bright_and_apart() -> None:
+    assert track_colour(7) == track_colour(7)
+    for i in range(60):
+        colour = np.array(track_colour(i))
+        assert colour @ (0.3, 0.59, 0.11) > 0.5 * 255 and np.abs(colour - track_colour(i + 1)).max() > 40
+
+
+def test_objects_without_ellipse_or_track() -> None:
+    grey = np.zeros((100, 200), dtype=np.uint8)
+    table = pd.concat([_objects(), _objects()], ignore_index=True).assign(track_id=pd.array([3, None], dtype="Int64"))
+    table.loc[1, ["major_px", "ellipse_x_px"]] = np.nan
+    draw_overlay(grey, table, SCALED, "frame 0")
+    edge = _objects().assign(x_px=[0.0], y_px=[0.0], ellipse_x_px=[0.0], ellipse_y_px=[0.0])
+    draw_overlay(np.zeros((9, 9), dtype=np.uint8), edge, SCALED, "frame 0")
+
+
+def test_other_dtypes_and_limits() -> None:
+    ramp = np.arange(0, 4000, dtype=np.uint16).reshape(40, 100)
+    grey = to_grey(ramp)
+    assert grey.dtype == np.uint8 and grey.min() == 0 and grey.max() == 255
+    assert (to_grey(ramp, (4000, 8000)) == 0).all()
+    assert to_grey(np.full((3, 3), np.nan, dtype=np.float32)).tolist() == [[0] * 3] * 3
+
+
+def test_stamp_says_what_is_known() -> None:
+    assert stamp_text(SCALED, 12) == "frame 12   24.0 s   0.97 dpa"
+    assert stamp_text(Calibration(), 12) == "frame 12"
+
+
+def test_fast_enough() -> None:
+    grey, objects = np.full((710, 1120), 120, dtype=np.uint8), _objects(100)
+    draw_overlay(grey, objects, SCALED, "frame 1")
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        draw_overlay(grey, objects, SCALED, "frame 1")
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.03  # 0.003 s on one quiet core
