@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import time
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
 from morphoscope.calibration import Axis, Calibration
-from morphoscope.report.overlay import draw_overlay, stamp_text, to_grey, track_colour
+from morphoscope.report.overlay import draw_overlay, stamp_text, to_grey, track_colour, write_still
 
 SCALED = Calibration(pixel_size_nm=(0.4, 0.4), frame_interval_s=2.0, axes=(Axis("dose", "dpa", 0.85, 0.01),))
 
@@ -79,6 +80,13 @@ def test_other_dtypes_and_limits() -> None:
     assert grey.dtype == np.uint8 and grey.min() == 0 and grey.max() == 255
     assert (to_grey(ramp, (4000, 8000)) == 0).all()
     assert to_grey(np.full((3, 3), np.nan, dtype=np.float32)).tolist() == [[0] * 3] * 3
+
+
+def test_still_is_the_frame(tmp_path) -> None:
+    drawn = draw_overlay(np.full((60, 90), 50, dtype=np.uint8), _objects(), SCALED)
+    path = write_still(tmp_path / "figures", drawn)
+    assert path.name == "overlay.png"
+    np.testing.assert_array_equal(cv2.imread(str(path))[..., ::-1], drawn)
 
 
 def test_stamp_says_what_is_known() -> None:

@@ -133,16 +133,16 @@ def recall_by_size(
     ax = figure.subplots()
     table = table[table["n"] > 0]
     middle = (table["size_low"] + table["size_high"]) / 2
-    width = (table["size_high"] - table["size_low"]) * 0.94
-    ax.bar(middle, table["recall"], width=width, color=SKY, edgecolor="white", linewidth=0.5)
+    width = table["size_high"] - table["size_low"]
+    ax.bar(middle, table["recall"], width=width, color=SKY, edgecolor="white", linewidth=1.2)
     if {"recall_low", "recall_high"} <= set(table.columns):
         low, high = table["recall"] - table["recall_low"], table["recall_high"] - table["recall"]
         whiskers = np.maximum(np.stack([low, high]).astype(float), 0)
         ax.errorbar(middle, table["recall"], yerr=whiskers, fmt="none", color="#333333", elinewidth=0.8, capsize=1.5)
     narrow = float(width.min()) < 0.07 * float(table["size_high"].max() - table["size_low"].min()) if len(table) else False
     for x, n in zip(middle, table["n"], strict=True):
-        text = ax.text(x, 0.03, f"{int(n)}", ha="center", va="bottom", fontsize=6.5, color="#14425f", bbox=_LABEL, zorder=4)
-        text.set_rotation(90 if narrow else 0)
+        label = ax.text(x, 0.03, f"{int(n)}", ha="center", va="bottom", fontsize=6.5, color="#14425f", bbox=_LABEL, zorder=4)
+        label.set_rotation(90 if narrow else 0)
     marks = ((smallest_reliable, VERMILION, "-", "found reliably from"), (smallest_labelled, GREY, "--", "smallest labelled"))
     for value, colour, style, text in marks:
         if value is not None and np.isfinite(value):

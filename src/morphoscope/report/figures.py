@@ -132,15 +132,15 @@ def _points(label: str) -> dict[str, Any]:
 
 @styled
 def size_boxes(
-    objects: pd.DataFrame, calibration: Calibration, *, axis: str | None = None, values: Sequence[float] = ()
+    objects: pd.DataFrame, calibration: Calibration, values: Sequence[float] = (), *, axis: str | None = None
 ) -> Figure:
     """Box plots of size at chosen values of the axis, with every object as a point and their number.
 
     Args:
         objects: `schema.OBJECTS`.
         calibration: gives the axis and the unit.
-        axis: name of the axis; none for the main one.
         values: where on the axis; the nearest analysed frame is taken. None for five even ones.
+        axis: name of the axis; none for the main one.
     """
     figure = new_figure(SINGLE * 1.25, 2.9)
     size, unit = ("major_nm", "nm") if calibration.has_scale else ("major_px", "px")

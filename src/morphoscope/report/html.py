@@ -28,7 +28,7 @@ CAPTIONS: dict[str, str] = {
     ),
     "track_growth": "Size of the longest tracks, each with its Theil-Sen line and slope.",
     "trajectory_map": (
-        "(a) Registered trajectories on a frame, with the part framed in (b) enlarged; (c) all of them from a common origin."
+        "(a) Registered trajectories on a frame, with the part framed in (b) enlarged; (c) the longest ones from a common origin."
     ),
     "drift": "Drift of the frames' content against the first frame, as removed before linking; dashed: sudden stage jumps.",
     "overlay": "A frame with detections: box, fitted ellipse and track number, in the colour of the track.",

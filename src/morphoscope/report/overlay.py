@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -55,6 +56,14 @@ def draw_overlay(
     if stamp:
         _plate(canvas, stamp, (0, 0))
     return canvas
+
+
+def write_still(folder: str | Path, frame: Rgb, name: str = "overlay") -> Path:
+    """Write an overlay frame as `<folder>/<name>.png` and return its path."""
+    path = Path(folder) / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(".png", np.ascontiguousarray(frame[..., ::-1]))[1].tobytes())
+    return path
 
 
 def stamp_text(calibration: Calibration, frame: int) -> str:

@@ -29,6 +29,8 @@ from morphoscope.report.style import (
     styled,
 )
 
+COMMON = 40  # trajectories drawn from the common origin: more hide each other
+
 
 @styled
 def trajectory_map(
@@ -75,10 +77,13 @@ def trajectory_map(
     zoom.set(xlim=(window[0], window[0] + window[2]), ylim=(window[1] + window[3], window[1]))
     zoom.set_title("(b) framed part", loc="left")
     scale_bar(zoom, window, calibration)
-    lines = _coloured(moved, values, norm, 0.5)
+    longest = sorted(range(len(paths)), key=lambda i: -len(paths[i]))[:COMMON]
+    lines = _coloured([moved[i] for i in longest], [values[i] for i in longest], norm, 0.6)
+    lines.set_alpha(0.75)
     right.add_collection(lines)
-    _common_origin(right, moved, "nm" if calibration.has_scale else "px")
-    figure.colorbar(lines, cax=bar, orientation="horizontal", label=along.label)
+    _common_origin(right, [moved[i] for i in longest], "nm" if calibration.has_scale else "px")
+    right.set_title("(c) common origin" + (f", {COMMON} longest" if len(paths) > COMMON else ""), loc="left", x=-1 / 3)
+    figure.colorbar(left.collections[0], cax=bar, orientation="horizontal", label=along.label)
     bar.grid(visible=False)
     return figure
 
@@ -102,7 +107,6 @@ def _common_origin(ax: Axes, moved: list[Any], unit: str) -> None:
     for side in (ax.xaxis, ax.yaxis):
         side.set_major_locator(MaxNLocator(5, symmetric=True))
     ax.set(xlabel=f"moved in x ({unit})", ylabel=f"moved in y ({unit})")
-    ax.set_title("(c) common origin", loc="left")
 
 
 def _busiest(paths: list[Any], shape: tuple[int, int]) -> tuple[float, float, float, float]:
@@ -120,8 +124,8 @@ def _busiest(paths: list[Any], shape: tuple[int, int]) -> tuple[float, float, fl
 def _coloured(paths: list[Any], values: list[Any], norm: Normalize, width: float) -> LineCollection:
     segments = [np.stack([p[:-1], p[1:]], axis=1) for p in paths]
     colours = [(v[:-1] + v[1:]) / 2 for v in values]
-    lines = LineCollection(list(np.concatenate(segments)) if segments else [], cmap="plasma", norm=norm, linewidths=width)
-    lines.set_array(np.concatenate(colours) if colours else np.array([]))
+    lines = LineCollection(list(np.concatenate(segments)), cmap="plasma", norm=norm, linewidths=width)
+    lines.set_array(np.concatenate(colours))
     lines.set_capstyle("round")
     return lines
 
