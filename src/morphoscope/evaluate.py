@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from morphoscope.measure.geometry import measure_ellipses
 from morphoscope.measure.matching import iou_matrix, match_greedy, precision_recall_f1
 from morphoscope.models.detect import Detector
 from morphoscope.recipe import Region
+from morphoscope.synth.noise import LEVELS, add_noise
 
 CUTOFFS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75)
 MAIN_CUTOFF = 0.15
@@ -28,7 +29,7 @@ Finder = Callable[[Image], pd.DataFrame]
 
 @dataclass(frozen=True)
 class Scored:
-    """One image with its truth, its detections (both with fitted sizes) and the region that counts."""
+    """One image with its truth, its detections and the region whose objects count."""
 
     file: str
     image: Image
@@ -85,7 +86,7 @@ def score_images(find: Finder, data: LabelledImages, *, within: Region | None = 
             image = frames[0]
         truth = truth_table(data.boxes[data.boxes["file"] == name])
         region = within or data.complete_region or Region(x0=0, y0=0, x1=image.shape[1], y1=image.shape[0])
-        yield Scored(name, image, measure_ellipses(image, truth), measure_ellipses(image, find(image)), region)
+        yield Scored(name, image, truth, find(image), region)
 
 
 def pairs_of(scored: Scored, cutoff: float) -> NDArray[np.int64]:
@@ -120,10 +121,8 @@ def _row(counts: NDArray[np.int64]) -> dict[str, float]:
     return {"tp": tp, "fp": fp, "fn": fn, "precision": precision, "recall": recall, "f1": f1}
 
 
-def frame_row(scored: Scored) -> dict[str, Any]:
-    """Count and median size of one image, found and true, and their relative errors."""
-    truth = scored.truth[_inside(scored.truth, scored.region, scored.image.shape)]
-    found = scored.found[_inside(scored.found, scored.region, scored.image.shape)]
+def frame_row(scored: Scored, truth: pd.DataFrame, found: pd.DataFrame) -> dict[str, Any]:
+    """Count and median size of one image, found and true, and their relative errors; the tables hold what counts, with sizes."""
     size, true_size = found["major_px"].median(), truth["major_px"].median()
     return {
         "file": scored.file,
@@ -134,6 +133,21 @@ def frame_row(scored: Scored) -> dict[str, Any]:
         "size_median_px": size,
         "size_error": (size - true_size) / true_size,
     }
+
+
+def above(scored: Scored, threshold: float) -> Scored:
+    """The same image with only the detections of at least that score."""
+    return replace(scored, found=scored.found[scored.found["score"] >= threshold].reset_index(drop=True))
+
+
+def best_threshold(scored: Sequence[Scored], *, cutoff: float = MAIN_CUTOFF) -> float:
+    """The score threshold (0.10 to 0.80 in steps of 0.025) with the highest pooled F1."""
+
+    def pooled(threshold: float) -> float:
+        total = sum((np.array(counts_at(above(one, threshold), cutoff)) for one in scored), np.zeros(3, np.int64))
+        return _row(total)["f1"]
+
+    return max((round(0.10 + 0.025 * k, 3) for k in range(29)), key=pooled)
 
 
 def recall_by_size(sizes: NDArray[np.float64], hit: NDArray[np.bool_], *, bins: int = 8) -> pd.DataFrame:
@@ -173,38 +187,6 @@ def smallest_reliable(by_size: pd.DataFrame) -> float:
     return float(by_size["size_low"].iloc[-run]) if run else float("nan")
 
 
-NOISES: tuple[tuple[str, float], ...] = (
-    ("poisson", 1.0),
-    ("salt and pepper", 0.01),
-    ("salt and pepper", 0.05),
-    ("salt and pepper", 0.10),
-    ("gaussian", 0.002),
-    ("gaussian", 0.01),
-    ("gaussian", 0.05),
-)
-
-
-def add_noise(image: Image, kind: str, level: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The image with noise, as 8-bit (the published levels, on the 0 to 1 scale).
-
-    Args:
-        image: (h, w) uint8.
-        kind: `poisson` (grey values as counts, `level` counts a grey value), `salt and pepper` (`level` is the share of
-            pixels) or `gaussian` (`level` is the variance).
-        level: see kind.
-        rng: random generator.
-    """
-    unit = image / 255.0
-    if kind == "poisson":
-        unit = rng.poisson(image * level) / (255.0 * level)
-    elif kind == "gaussian":
-        unit = unit + rng.normal(0, np.sqrt(level), image.shape)
-    else:
-        draw = rng.random(image.shape)
-        unit = np.where(draw < level / 2, 0.0, np.where(draw < level, 1.0, unit))
-    return np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
-
-
 def _eight_bit(image: Image) -> NDArray[np.uint8]:
     if image.dtype == np.uint8:
         return image
@@ -215,15 +197,15 @@ def _eight_bit(image: Image) -> NDArray[np.uint8]:
 def noise_table(find: Finder, data: LabelledImages, *, within: Region | None = None, seed: int = 0) -> pd.DataFrame:
     """Pooled F1 at IoU 0.15 without and with noise: noise, level, f1, fall (relative to the clean images)."""
     rows: list[dict[str, Any]] = []
-    for kind, level in (("none", 0.0), *NOISES):
+    for kind, level in (("none", 0.0), *LEVELS):
         rng = np.random.default_rng(seed)
 
         def noisy(image: Image, kind: str = kind, level: float = level, rng: np.random.Generator = rng) -> pd.DataFrame:
             plain = _eight_bit(image)
             return find(plain if kind == "none" else add_noise(plain, kind, level, rng))
 
-        total = sum(np.array(counts_at(s, MAIN_CUTOFF)) for s in score_images(noisy, data, within=within))
-        rows.append({"noise": kind, "level": level, "f1": _row(np.asarray(total))["f1"]})
+        total = sum((np.array(counts_at(s, MAIN_CUTOFF)) for s in score_images(noisy, data, within=within)), np.zeros(3, np.int64))
+        rows.append({"noise": kind, "level": level, "f1": _row(total)["f1"]})
     table = pd.DataFrame(rows)
     return table.assign(fall=1 - table["f1"] / table["f1"].iloc[0])
 
@@ -238,15 +220,17 @@ def summarise(scored: Sequence[Scored] | Iterator[Scored], *, min_objects: int =
     frames, per_frame, sizes, hits = [], [], [], []
     totals = {cutoff: np.zeros(3, np.int64) for cutoff in CUTOFFS}
     for one in scored:
-        frames.append(frame_row(one))
+        counted = _inside(one.truth, one.region, one.image.shape)
+        truth = measure_ellipses(one.image, one.truth)[counted]
+        found = measure_ellipses(one.image, one.found[_inside(one.found, one.region, one.image.shape)])
+        frames.append(frame_row(one, truth, found))
         for cutoff in CUTOFFS:
             counts = np.array(counts_at(one, cutoff))
             totals[cutoff] += counts
             per_frame.append({"file": one.file, "iou": cutoff, **_row(counts)})
-        counted = _inside(one.truth, one.region, one.image.shape)
         hit = np.zeros(len(one.truth), bool)
         hit[pairs_of(one, MAIN_CUTOFF)[:, 1]] = True
-        sizes.append(one.truth["major_px"].to_numpy(float)[counted])
+        sizes.append(truth["major_px"].to_numpy(float))
         hits.append(hit[counted])
     table = pd.DataFrame(frames)
     by_iou = pd.DataFrame([{"iou": cutoff, **_row(total)} for cutoff, total in totals.items()])
@@ -284,7 +268,13 @@ def _metrics(
 
 
 def evaluate_detector(
-    detector: Detector, data: LabelledImages, *, threshold: float | None = None, noise: bool = False, min_objects: int = 1
+    detector: Detector,
+    data: LabelledImages,
+    *,
+    threshold: float | None = None,
+    noise: bool = False,
+    min_objects: int = 1,
+    calibration: Calibration | None = None,
 ) -> Evaluation:
     """Precision, recall and F1 over IoU cut-offs 0.05 to 0.75, count and size errors, recall by size, robustness against noise.
 
@@ -294,6 +284,7 @@ def evaluate_detector(
         threshold: lowest score; None for the model's.
         noise: also fill the noise table (eight passes over the images).
         min_objects: see `summarise`.
+        calibration: with a scale, sizes get their `_nm` twins.
     """
 
     def find(image: Image) -> pd.DataFrame:
@@ -301,17 +292,11 @@ def evaluate_detector(
 
     result = summarise(score_images(find, data), min_objects=min_objects)
     if noise:
-        return Evaluation(
-            result.frames, result.by_iou, result.by_iou_frame, result.by_size, noise_table(find, data), result.metrics
-        )
-    return result
+        result = replace(result, noise=noise_table(find, data))
+    return _with_nm(result, calibration.mean_pixel_nm) if calibration and calibration.has_scale else result
 
 
-def with_scale(result: Evaluation, calibration: Calibration) -> Evaluation:
-    """The evaluation with `_nm` twins beside the sizes."""
-    pixel = calibration.mean_pixel_nm
-    frames = result.frames.assign(
-        size_median_nm=result.frames["size_median_px"] * pixel, size_median_true_nm=result.frames["size_median_true_px"] * pixel
-    )
-    sizes = {f"{k[:-3]}_nm": result.metrics[k] * pixel for k in ("smallest_reliable_px", "smallest_labelled_px")}
-    return Evaluation(frames, result.by_iou, result.by_iou_frame, result.by_size, result.noise, {**result.metrics, **sizes})
+def _with_nm(result: Evaluation, pixel: float) -> Evaluation:
+    sizes = {f"{name}_nm": result.frames[f"{name}_px"] * pixel for name in ("size_median", "size_median_true")}
+    marks = {f"{name}_nm": result.metrics[f"{name}_px"] * pixel for name in ("smallest_reliable", "smallest_labelled")}
+    return replace(result, frames=result.frames.assign(**sizes), metrics={**result.metrics, **marks})

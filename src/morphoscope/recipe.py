@@ -53,9 +53,9 @@ class CalibrationRecipe(_Section):
 class FramesRecipe(_Section):
     """Which frames and which part of them are analysed."""
 
-    start: int = Field(0, ge=0)
+    start: int = Field(0, ge=0, description="first frame analysed, counted from 0")
     stop: int | None = Field(None, ge=1, description="first frame not analysed; none for the end")
-    step: int = Field(1, ge=1)
+    step: int = Field(1, ge=1, description="every step-th frame is analysed")
     region: Region | None = Field(None, description="analysed region; none for the whole frame")
     exclude: tuple[Region, ...] = Field((), description="parts left out of detection results and of the valid area")
     series: bool = Field(True, description="a folder is one series in natural order (false: independent images)")
@@ -73,7 +73,7 @@ class DetectRecipe(_Section):
 class TrackRecipe(_Section):
     """Registration and linking."""
 
-    enabled: bool = True
+    enabled: bool = Field(True, description="link objects from frame to frame")
     register_frames: bool = Field(True, description="measure and remove drift and stage jumps before linking")
     max_distance_px: Positive = Field(8.0, description="farthest an object moves from frame to frame, after registration")
     memory: int = Field(15, ge=0, description="frames an object may be missed and still be the same track")
@@ -99,15 +99,33 @@ class ReportRecipe(_Section):
     overlay: bool = Field(True, description="write overlay.mp4")
     svg: bool = Field(False, description="an .svg beside each .png")
     csv: bool = Field(False, description="a .csv beside each .parquet")
-    title: str | None = None
+    title: str | None = Field(None, description="title of the report; none for the input's name")
     citation: str | None = Field(None, description="a citation of the data, printed in the report")
+
+
+class TrainRecipe(_Section):
+    """How a model is trained; ignored by `analyze`."""
+
+    steps: int = Field(4000, ge=1, description="optimisation steps")
+    batch: int = Field(8, ge=1, description="crops a step")
+    crop_px: int = Field(256, ge=64, multiple_of=16, description="side of a crop")
+    rate: Positive = Field(2e-3, description="highest learning rate (one cycle)")
+    widths: tuple[int, int, int, int] = Field((16, 32, 64, 128), description="channels at strides 2, 4, 8 and 16")
+    seed: int = Field(0, ge=0)
+    bands: int = Field(4, ge=2, description="the labelled width is cut into this many bands of x for validation by place")
+    folds: int = Field(1, ge=0, description="how many of the bands are held out in turn, each costing one more training")
+    gap_px: int = Field(20, ge=0, description="px beside a held-out band that are not learnt either")
+    video: str | None = Field(None, description="the video the labelled frames come from, relative to the data folder; neighbours in time are learnt too")
+    neighbours: int = Field(3, ge=0, description="how many frames before and after each labelled one, if a video is given")
+    licence: str = Field("not stated", description="licence of the training data, for the model card")
+    citation: str = Field("", description="citation of the training data, for the model card")
 
 
 class RunRecipe(_Section):
     """How the work is run; none of it changes results on the same provider and precision."""
 
-    provider: Literal["cpu", "cuda", "openvino"] = "cpu"
-    precision: Literal["fp32", "bf16"] = "fp32"
+    provider: Literal["cpu", "cuda", "openvino"] = Field("cpu", description="what runs the model: cpu, cuda or openvino")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="fp32, or bf16 with openvino")
     threads: int | None = Field(None, ge=1, description="none for all cores")
     chunk: int = Field(64, ge=1, description="frames per part written to disk")
 
@@ -121,6 +139,7 @@ class Recipe(_Section):
     track: TrackRecipe = TrackRecipe()
     physics: PhysicsRecipe = PhysicsRecipe()
     report: ReportRecipe = ReportRecipe()
+    train: TrainRecipe = TrainRecipe()
     run: RunRecipe = RunRecipe()
 
     def calibrate(self, found: Calibration) -> Calibration:
@@ -159,7 +178,7 @@ def _say(error: Any) -> str:
 
 
 def load_recipe(path: str | Path) -> Recipe:
-    """The recipe in a TOML file.
+    """The recipe in a TOML file; the files it names are relative to it.
 
     Raises:
         InputError: the file cannot be read.
@@ -174,4 +193,12 @@ def load_recipe(path: str | Path) -> Recipe:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not valid TOML: {error}") from error
-    return parse_recipe(values, str(path))
+    return _from_folder(parse_recipe(values, str(path)), Path(path).resolve().parent)
+
+
+def _from_folder(recipe: Recipe, folder: Path) -> Recipe:
+    """The recipe with the files it names taken relative to its own folder."""
+    truth, model = recipe.physics.truth, folder / recipe.detect.model
+    physics = recipe.physics.model_copy(update={"truth": str(folder / truth)}) if truth is not None else recipe.physics
+    detect = recipe.detect.model_copy(update={"model": str(model)}) if model.is_file() else recipe.detect
+    return recipe.model_copy(update={"physics": physics, "detect": detect})

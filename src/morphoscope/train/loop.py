@@ -12,14 +12,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from morphoscope.models.preprocess import robust_scale
+from morphoscope.recipe import TrainRecipe
 from morphoscope.train import augment
 from morphoscope.train.centres import loss, targets
 from morphoscope.train.networks import CentreNet
 
+DECAY, AVERAGE = 0.05, 0.998
+
 
 @dataclass(frozen=True)
 class Example:
-    """One labelled image (h, w) on the 0 to 1 scale: `boxes` (n, 5) x0, y0, x1, y1 in px and class; `valid` (h, w) 1 where labels are complete."""
+    """One labelled image (h, w) on the 0 to 1 scale.
+
+    `boxes` (n, 5) are x0, y0, x1, y1 in px and the class; `valid` (h, w) is 1 where labels are complete.
+    """
 
     image: NDArray[Any]
     boxes: NDArray[np.float64]
@@ -27,35 +33,21 @@ class Example:
     weight: float = 1.0
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How a detector is trained."""
-
-    steps: int = 4000
-    batch: int = 8
-    crop: int = 256
-    rate: float = 2e-3
-    decay: float = 0.05
-    average: float = 0.998
-    seed: int = 0
-    threads: int | None = None
-
-
-def batches(examples: Sequence[Example], classes: int, settings: Settings) -> Iterator[tuple[Tensor, ...]]:
+def batches(examples: Sequence[Example], classes: int, recipe: TrainRecipe) -> Iterator[tuple[Tensor, ...]]:
     """Endless augmented batches: images (n, 1, s, s), heatmaps, box maps, valid cells (n, 1, s / stride, s / stride)."""
-    rng = np.random.default_rng(settings.seed)
+    rng = np.random.default_rng(recipe.seed)
     stride = CentreNet.stride
     share = np.array([e.weight for e in examples])
     share = share / share.sum()
     while True:
         parts: list[tuple[NDArray[np.float32], ...]] = []
-        for index in rng.choice(len(examples), settings.batch, p=share):
+        for index in rng.choice(len(examples), recipe.batch, p=share):
             example = examples[index]
-            image, boxes, valid = augment.crop(example.image, example.boxes, example.valid, settings.crop, rng)
+            image, boxes, valid = augment.crop(example.image, example.boxes, example.valid, recipe.crop_px, rng)
             image, boxes, valid = augment.turn(image, boxes, valid, rng)
-            image = augment.noise(augment.light(image, rng), rng)
+            image = augment.noise(augment.light(augment.decoys(image, rng), rng), rng)
             cells = (valid[stride // 2 :: stride, stride // 2 :: stride] > 0)[None].astype(np.float32)
-            parts.append((robust_scale(image)[None], *targets(boxes, classes, settings.crop // stride, stride), cells))
+            parts.append((robust_scale(image)[None], *targets(boxes, classes, recipe.crop_px // stride, stride), cells))
         yield tuple(torch.from_numpy(np.stack(x)) for x in zip(*parts, strict=True))
 
 
@@ -63,8 +55,9 @@ def train(
     network: nn.Module,
     examples: Sequence[Example],
     classes: int,
-    settings: Settings,
+    recipe: TrainRecipe,
     *,
+    threads: int | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> nn.Module:
     """Train a detector and give the moving average of its weights, in eval mode.
@@ -75,21 +68,25 @@ def train(
         network: a `CentreNet`; parameters with requires_grad False stay as they are, batch norms of frozen parts too.
         examples: labelled images.
         classes: number of classes.
-        settings: see `Settings`.
+        recipe: see `TrainRecipe`.
+        threads: None leaves PyTorch's own choice.
         progress: called with (step, mean loss) every 50 steps.
     """
-    torch.manual_seed(settings.seed)
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
+    torch.manual_seed(recipe.seed)
+    if threads:
+        torch.set_num_threads(threads)
     network = network.to(memory_format=torch.channels_last).train()
+    for part in network.modules():
+        if isinstance(part, nn.BatchNorm2d) and not part.weight.requires_grad:
+            part.eval()
     averaged = torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.average), use_buffers=True
+        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGE), use_buffers=True
     )
     trained = [p for p in network.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=settings.rate, weight_decay=settings.decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.rate, total_steps=settings.steps, pct_start=0.1)
+    optimiser = torch.optim.AdamW(trained, lr=recipe.rate, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, total_steps=recipe.steps, pct_start=0.1)
     running = 0.0
-    for step, (images, heat, box, valid) in enumerate(batches(examples, classes, settings), 1):
+    for step, (images, heat, box, valid) in enumerate(batches(examples, classes, recipe), 1):
         with torch.autocast("cpu", torch.bfloat16):
             output = network(images.contiguous(memory_format=torch.channels_last))
         value = loss(output, heat, box, valid)
@@ -104,6 +101,6 @@ def train(
             if progress:
                 progress(step, running / 50)
             running = 0.0
-        if step >= settings.steps:
+        if step >= recipe.steps:
             break
     return averaged.module.eval()

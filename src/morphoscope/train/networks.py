@@ -48,7 +48,7 @@ class CentreNet(nn.Module):
     stride = 4
 
     def __init__(
-        self, classes: int = 1, *, channels: int = 1, widths: tuple[int, int, int, int] = (16, 32, 48, 96), depth: int = 2
+        self, classes: int = 1, *, channels: int = 1, widths: tuple[int, int, int, int] = (16, 32, 64, 128), depth: int = 2
     ) -> None:
         super().__init__()
         w2, w4, w8, w16 = widths
@@ -64,7 +64,7 @@ class CentreNet(nn.Module):
         self.mix8 = _conv(w8, w8)
         self.up4 = nn.Conv2d(w8, w4, 1)
         self.head = nn.Sequential(_conv(w4, w4), nn.Conv2d(w4, classes + 4, 1))
-        self.classes = classes
+        self.classes, self.widths, self.depth = classes, widths, depth
         last = self.head[-1]
         assert isinstance(last, nn.Conv2d) and last.bias is not None
         nn.init.normal_(last.weight, std=0.01)

@@ -1,0 +1,63 @@
+"""`morphoscope evaluate`: a model's scores on labelled data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="a shipped model's name or an .onnx file")],
+    data: Annotated[Path, typer.Argument(help="labelled images: a folder with labels.toml or a CSV file,label,x0,y0,x1,y1")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="folder for tables, figures and metrics.json")] = None,
+    scale: Annotated[float | None, typer.Option(help="nm per px, for sizes in nm")] = None,
+    threshold: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="lowest score; default: the model's own")] = None,
+    noise: Annotated[bool, typer.Option(help="also measure how F1 falls under added noise (eight more passes)")] = True,
+    min_objects: Annotated[int, typer.Option(min=1, help="frames with fewer labelled objects do not count in count and size errors")] = 1,
+    overwrite: Annotated[bool, typer.Option(help="replace an evaluation in the output folder")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print metrics as JSON")] = False,
+) -> None:
+    """Precision, recall and F1 over IoU cut-offs, count and size errors, recall by size, robustness against noise."""
+    from morphoscope.calibration import Calibration
+    from morphoscope.errors import RunExistsError
+    from morphoscope.evaluate import evaluate_detector
+    from morphoscope.io.labels import read_boxes
+    from morphoscope.models.detect import load_detector
+    from morphoscope.report.evaluation_folder import write_evaluation
+
+    if output and (output / "metrics.json").exists() and not overwrite:
+        raise RunExistsError(f"{output} holds an evaluation already; --overwrite replaces it")
+    calibration = Calibration(pixel_size_nm=(scale, scale), provenance={"pixel_size_nm": "command line"}) if scale else Calibration()
+    labels = read_boxes(data)
+    detector = load_detector(model)
+    result = evaluate_detector(
+        detector, labels, threshold=threshold, noise=noise, min_objects=min_objects, calibration=calibration
+    )
+    if output:
+        write_evaluation(output, result, detector, labels, threshold=threshold, calibration=calibration)
+    if as_json:
+        typer.echo(json.dumps(result.metrics, indent=2))
+        return
+    typer.echo(f"{'IoU':>5} {'precision':>10} {'recall':>7} {'F1':>6} {'TP':>6} {'FP':>5} {'FN':>5}")
+    for row in result.by_iou.itertuples():
+        typer.echo(f"{row.iou:5.2f} {row.precision:10.3f} {row.recall:7.3f} {row.f1:6.3f} {row.tp:6d} {row.fp:5d} {row.fn:5d}")
+    typer.echo(_errors(result.metrics, min_objects))
+    for row in result.noise.itertuples():
+        level = "" if row.noise == "none" else f" {row.level:g}"
+        typer.echo(f"noise {row.noise}{level}: F1 {row.f1:.3f} ({-100 * row.fall:+.1f} %)")
+    if output:
+        typer.echo(f"tables, figures and pictures: {output}")
+
+
+def _errors(metrics: dict[str, float], least: int) -> str:
+    unit, pixel = ("nm", "smallest_reliable_nm") if "smallest_reliable_nm" in metrics else ("px", "smallest_reliable_px")
+    labelled = pixel.replace("reliable", "labelled")
+    return (
+        f"count error {100 * metrics['count_error_mean']:.1f} % on average, {100 * metrics['count_error_worst']:.1f} % at worst; "
+        f"median size {100 * metrics['size_error_mean']:.1f} % and {100 * metrics['size_error_worst']:.1f} % "
+        f"(frames with at least {least} labelled)\n"
+        f"found reliably from {metrics[pixel]:.3g} {unit} on; the smallest labelled is {metrics[labelled]:.3g} {unit}"
+    )

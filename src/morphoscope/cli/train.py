@@ -1,0 +1,55 @@
+"""`morphoscope train`: labelled data to one .onnx model with its card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+TASKS = ("detect",)
+
+
+def train(
+    task: Annotated[str, typer.Argument(help="what the model shall do: detect")],
+    data: Annotated[Path, typer.Argument(help="a folder with labels.toml, or a CSV file,label,x0,y0,x1,y1")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="the model file to write, .onnx")],
+    recipe: Annotated[Path | None, typer.Option(help="settings, see `morphoscope init`: [train] and [calibration]")] = None,
+    start: Annotated[Path | None, typer.Option("--from", help="a trained model to go on from")] = None,
+    freeze: Annotated[str | None, typer.Option(help="layers of --from that stay as they are: backbone")] = None,
+    overwrite: Annotated[bool, typer.Option(help="replace the model file if it is there")] = False,
+) -> None:
+    """Train a model from labelled examples (needs the extra: pip install 'morphoscope[train]')."""
+    from rich.progress import Progress
+
+    from morphoscope.errors import UsageError
+    from morphoscope.recipe import Recipe, load_recipe
+
+    if task not in TASKS:
+        raise UsageError(f"wanted one of the tasks {', '.join(TASKS)}, got {task!r}")
+    if output.suffix != ".onnx":
+        raise UsageError(f"a model file ends in .onnx, got {output.name}")
+    if output.exists() and not overwrite:
+        raise UsageError(f"{output} is there already; --overwrite replaces it")
+    try:
+        from morphoscope.train.detect import train_detector
+    except ImportError as error:
+        raise UsageError(f"training needs the extra 'train' ({error}): pip install 'morphoscope[train]'") from error
+    settings = load_recipe(recipe) if recipe else Recipe()
+    with Progress(transient=True) as bar:
+        rows = {}
+
+        def show(stage: str, step: int, loss: float) -> None:
+            if stage not in rows:
+                rows[stage] = bar.add_task(stage, total=settings.train.steps)
+            bar.update(rows[stage], completed=step, description=f"{stage}, loss {loss:.3f}")
+
+        card = train_detector(data, output, settings, start=start, freeze=freeze, progress=show)
+    typer.echo(f"{output}: classes {', '.join(card.classes)}, score threshold {card.threshold:g}")
+    if "f1" in card.metrics:
+        typer.echo(
+            f"F1 {card.metrics['f1']:.3f} at IoU {card.metrics['iou']:g} "
+            f"(precision {card.metrics['precision']:.3f}, recall {card.metrics['recall']:.3f}) on bands of the images never learnt"
+        )
+    else:
+        typer.echo("not validated: no band was held out (train.folds = 0)")

@@ -1,0 +1,154 @@
+"""`train detect`: labelled images to one .onnx detector with its card, validated by place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from morphoscope import __version__
+from morphoscope.errors import InputError, UsageError
+from morphoscope.evaluate import Scored, above, best_threshold, score_images, summarise
+from morphoscope.io.labels import LabelledImages, read_boxes
+from morphoscope.io.open import open_frames
+from morphoscope.models.card import DataSource, ModelCard
+from morphoscope.models.centres import CENTRES
+from morphoscope.models.detect import load_detector
+from morphoscope.models.preprocess import ROBUST
+from morphoscope.recipe import Recipe, Region
+from morphoscope.train.datasets import detection_examples
+from morphoscope.train.export import export_detector, load_network
+from morphoscope.train.loop import Example, train
+from morphoscope.train.neighbours import neighbour_examples
+from morphoscope.train.networks import CentreNet
+
+LOWEST = 0.05
+Progress = Callable[[str, int, float], None]
+
+
+@dataclass(frozen=True)
+class DetectorTraining:
+    """What one training of a detector works on."""
+
+    data: LabelledImages
+    classes: tuple[str, ...]
+    recipe: Recipe
+    name: str
+    start: Path | None = None
+    freeze_backbone: bool = False
+
+    def bands(self) -> list[Region]:
+        """The complete region cut into bands of x of equal width."""
+        with open_frames(next(iter(self.data.images.values()))) as frames:
+            height, width = frames.shape
+        whole = self.data.complete_region or Region(x0=0, y0=0, x1=width, y1=height)
+        edges = np.rint(np.linspace(whole.x0, whole.x1, self.recipe.train.bands + 1)).astype(int)
+        return [Region(x0=int(a), y0=whole.y0, x1=int(b), y1=whole.y1) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+
+    def examples(self, held_out: Region | None) -> list[Example]:
+        """Examples of everything but the held-out band and a gap beside it, neighbours in time included."""
+        settings = self.recipe.train
+        gap = [] if held_out is None else [(held_out.x0 - settings.gap_px, held_out.x1 + settings.gap_px)]
+        examples = detection_examples(self.data, self.classes, without=gap)
+        if settings.video and settings.neighbours:
+            with open_frames(self.data.root / settings.video) as video:
+                examples += neighbour_examples(video, list(self.data.images), examples, reach=settings.neighbours)
+        if not any(len(example.boxes) for example in examples):
+            raise InputError("no labelled box is left to learn from; check the labels and the complete region")
+        return examples
+
+    def fit(self, held_out: Region | None, *, progress: Callable[[int, float], None] | None = None) -> CentreNet:
+        """A trained network; nothing in the held-out band was learnt."""
+        settings = self.recipe.train
+        if self.start:
+            network = load_network(self.start, classes=len(self.classes))
+        else:
+            network = CentreNet(len(self.classes), widths=settings.widths)
+        if self.freeze_backbone:
+            network.backbone.requires_grad_(False)
+        fitted = train(
+            network, self.examples(held_out), len(self.classes), settings, threads=self.recipe.run.threads, progress=progress
+        )
+        assert isinstance(fitted, CentreNet)
+        return fitted
+
+    def card(self, network: CentreNet, *, threshold: float, metrics: dict[str, float]) -> ModelCard:
+        """The card of a network trained here."""
+        settings = self.recipe.train
+        size = self.recipe.calibration.pixel_size_nm
+        return ModelCard(
+            name=self.name,
+            task="detect",
+            classes=self.classes,
+            preprocess=ROBUST,
+            postprocess=CENTRES,
+            stride=16,
+            threshold=threshold,
+            pixel_size_nm=float(np.sqrt(size[0] * size[1])) if isinstance(size, tuple) else size,
+            architecture={"network": "CentreNet", "widths": list(network.widths), "depth": network.depth},
+            data=(DataSource(name=self.data.root.name, licence=settings.licence, citation=settings.citation),),
+            metrics={k: round(v, 4) for k, v in metrics.items() if np.isfinite(v)},
+            training=settings.model_dump(exclude={"video", "licence", "citation"}),
+            morphoscope_version=__version__,
+        )
+
+
+def score_band(model: Path, data: LabelledImages, band: Region) -> list[Scored]:
+    """All detections down to a score of 0.05 of a model in each image, where only the band counts."""
+    detector = load_detector(model)
+    return list(score_images(lambda image: detector.detect([image], threshold=LOWEST)[0], data, within=band))
+
+
+def train_detector(
+    data: Path,
+    output: Path,
+    recipe: Recipe,
+    *,
+    start: Path | None = None,
+    freeze: str | None = None,
+    keep_folds: Path | None = None,
+    progress: Progress | None = None,
+) -> ModelCard:
+    """Train a detector on images with boxes and write it to one .onnx file.
+
+    The labelled width is cut into bands of x. `recipe.train.folds` of them are held out in turn, with a gap; the score threshold and
+    the metrics on the card come from the held-out bands. The model that is written has then learnt all bands.
+
+    Args:
+        data: a folder with labels.toml, or a CSV file,label,x0,y0,x1,y1.
+        output: the .onnx file.
+        recipe: settings; `calibration.pixel_size_nm` is the pixel size noted on the card.
+        start: a model to start from (transfer learning); None for random weights.
+        freeze: `backbone` keeps the encoder of `start` as it is.
+        keep_folds: a folder for the models of the held-out bands, `band-<k>.onnx`.
+        progress: called with (stage, step, mean loss).
+
+    Raises:
+        InputError, ModelError, UsageError: as the message says.
+    """
+    if freeze not in (None, "backbone"):
+        raise UsageError(f"--freeze takes 'backbone', got {freeze!r}")
+    if freeze and not start:
+        raise UsageError("--freeze keeps layers of a trained model: name it with --from MODEL.onnx")
+    labelled = read_boxes(data)
+    classes = tuple(sorted(labelled.boxes["label"].unique()))
+    job = DetectorTraining(labelled, classes, recipe, output.stem, start, freeze == "backbone")
+    say = progress or (lambda stage, step, loss: None)
+    scored: list[Scored] = []
+    with TemporaryDirectory() as scratch:
+        folder = keep_folds or Path(scratch)
+        for k, band in enumerate(job.bands()[: recipe.train.folds]):
+            stage = f"band {k + 1} of {recipe.train.folds} held out"
+            network = job.fit(band, progress=lambda step, loss, stage=stage: say(stage, step, loss))  # type: ignore[misc]
+            model = folder / f"band-{k}.onnx"
+            export_detector(network, job.card(network, threshold=0.4, metrics={}), model)
+            scored += score_band(model, labelled, band)
+    threshold = best_threshold(scored) if scored else 0.4
+    metrics = summarise([above(one, threshold) for one in scored]).metrics if scored else {}
+    network = job.fit(None, progress=lambda step, loss: say("all bands", step, loss))
+    card = job.card(network, threshold=threshold, metrics=metrics)
+    export_detector(network, card, output)
+    return card
