@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -92,6 +93,13 @@ class OpenVinoSession:
 def available_cores() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def available_providers() -> tuple[str, ...]:
+    """Providers a recipe can ask for in this installation."""
+    known = {"CPUExecutionProvider": "cpu", "CUDAExecutionProvider": "cuda"}
+    found = tuple(known[name] for name in onnxruntime.get_available_providers() if name in known)
+    return (*found, "openvino") if find_spec("openvino") is not None else found
 
 
 def card_from(metadata: dict[str, str], path: Path) -> ModelCard:

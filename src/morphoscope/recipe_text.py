@@ -1,0 +1,75 @@
+"""A recipe as TOML: the settings of a run to keep, or a commented file to start from."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from morphoscope.recipe import Recipe
+
+# what a setting without a default value looks like
+EXAMPLES: dict[str, str] = {
+    "calibration.pixel_size_nm": "0.372",
+    "calibration.frame_interval_s": "1.75",
+    "calibration.axes": '[{ name = "dose", unit = "dpa", start = 0.0, step = 0.0014 }]',
+    "frames.stop": "500",
+    "frames.region": "{ x0 = 0, y0 = 0, x1 = 780, y1 = 710 }",
+    "frames.exclude": "[{ x0 = 0, y0 = 0, x1 = 120, y1 = 40 }]",
+    "detect.threshold": "0.3",
+    "physics.thickness_nm": "75.0",
+    "physics.truth": '"hand_counts.csv"',
+    "report.axis": '"dose"',
+    "report.box_plots_at": "[0.9, 1.5, 2.1]",
+    "report.title": '"Fe-18Cr-3Al, 320 degC"',
+    "report.citation": '"doi:10.0000/example"',
+    "train.video": '"video.mp4"',
+    "run.threads": "2",
+}
+
+
+def recipe_toml(recipe: Recipe, *, commented: bool = False) -> str:
+    """TOML that `load_recipe` reads back as the same recipe.
+
+    Args:
+        recipe: the settings.
+        commented: say what each is for, and show those without a value as a comment with an example.
+    """
+    lines: list[str] = []
+    if commented:
+        lines += ["# A recipe for `morphoscope analyze --recipe`. All values are the defaults; a line that starts", "# with #: shows"]
+        lines[-1] += " a setting without a default. Unknown keys are refused."
+    for section, kind in Recipe.model_fields.items():
+        values: BaseModel = getattr(recipe, section)
+        lines += ["", *(_comment(inspect.getdoc(kind.annotation) or "") if commented else []), f"[{section}]"]
+        for name, field in type(values).model_fields.items():
+            lines += _setting(f"{section}.{name}", getattr(values, name), field.description if commented else None, commented)
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _comment(text: str) -> Iterator[str]:
+    return (f"# {line}" for line in text.splitlines() if line)
+
+
+def _setting(name: str, value: Any, description: str | None, commented: bool) -> list[str]:
+    key = name.split(".")[1]
+    lines = [f"# {description}"] if description else []
+    if value is not None and value != ():
+        return [*lines, f"{key} = {_toml(value)}"]
+    return [*lines, f"#: {key} = {EXAMPLES.get(name, '""')}"] if commented else []
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, BaseModel):
+        value = {name: v for name, v in value.model_dump().items() if v is not None}
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_toml(v)}" for key, v in value.items()) + " }"
+    if isinstance(value, (tuple, list)):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    # JSON's strings are TOML's, but for DEL, which TOML wants escaped
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f") if isinstance(value, str) else repr(value)
