@@ -26,9 +26,10 @@ def write_video(
 ) -> Path:
     """Write a scene with its truth and return `folder`.
 
-    Files: `video.mp4` (H.264, high quality), `truth.parquet` (a row per visible loop per frame), `shifts.parquet`,
-    `loops.parquet` (a row per loop), `counts.csv` (frame, count, size_median_nm), `recipe.toml` (the calibration; give it
-    to `analyze`), and for `evaluate` `labelled/*.png` (that many frames, evenly spaced) with `boxes.csv` and `labels.toml`.
+    Files: `video.mp4` (H.264, high quality; an odd last row or column is left out), `truth.parquet` (a row per visible
+    loop per frame), `shifts.parquet`, `loops.parquet` (a row per loop), `counts.csv` (frame, count, size_median_nm),
+    `recipe.toml` (the calibration; give it to `analyze`), and for `evaluate` `labelled/*.png` (that many frames, evenly
+    spaced) with `boxes.csv` and `labels.toml`.
 
     Args:
         scene: the scene, or its video.
