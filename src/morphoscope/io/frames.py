@@ -33,6 +33,16 @@ class Frames(Protocol):
         """Scale and timing the file itself states, with provenance."""
         ...
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Things worth telling about how the file was read, such as a scale that was not believed."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about how the file was read, one sentence each."""
+        ...
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Image:

@@ -1,0 +1,72 @@
+"""What all readers share: attributes of the frames protocol, checked indices, blocks from single frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from morphoscope.calibration import Calibration
+from morphoscope.errors import UsageError
+from morphoscope.io.frames import Image
+
+
+class Reader:
+    """Base of the readers: a subclass sets the attributes and reads one frame in `_read`."""
+
+    def __init__(self) -> None:
+        self.shape: tuple[int, int] = (0, 0)
+        self.dtype: np.dtype[Any] = np.dtype(np.uint8)
+        self.calibration = Calibration()
+        self.notes: tuple[str, ...] = ()
+        self.closed = False
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def _read(self, index: int) -> Image:
+        raise NotImplementedError
+
+    def name(self, index: int) -> str:
+        """The file a frame comes from."""
+        raise NotImplementedError
+
+    def __getitem__(self, index: int) -> Image:
+        """Frame `index` (negative: from the end) as a (height, width) array."""
+        return self._read(self._checked(index))
+
+    def _checked(self, index: int) -> int:
+        if self.closed:
+            raise UsageError(f"{self} is closed; read its frames inside the `with` block")
+        number = int(index) + (len(self) if index < 0 else 0)
+        if not 0 <= number < len(self):
+            raise IndexError(f"frame {index} was asked for, there are {len(self)}")
+        return number
+
+    def __iter__(self) -> Iterator[Image]:
+        for _, block in self.blocks(0, len(self), 1):
+            yield block[0]
+
+    def blocks(self, start: int, stop: int, size: int) -> Iterator[tuple[int, Image]]:
+        """Frames start..stop-1 in order as (first index, (n, height, width) array) with n <= size."""
+        self._check_range(start, stop, size)
+        for first in range(start, stop, size):
+            yield first, np.stack([self._read(i) for i in range(first, min(first + size, stop))])
+
+    def _check_range(self, start: int, stop: int, size: int) -> None:
+        if not (0 <= start <= stop <= len(self) and size >= 1):
+            raise IndexError(f"blocks want 0 <= start <= stop <= {len(self)} and size >= 1, got {start}, {stop}, {size}")
+        if self.closed:
+            raise UsageError(f"{self} is closed; read its frames inside the `with` block")
+
+    def close(self) -> None:
+        """Free file handles; a second call does nothing."""
+        self.closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
