@@ -40,7 +40,10 @@ def recipe_toml(recipe: Recipe, *, commented: bool = False) -> str:
     """
     lines: list[str] = []
     if commented:
-        lines += ["# A recipe for `morphoscope analyze --recipe`. All values are the defaults; a line that starts", "# with #: shows"]
+        lines += [
+            "# A recipe for `morphoscope analyze --recipe`. All values are the defaults; a line that starts",
+            "# with #: shows",
+        ]
         lines[-1] += " a setting without a default. Unknown keys are refused."
     for section, kind in Recipe.model_fields.items():
         values: BaseModel = getattr(recipe, section)
@@ -59,7 +62,7 @@ def _setting(name: str, value: Any, description: str | None, commented: bool) ->
     lines = [f"# {description}"] if description else []
     if value is not None and value != ():
         return [*lines, f"{key} = {_toml(value)}"]
-    return [*lines, f"#: {key} = {EXAMPLES.get(name, '""')}"] if commented else []
+    return [*lines, f"#: {key} = {EXAMPLES[name]}"] if commented else []
 
 
 def _toml(value: Any) -> str:

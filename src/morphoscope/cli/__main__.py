@@ -1,0 +1,5 @@
+"""`python -m morphoscope.cli`."""
+
+from morphoscope.cli.main import main
+
+main()

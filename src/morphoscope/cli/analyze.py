@@ -1,0 +1,65 @@
+"""`morphoscope analyze`: from a video to a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from morphoscope.recipe import Recipe
+
+
+def analyze(
+    inputs: Annotated[list[Path], typer.Argument(help="videos, stacks, images or folders of images; each is one series")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="the run folder")],
+    recipe: Annotated[Path | None, typer.Option(help="settings; `morphoscope init` writes one to start from")] = None,
+    model: Annotated[str | None, typer.Option(help="a shipped model's name or an .onnx file; wins over the recipe")] = None,
+    scale: Annotated[float | None, typer.Option(help="nm per px; wins over file and recipe")] = None,
+    interval: Annotated[float | None, typer.Option(help="true seconds between frames; wins over file and recipe")] = None,
+    overlay: Annotated[bool | None, typer.Option("--overlay/--no-overlay", help="write overlay.mp4")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace the run that is in the folder")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the run that is in the folder")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON and nothing else on stdout")] = False,
+) -> None:
+    """Detect objects, measure them, follow them through time and report, all into one folder."""
+    from morphoscope.cli.show import progress_bar, say_run
+    from morphoscope.errors import UsageError
+    from morphoscope.pipeline import analyze as run_analysis
+
+    if overwrite and resume:
+        raise UsageError("--overwrite starts again, --resume goes on: give one of them")
+    settings = settings_from(recipe, model=model, scale=scale, interval=interval, overlay=overlay)
+    try:
+        with progress_bar("detecting", quiet=as_json) as progress:
+            run = run_analysis(inputs, settings, output, overwrite=overwrite, resume=resume, progress=progress)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; what is done is kept in {output}. The same command with --resume goes on.", err=True)
+        raise typer.Exit(130) from None
+    say_run(run, as_json=as_json)
+    raise typer.Exit(run.exit_code)
+
+
+def settings_from(
+    path: Path | None,
+    *,
+    model: str | None = None,
+    scale: float | None = None,
+    interval: float | None = None,
+    overlay: bool | None = None,
+) -> Recipe:
+    """The recipe at `path`, or the default one, with what the command line says put in."""
+    from morphoscope.recipe import Recipe, load_recipe, parse_recipe
+
+    values = (load_recipe(path) if path is not None else Recipe()).model_dump()
+    given = (
+        ("detect", "model", model),
+        ("calibration", "pixel_size_nm", scale),
+        ("calibration", "frame_interval_s", interval),
+        ("report", "overlay", overlay),
+    )
+    for section, key, value in given:
+        if value is not None:
+            values[section][key] = value
+    return parse_recipe(values, "the command line")

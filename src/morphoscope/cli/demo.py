@@ -1,0 +1,52 @@
+"""`morphoscope demo`: the main job on a built-in sample with known truth."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from morphoscope.demo import Check
+
+KINDS = ("loops",)
+
+
+def demo(
+    kind: Annotated[str, typer.Argument(help="the sample: " + ", ".join(KINDS))] = "loops",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="folder; default: morphoscope-demo-<seed>")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="the same seed gives the same video; default: a fresh one")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace the demo that is in the folder")] = False,
+) -> None:
+    """Draw an in-situ video with known truth, analyse it, and show found against true values with pass marks."""
+    from morphoscope.cli.show import progress_bar
+    from morphoscope.demo import run_demo
+    from morphoscope.errors import RunExistsError, UsageError
+
+    if kind not in KINDS:
+        raise UsageError(f"the samples are {', '.join(KINDS)}; got {kind!r}")
+    seed = secrets.randbelow(1_000_000) if seed is None else seed
+    folder = output or Path(f"morphoscope-demo-{seed}")
+    if (folder / "run").exists() and not overwrite:
+        raise RunExistsError(f"{folder} holds a demo already; --overwrite replaces it, another -o keeps it")
+    typer.echo(f"seed {seed}: drawing a video of growing dislocation loops into {folder / 'sample'}")
+    with progress_bar("detecting") as progress:
+        run, checks = run_demo(folder, seed, overwrite=overwrite, progress=progress)
+    _say(checks)
+    typer.echo(f"report: {run.report}")
+    if run.exit_code or not all(check.passed for check in checks):
+        raise typer.Exit(run.exit_code or 1)
+
+
+def _say(checks: list[Check]) -> None:
+    typer.echo(f"{'':<32} {'found':>11} {'true':>11} {'':<6} {'error':>9} {'allowed':>9}")
+    for check in checks:
+        error, limit = (
+            (f"{100 * check.error:.1f} %", f"{100 * check.limit:.0f} %")
+            if check.relative
+            else (f"{check.error:.2f} {check.unit}", f"{check.limit:.2f} {check.unit}")
+        )
+        mark = typer.style("pass", fg="green") if check.passed else typer.style("FAIL", fg="red", bold=True)
+        typer.echo(f"{check.name:<32} {check.found:>11.4g} {check.true:>11.4g} {check.unit:<6} {error:>9} {limit:>9}  {mark}")

@@ -1,0 +1,81 @@
+"""What several commands print: progress on stderr, the summary of a run on stdout."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from morphoscope.pipeline import Run
+    from morphoscope.pipeline.stream import Progress
+
+HEADLINES = 8
+
+
+@contextmanager
+def progress_bar(text: str, *, quiet: bool = False) -> Iterator[Progress | None]:
+    """A progress bar on stderr as the callback `analyze` takes; None where nothing is to be shown."""
+    if quiet:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(text, total=None)
+
+        def tell(done: int, total: int) -> None:
+            ended = done >= total
+            bar.update(task, completed=done, total=total, description="tracks, figures, report" if ended else text)
+
+        yield tell
+
+
+def say_run(run: Run, *, as_json: bool = False) -> None:
+    """Print what a run found; its warnings go to stderr."""
+    for warning in run.warnings:
+        typer.echo(f"note: {warning}", err=True)
+    if as_json:
+        typer.echo(json.dumps(run_facts(run), indent=2, ensure_ascii=False))
+        return
+    for one in run.runs or (run,):
+        if run.runs:
+            typer.echo(f"{one.path.name}:")
+        _say_quantities(one)
+    speed = run.info.get("frames_per_s")
+    typer.echo(f"report: {run.report}" + (f"   ({speed} frames/s)" if speed else ""))
+
+
+def run_facts(run: Run) -> dict[str, Any]:
+    """The headline of a run for machines."""
+    quantities = [
+        {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
+        for row in run.quantities.astype(object).where(run.quantities.notna(), None).to_dict("records")
+    ]
+    keys = ("counts", "frames_per_s", "seconds", "peak_memory_mb", "timings_s", "failed", "runs")
+    facts = {key: run.info[key] for key in keys if key in run.info}
+    return {
+        "folder": str(run.path),
+        "report": str(run.report),
+        "exit_code": run.exit_code,
+        "warnings": run.warnings,
+        **facts,
+        "quantities": quantities,
+    }
+
+
+def _say_quantities(run: Run) -> None:
+    counts = run.info["counts"]
+    typer.echo("  " + ", ".join(f"{value} {name}" for name, value in counts.items()))
+    for row in run.quantities.head(HEADLINES).itertuples():
+        if math.isnan(row.value):
+            continue
+        spread = "" if math.isnan(row.low) else f"  ({row.low:.4g} to {row.high:.4g})"
+        unit = row.unit if isinstance(row.unit, str) else ""
+        typer.echo(f"  {str(row.name).replace('_', ' '):<44} {row.value:>11.4g} {unit}{spread}")

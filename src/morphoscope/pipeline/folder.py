@@ -1,0 +1,235 @@
+"""The run folder: its files, the parts written on the way, who may write into it, and reading it back."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from morphoscope.errors import InputError, RunExistsError, UsageError
+from morphoscope.io.tables import read_table, write_table
+from morphoscope.schema import FRAMES, OBJECTS, TRACKS, empty
+
+TABLES = ("objects", "frames", "tracks")
+FIGURES = ("density_and_size", "size_boxes", "track_growth", "trajectory_map", "drift", "overlay")
+OWN_FILES = (
+    *(f"{table}.{ending}" for table in TABLES for ending in ("parquet", "csv")),
+    *("quantities.csv", "overlay.mp4", "report.html", "run.json", "recipe.toml", "runs.csv"),
+)
+PART = re.compile(r"(objects|frames)-\d{6}\.parquet|key\.json")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder read back. Tables load on first use; of a run that was broken off, the parts done are read.
+
+    A run over several inputs has a run per input in `runs`; its tables are theirs one after the other, with a column
+    `run` that names the subfolder.
+    """
+
+    path: Path
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """Content of run.json; empty for a run that was broken off."""
+        try:
+            return dict(json.loads((self.path / "run.json").read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.path / 'run.json'} cannot be read: {error}; is {self.path} a run folder?") from error
+
+    @cached_property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs of the single inputs, empty for a run over one input."""
+        return tuple(Run(self.path / name) for name in self.info.get("runs", ()))
+
+    @property
+    def report(self) -> Path:
+        """Path of report.html."""
+        return self.path / "report.html"
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to know before using the numbers."""
+        return list(self.info.get("warnings", ()))
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 4 where part of the input could not be analysed."""
+        return int(self.info.get("exit_code", 0))
+
+    @cached_property
+    def objects(self) -> pd.DataFrame:
+        """A row per object per frame (`schema.OBJECTS`)."""
+        return self._table("objects", empty(OBJECTS))
+
+    @cached_property
+    def frames(self) -> pd.DataFrame:
+        """A row per frame (`schema.FRAMES`)."""
+        return self._table("frames", empty(FRAMES))
+
+    @cached_property
+    def tracks(self) -> pd.DataFrame:
+        """A row per track (`schema.TRACKS`)."""
+        return self._table("tracks", empty(TRACKS))
+
+    @cached_property
+    def quantities(self) -> pd.DataFrame:
+        """Results that are single numbers (`schema.QUANTITIES`)."""
+        if self.runs:
+            return pd.concat([run.quantities.assign(run=run.path.name) for run in self.runs], ignore_index=True)
+        return pd.read_csv(self.path / "quantities.csv").astype({"n": "Int64"})
+
+    def _table(self, name: str, nothing: pd.DataFrame) -> pd.DataFrame:
+        if self.runs:
+            return pd.concat([getattr(run, name).assign(run=run.path.name) for run in self.runs], ignore_index=True)
+        path = self.path / f"{name}.parquet"
+        if path.is_file():
+            return read_table(path)
+        parts = [read_table(part) for part in sorted((self.path / "parts").glob(f"{name}-*.parquet"))]
+        if parts:
+            return pd.concat(parts, ignore_index=True)
+        if (self.path / "parts").is_dir():
+            return nothing
+        raise InputError(f"wanted a run folder, {self.path} holds no {name}.parquet; `morphoscope analyze` makes one")
+
+
+def open_run(path: str | Path) -> Run:
+    """A finished run.
+
+    Raises:
+        InputError: the folder holds none.
+    """
+    run = Run(Path(path))
+    if not run.info:
+        hint = "it was broken off; go on with --resume" if (run.path / "parts").is_dir() else "`morphoscope analyze` makes one"
+        raise InputError(f"wanted a run folder with run.json, {path} has none: {hint}")
+    return run
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a run under way: chunk `i` is `objects-<i>.parquet` and `frames-<i>.parquet`, the latter written last."""
+
+    folder: Path
+
+    def has(self, chunk: int) -> bool:
+        """Whether a chunk is complete on disk."""
+        return self._path("frames", chunk).is_file()
+
+    def write(self, chunk: int, objects: pd.DataFrame, frames: pd.DataFrame) -> None:
+        """Put a chunk on disk; it exists whole or not at all."""
+        write_table(self._path("objects", chunk), objects)
+        write_table(self._path("frames", chunk), frames)
+
+    def read(self, chunks: Sequence[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Objects and frames of those chunks that exist, in order."""
+        there = [chunk for chunk in chunks if self.has(chunk)]
+        objects, frames = ([read_table(self._path(name, chunk)) for chunk in there] for name in ("objects", "frames"))
+        filled = [table for table in objects if len(table)] or objects[:1]
+        return pd.concat(filled, ignore_index=True), pd.concat(frames, ignore_index=True)
+
+    def _path(self, name: str, chunk: int) -> Path:
+        return self.folder / f"{name}-{chunk:06d}.parquet"
+
+
+def claim(path: Path, key: Mapping[str, Any], *, overwrite: bool, resume: bool) -> int | None:
+    """Make a folder ready for a run with this key; the chunk size to go on with, or None where the run is complete.
+
+    Args:
+        path: the run folder, made where it is missing.
+        key: what the parts depend on; its `chunk` yields to that of the parts already there.
+        overwrite: remove a run's own files that are there; other files stay.
+        resume: keep the parts there, if they belong to the same key.
+
+    Raises:
+        RunExistsError: the folder is in use and neither was asked for.
+        UsageError: the parts there belong to another input, recipe or model.
+    """
+    if path.exists() and not path.is_dir():
+        raise RunExistsError(f"wanted a folder for the run, {path} is a file; choose another -o")
+    if overwrite:
+        remove_run(path)
+    elif path.is_dir() and any(path.iterdir()):
+        known = _known_key(path)
+        if not resume:
+            raise RunExistsError(_refusal(path, known))
+        if known is not None:
+            _check_same(path, known, key)
+            return None if (path / "run.json").is_file() else int(known["chunk"])
+    (path / "parts").mkdir(parents=True, exist_ok=True)
+    write_json(path / "parts" / "key.json", key)
+    return int(key["chunk"])
+
+
+def _known_key(path: Path) -> dict[str, Any] | None:
+    for name in ("run.json", "parts/key.json"):
+        try:
+            values = json.loads((path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        found = values.get("key") if name == "run.json" else values
+        if isinstance(found, dict):
+            return found
+    return None
+
+
+def _refusal(path: Path, known: Mapping[str, Any] | None) -> str:
+    if (path / "run.json").is_file():
+        return f"{path} already holds a run; --overwrite replaces it, another -o keeps it"
+    if known is not None:
+        return f"{path} holds a run that was broken off; --resume goes on with it, --overwrite starts again"
+    return f"{path} is not empty and holds other files; choose another -o, or --overwrite to write beside them"
+
+
+def _check_same(path: Path, known: Mapping[str, Any], key: Mapping[str, Any]) -> None:
+    differ = sorted(name for name in {*known, *key} - {"chunk"} if known.get(name) != key.get(name))
+    if differ:
+        raise UsageError(
+            f"{path} was begun with another {', '.join(differ)} and cannot be resumed with this one; "
+            "use the same again, --overwrite to start anew, or another -o"
+        )
+
+
+def remove_run(path: Path) -> None:
+    """Remove a run's own files from a folder, and the folders that leaves empty; other files stay."""
+    if not path.is_dir():
+        return
+    for name in OWN_FILES:
+        (path / name).unlink(missing_ok=True)
+    remove_parts(path)
+    figures = path / "figures"
+    for name in FIGURES:
+        for ending in ("png", "svg"):
+            (figures / f"{name}.{ending}").unlink(missing_ok=True)
+    _remove_empty(figures)
+
+
+def remove_parts(path: Path) -> None:
+    """Remove the parts of a run."""
+    folder = path / "parts"
+    if folder.is_dir():
+        for part in folder.iterdir():
+            if PART.fullmatch(part.name):
+                part.unlink()
+    _remove_empty(folder)
+
+
+def _remove_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write JSON in one step: readers see the old file or the new one."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(values, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+    os.replace(part, path)

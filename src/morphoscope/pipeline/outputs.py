@@ -1,0 +1,117 @@
+"""What a run leaves in its folder: tables, figures, overlay video, report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from morphoscope.calibration import Calibration
+from morphoscope.io.frames import Frames
+from morphoscope.io.tables import write_csv, write_table
+from morphoscope.io.video import VideoWriter
+from morphoscope.models.card import ModelCard
+from morphoscope.pipeline.results import Results
+from morphoscope.pipeline.stream import Clock
+from morphoscope.recipe import Recipe
+from morphoscope.recipe_text import recipe_toml
+from morphoscope.report import figures as draw
+from morphoscope.report.html import write_report
+from morphoscope.report.overlay import draw_overlay, stamp_text
+
+OVERLAY_BLOCK = 8
+
+
+def write_outputs(
+    folder: Path, recipe: Recipe, results: Results, frames: Frames, *, info: Mapping[str, Any], card: ModelCard, clock: Clock
+) -> None:
+    """Write everything but run.json.
+
+    Args:
+        folder: the run folder.
+        recipe: what is to be drawn, and how.
+        results: the tables.
+        frames: read again for the overlay and the map.
+        info: content of run.json so far, for the report.
+        card: the model's.
+        clock: takes the time of each output.
+    """
+    with clock.stage("write tables"):
+        _write_tables(folder, results, csv=recipe.report.csv)
+        (folder / "recipe.toml").write_text(recipe_toml(recipe), encoding="utf-8")
+    with clock.stage("figures"):
+        drawn = _draw_figures(recipe, results, frames)
+        for name, figure in drawn.items():
+            draw.save_figure(figure, folder / "figures", name, recipe.report.svg)
+    if recipe.report.overlay:
+        with clock.stage("overlay"):
+            write_overlay(folder / "overlay.mp4", frames, results.objects, results.frames["frame"].tolist(), results.calibration)
+    with clock.stage("report"):
+        timed = {**info, "timings_s": {name: round(seconds, 3) for name, seconds in clock.seconds.items()}}
+        write_report(
+            folder,
+            run=timed,
+            frames=results.frames,
+            tracks=results.tracks,
+            quantities=results.quantities,
+            card=card.model_dump(mode="json"),
+            figures=[(name, "") for name in drawn],
+        )
+
+
+def _write_tables(folder: Path, results: Results, *, csv: bool) -> None:
+    for name, table in (("objects", results.objects), ("frames", results.frames), ("tracks", results.tracks)):
+        write_table(folder / f"{name}.parquet", table)
+        if csv:
+            write_csv(folder / f"{name}.csv", table)
+    write_csv(folder / "quantities.csv", results.quantities)
+
+
+def _draw_figures(recipe: Recipe, results: Results, frames: Frames) -> dict[str, Figure]:
+    axis, calibration = recipe.report.axis, results.calibration
+    drawn = {
+        "density_and_size": draw.density_and_size(results.frames, calibration, axis=axis, truth=results.truth),
+        "size_boxes": draw.size_boxes(results.objects, calibration, axis=axis, values=recipe.report.box_plots_at),
+    }
+    if results.tracked:
+        last = results.frames.iloc[-1]
+        shift = (float(last["shift_x_px"]), float(last["shift_y_px"]))
+        shown = frames[int(last["frame"])]
+        drawn["track_growth"] = draw.track_growth(results.objects, results.tracks, calibration, axis=axis)
+        drawn["trajectory_map"] = draw.trajectory_map(
+            results.objects,
+            results.tracks,
+            shown,
+            calibration,
+            axis=axis,
+            shift=shift if np.isfinite(shift).all() else (0.0, 0.0),
+        )
+    if results.registered:
+        drawn["drift"] = draw.drift(results.frames, calibration, axis=axis)
+    return drawn
+
+
+def write_overlay(path: Path, frames: Frames, objects: pd.DataFrame, numbers: list[int], calibration: Calibration) -> None:
+    """Write the frames of these numbers with their objects drawn on."""
+    limits = _limits(frames, numbers)
+    rows = {int(number): table for number, table in objects.groupby("frame")}
+    wanted = set(numbers)
+    with VideoWriter(path) as video:
+        for first, block in frames.blocks(numbers[0], numbers[-1] + 1, OVERLAY_BLOCK):
+            for i, image in enumerate(block, start=first):
+                if i in wanted:
+                    stamp = stamp_text(calibration, i)
+                    video.write(draw_overlay(image, rows.get(i, objects[:0]), calibration, stamp, limits=limits))
+
+
+def _limits(frames: Frames, numbers: list[int]) -> tuple[float, float] | None:
+    """Grey values shown as black and white in all frames: None for 8 bits, else from five frames."""
+    if frames.dtype == np.uint8:
+        return None
+    shown = np.concatenate([frames[numbers[i]].ravel()[::7] for i in np.linspace(0, len(numbers) - 1, 5).astype(int)])
+    low, high = np.percentile(shown, (0.1, 99.9))
+    return float(low), float(high)

@@ -1,0 +1,103 @@
+"""What a run rests on: hashes of its inputs and model, versions, the settings its parts depend on, and run.json."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from morphoscope import __version__
+from morphoscope.io.frames import Frames
+from morphoscope.pipeline.stages import Finder, Plan
+from morphoscope.recipe import Recipe
+
+PACKAGES = ("numpy", "scipy", "pandas", "opencv-python-headless", "av", "tifffile", "onnxruntime", "openvino", "matplotlib")
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of morphoscope, Python and the packages that touch the numbers."""
+    found = {"morphoscope": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def peak_memory_mb() -> float | None:
+    """Most memory this process has held (MB, resident); None where the system does not tell."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1e6 if sys.platform == "darwin" else 1e3), 1)
+
+
+def input_hash(path: Path, frames: Frames) -> str:
+    """SHA-256 of a file, or of the names and contents of the files in a folder that frames come from."""
+    if path.is_file():
+        return _file_hash(path)
+    digest = hashlib.sha256()
+    for name in dict.fromkeys(frames.name(i) for i in range(len(frames))):
+        digest.update(name.encode())
+        digest.update(bytes.fromhex(_file_hash(path / name)))
+    return digest.hexdigest()
+
+
+def _file_hash(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def model_facts(detector: Finder, plan: Plan) -> dict[str, Any]:
+    """Name and SHA-256 of the model, and the factor frames were resampled by."""
+    path = getattr(detector, "path", None)
+    card = detector.card.model_dump_json()
+    digest = _file_hash(Path(path)) if path is not None else hashlib.sha256(card.encode()).hexdigest()
+    zoom = None if plan.zoom is None else round((plan.zoom[0] * plan.zoom[1]) ** 0.5, 6)
+    return {"name": detector.card.name, "sha256": digest, "path": None if path is None else str(path), "resampled_by": zoom}
+
+
+def parts_key(
+    recipe: Recipe, plan: Plan, register: bool, inputs: Sequence[dict[str, Any]], model: dict[str, Any]
+) -> dict[str, Any]:
+    """What the parts of a run depend on; runs may share parts only where this is equal (`chunk` aside)."""
+    frames = recipe.frames
+    settings = {
+        "frames": [frames.start, frames.stop, frames.step],
+        "region": plan.region.model_dump(),
+        "exclude": [part.model_dump() for part in plan.exclude],
+        "zoom": plan.zoom and list(plan.zoom),
+        "threshold": plan.threshold,
+        "nms_iou": plan.nms_iou,
+        "register": register,
+        "provider": [recipe.run.provider, recipe.run.precision],
+    }
+    return {
+        "input": [item["sha256"] for item in inputs],
+        "model": model["sha256"],
+        "recipe": settings,
+        "version of morphoscope": __version__,
+        "chunk": recipe.run.chunk,
+    }
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def machine() -> dict[str, Any]:
+    """System and cores this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"system": platform.platform(), "cores": cores}

@@ -1,0 +1,232 @@
+"""`analyze`: one run from files to a run folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from morphoscope.calibration import Calibration
+from morphoscope.errors import InputError, MorphoscopeError, PartialError, RecipeError, TruncatedError
+from morphoscope.io.frames import Frames
+from morphoscope.io.open import open_frames
+from morphoscope.models.detect import load_detector
+from morphoscope.pipeline.batch import analyze_many
+from morphoscope.pipeline.folder import Parts, Run, claim, remove_parts, remove_run, write_json
+from morphoscope.pipeline.outputs import write_outputs
+from morphoscope.pipeline.provenance import input_hash, machine, model_facts, now, parts_key, peak_memory_mb, versions
+from morphoscope.pipeline.results import Results, compute_results, read_truth
+from morphoscope.pipeline.stages import Finder, Plan, make_plan
+from morphoscope.pipeline.stream import Chunks, Clock, Job, Progress
+from morphoscope.recipe import Recipe, load_recipe
+
+Source = str | Path
+
+
+def analyze(
+    inputs: Source | Sequence[Source],
+    recipe: Recipe | Source | None = None,
+    output: Source = "morphoscope-run",
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    detector: Finder | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Detect, measure, track and report; everything is written into the folder `output`.
+
+    Args:
+        inputs: a video, a stack, an image or a folder of images: one series. Several of them: a run each, in subfolders.
+        recipe: settings, or the path of a TOML file; None for the defaults.
+        output: the run folder, made where it is missing.
+        overwrite: replace a run that is there; files that are no run's stay.
+        resume: go on with a run that was broken off.
+        detector: used instead of the recipe's model.
+        progress: called with (frames done, frames in all).
+
+    Returns:
+        The run; its `exit_code` is 4 and its `warnings` say why where part of the input could not be analysed.
+
+    Raises:
+        InputError: nothing could be analysed.
+        UsageError: the recipe does not fit the input, or the folder is in use.
+        KeyboardInterrupt: Ctrl-C; the parts done stay, and `resume` goes on with them.
+    """
+    paths = [Path(inputs)] if isinstance(inputs, (str, Path)) else [Path(path) for path in inputs]
+    settings = recipe if isinstance(recipe, Recipe) else load_recipe(recipe) if recipe is not None else Recipe()
+    if not paths:
+        raise InputError("wanted at least one video, stack or folder to analyse, got none")
+    finder = detector or load_detector(
+        settings.detect.model,
+        threads=settings.run.threads,
+        provider=settings.run.provider,
+        precision=settings.run.precision,
+    )
+
+    def one(path: Path, folder: Path) -> Run:
+        return _analyze_one(path, settings, folder, finder, overwrite=overwrite, resume=resume, progress=progress)
+
+    if len(paths) == 1:
+        return one(paths[0], Path(output))
+    return analyze_many(paths, Path(output), one, overwrite=overwrite, resume=resume)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One input, checked and ready."""
+
+    path: Path
+    recipe: Recipe
+    frames: Frames
+    calibration: Calibration
+    detector: Finder
+    plan: Plan
+    numbers: range
+    truth: pd.DataFrame | None
+
+    @property
+    def tracked(self) -> bool:
+        return self.recipe.track.enabled and self.recipe.frames.series and len(self.numbers) > 1
+
+    @property
+    def registered(self) -> bool:
+        return self.tracked and self.recipe.track.register_frames
+
+
+def _analyze_one(
+    path: Path, recipe: Recipe, output: Path, detector: Finder, *, overwrite: bool, resume: bool, progress: Progress | None
+) -> Run:
+    start = time.perf_counter()
+    with open_frames(path) as frames:
+        task = _prepare(path, recipe, frames, detector)
+        inputs = [{"path": str(path.resolve()), "sha256": input_hash(path, frames), "frames": len(frames), "shape": frames.shape}]
+        model = model_facts(detector, task.plan)
+        key = parts_key(recipe, task.plan, task.registered, inputs, model)
+        chunk = claim(output, key, overwrite=overwrite, resume=resume)
+        if chunk is None:
+            remove_parts(output)
+            return Run(output)
+        job = Job(
+            frames=frames,
+            detector=detector,
+            plan=task.plan,
+            chunks=Chunks(task.numbers, chunk),
+            parts=Parts(output / "parts"),
+            register=task.registered,
+            progress=progress,
+        )
+        began = time.perf_counter()
+        ended, done = _make_parts(job, output)
+        seconds = time.perf_counter() - began
+        results = _results(task, job, done)
+        info = {
+            "title": recipe.report.title,
+            "created": now(),
+            "inputs": inputs,
+            "recipe": recipe.model_dump(mode="json"),
+            "model": model,
+            "provider": recipe.run.provider,
+            "precision": recipe.run.precision,
+            "versions": versions(),
+            "machine": machine(),
+            "calibration": task.calibration.to_dict(),
+            "counts": results.counts,
+            "frames_per_s": round(len(results.frames) / seconds, 2),
+            "warnings": _warnings(task, results, ended),
+            "notes": _notes(task),
+            "exit_code": 0 if ended is None else PartialError.exit_code,
+            "key": key,
+        }
+        write_outputs(output, task.recipe, results, frames, info=info, card=detector.card, clock=job.clock)
+        info["timings_s"] = {name: round(value, 3) for name, value in job.clock.seconds.items()}
+        info["seconds"] = round(time.perf_counter() - start, 3)
+        info["peak_memory_mb"] = peak_memory_mb()
+    write_json(output / "run.json", info)
+    remove_parts(output)
+    return Run(output)
+
+
+def _make_parts(job: Job, output: Path) -> tuple[TruncatedError | None, list[int]]:
+    """Run the job; the error of an input that ended early, and the chunks done. Without any, the folder is left as it was."""
+
+    def done() -> list[int]:
+        return [chunk for chunk in range(len(job.chunks)) if job.parts.has(chunk)]
+
+    try:
+        ended = job.run()
+        if ended is not None and not done():
+            raise InputError(f"no frame could be read: {ended}") from ended
+    except MorphoscopeError:
+        if not done():
+            remove_run(output)
+            if not any(output.iterdir()):
+                output.rmdir()
+        raise
+    return ended, done()
+
+
+def _prepare(path: Path, recipe: Recipe, frames: Frames, detector: Finder) -> _Task:
+    calibration = recipe.calibrate(frames.calibration)
+    if recipe.report.axis is not None:
+        calibration.axis(recipe.report.axis)
+    wanted = recipe.frames
+    numbers = range(wanted.start, min(wanted.stop or len(frames), len(frames)), wanted.step)
+    if not numbers:
+        raise RecipeError(
+            f"frames.start = {wanted.start}, frames.stop = {wanted.stop}: no frame of {path}, which has {len(frames)}"
+        )
+    plan = make_plan(recipe, frames.shape, calibration, detector.card)
+    return _Task(path, recipe, frames, calibration, detector, plan, numbers, read_truth(recipe))
+
+
+def _results(task: _Task, job: Job, done: list[int]) -> Results:
+    objects, frames = job.parts.read(done)
+    with job.clock.stage("track and physics"):
+        return compute_results(
+            objects,
+            frames,
+            recipe=task.recipe,
+            calibration=task.calibration,
+            valid_px=int(task.plan.valid_mask().sum()),
+            track=task.tracked,
+            truth=task.truth,
+        )
+
+
+def _warnings(task: _Task, results: Results, ended: TruncatedError | None) -> list[str]:
+    said = []
+    if ended is not None:
+        last = int(results.frames["frame"].max())
+        said.append(f"The input ends early: {ended} Frames {task.numbers[0]} to {last} were analysed.")
+    if not task.calibration.has_scale:
+        said.append(
+            "No scale is known: all lengths are in px and there is no density. "
+            "State it with --scale or calibration.pixel_size_nm (nm per px)."
+        )
+        if task.recipe.physics.thickness_nm is not None:
+            said.append("A foil thickness is given, but without a scale there is no density.")
+    if task.plan.zoom is not None:
+        said.append(
+            f"Frames were resampled for detection: they have {task.calibration.mean_pixel_nm:.4g} nm per px, the model "
+            f"{task.detector.card.name} was trained at {task.detector.card.pixel_size_nm:.4g}. Look at the overlay before using the numbers."
+        )
+    if results.objects.empty:
+        said.append("No object was found in any frame; check the model, the threshold and the scale.")
+    return said
+
+
+def _notes(task: _Task) -> list[str]:
+    said = list(task.frames.notes)
+    stop = task.recipe.frames.stop
+    if stop is not None and stop > len(task.frames):
+        said.append(f"frames.stop is {stop}, the input has {len(task.frames)} frames: all up to the end were analysed.")
+    if task.calibration.has_scale and task.recipe.physics.thickness_nm is None:
+        said.append("No foil thickness is given: density is per area. State physics.thickness_nm for a density per volume.")
+    if task.calibration.frame_interval_s is None and len(task.numbers) > 1:
+        said.append("No frame interval is known: rates are per frame. State calibration.frame_interval_s (s).")
+    if not task.recipe.frames.series:
+        said.append("The images are independent: nothing was registered or tracked.")
+    return said

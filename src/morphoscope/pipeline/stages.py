@@ -1,0 +1,164 @@
+"""What happens to one frame: detection and measurement as pure functions of the picture and a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from morphoscope.calibration import Calibration
+from morphoscope.errors import ModelError, RecipeError
+from morphoscope.measure.geometry import measure_ellipses
+from morphoscope.models.card import ModelCard
+from morphoscope.recipe import Recipe, Region
+
+Image = NDArray[Any]
+FAR = 1.5  # pixel sizes that differ by more than this factor call for resampling
+
+
+class Finder(Protocol):
+    """What the pipeline needs of a detector (`models.detect.Detector`; tests use a plain one)."""
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's card."""
+        ...
+
+    def detect(
+        self, images: Image | Sequence[Image], *, threshold: float | None = None, nms_iou: float = 0.45
+    ) -> list[pd.DataFrame]:
+        """See `models.detect.Detector.detect`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a recipe means for frames of one shape.
+
+    `region` is the analysed part in px of the stored frame; `zoom` the (y, x) factors frames are resampled by before
+    detection, None for not at all.
+    """
+
+    region: Region
+    exclude: tuple[Region, ...] = ()
+    zoom: tuple[float, float] | None = None
+    threshold: float | None = None
+    nms_iou: float = 0.45
+
+    def crop(self, image: Image) -> Image:
+        """The analysed part (a view)."""
+        return image[self.region.y0 : self.region.y1, self.region.x0 : self.region.x1]
+
+    def valid_mask(self) -> NDArray[np.bool_]:
+        """Which px of the region count towards the area (height, width of the region)."""
+        x0, y0 = self.region.x0, self.region.y0
+        mask = np.ones((self.region.y1 - y0, self.region.x1 - x0), dtype=bool)
+        for part in self.exclude:
+            mask[max(part.y0 - y0, 0) : max(part.y1 - y0, 0), max(part.x0 - x0, 0) : max(part.x1 - x0, 0)] = False
+        return mask
+
+
+def make_plan(recipe: Recipe, shape: tuple[int, int], calibration: Calibration, card: ModelCard) -> Plan:
+    """The plan for frames of a shape.
+
+    Raises:
+        RecipeError: the region reaches outside the frame, or the excluded parts leave nothing of it.
+        ModelError: the pixel size is far from the model's and the recipe does not allow resampling.
+    """
+    height, width = shape
+    region = recipe.frames.region or Region(x0=0, y0=0, x1=width, y1=height)
+    if region.x1 > width or region.y1 > height:
+        raise RecipeError(
+            f"frames.region reaches to x {region.x1}, y {region.y1}, the frames are {width} x {height} px; "
+            f"give x1 <= {width} and y1 <= {height}"
+        )
+    plan = Plan(
+        region=region,
+        exclude=recipe.frames.exclude,
+        zoom=_zoom(recipe, calibration, card),
+        threshold=recipe.detect.threshold,
+        nms_iou=recipe.detect.nms_iou,
+    )
+    if not plan.valid_mask().any():
+        raise RecipeError("frames.exclude covers the whole region, nothing is left to analyse")
+    return plan
+
+
+def _zoom(recipe: Recipe, calibration: Calibration, card: ModelCard) -> tuple[float, float] | None:
+    if card.pixel_size_nm is None or calibration.pixel_size_nm is None:
+        return None
+    zoom_y, zoom_x = (size / card.pixel_size_nm for size in calibration.pixel_size_nm)
+    if all(1 / FAR <= factor <= FAR for factor in (zoom_y, zoom_x)):
+        return None
+    if not recipe.detect.resample:
+        raise ModelError(
+            f"the frames have {calibration.mean_pixel_nm:.4g} nm per px, {card.name} was trained at {card.pixel_size_nm:.4g}, "
+            f"more than a factor {FAR} apart; set detect.resample = true, or give a model trained at this scale"
+        )
+    return zoom_y, zoom_x
+
+
+def detect_frame(image: Image, detector: Finder, plan: Plan) -> pd.DataFrame:
+    """Objects in the region of a frame (h, w): label, score and the box columns, px of the stored frame."""
+    seen = plan.crop(image)
+    picture = seen if plan.zoom is None else _resample(seen, plan.zoom)
+    found = detector.detect(picture[None], threshold=plan.threshold, nms_iou=plan.nms_iou)[0]
+    zoom_y, zoom_x = picture.shape[0] / seen.shape[0], picture.shape[1] / seen.shape[1]
+    found = found.assign(
+        x_px=(found["x_px"] + 0.5) / zoom_x - 0.5 + plan.region.x0,
+        y_px=(found["y_px"] + 0.5) / zoom_y - 0.5 + plan.region.y0,
+        width_px=found["width_px"] / zoom_x,
+        height_px=found["height_px"] / zoom_y,
+    )
+    return found[~_in_any(found, plan.exclude)].reset_index(drop=True)
+
+
+def _resample(image: Image, zoom: tuple[float, float]) -> Image:
+    size = (max(round(image.shape[1] * zoom[1]), 1), max(round(image.shape[0] * zoom[0]), 1))
+    kind = cv2.INTER_AREA if min(zoom) < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, size, interpolation=kind))
+
+
+def _in_any(found: pd.DataFrame, regions: Sequence[Region]) -> NDArray[np.bool_]:
+    x, y = found["x_px"].to_numpy(float), found["y_px"].to_numpy(float)
+    inside = np.zeros(len(found), dtype=bool)
+    for part in regions:
+        inside |= (x >= part.x0) & (x < part.x1) & (y >= part.y0) & (y < part.y1)
+    return inside
+
+
+def measure_frame(image: Image, found: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """`found` with the columns of `measure_ellipses`, in px of the stored frame (h, w); edges are those of the region."""
+    x0, y0 = plan.region.x0, plan.region.y0
+    measured = measure_ellipses(plan.crop(image), found.assign(x_px=found["x_px"] - x0, y_px=found["y_px"] - y0))
+    return measured.assign(
+        x_px=found["x_px"],
+        y_px=found["y_px"],
+        ellipse_x_px=measured["ellipse_x_px"] + x0,
+        ellipse_y_px=measured["ellipse_y_px"] + y0,
+    )
+
+
+def analyse_frame(
+    image: Image, detector: Finder, recipe: Recipe | None = None, *, calibration: Calibration | None = None
+) -> pd.DataFrame:
+    """Objects of one frame, found and measured: the same rows `analyze` gives for it, without time and track.
+
+    Args:
+        image: (h, w), grey, any dtype.
+        detector: see `models.detect.load_detector`.
+        recipe: region, excluded parts and thresholds; None for the defaults.
+        calibration: the frame's own; the recipe's values win. Gives the `_nm` columns.
+
+    Raises:
+        RecipeError, ModelError: see `make_plan`.
+    """
+    recipe = recipe or Recipe()
+    known = recipe.calibrate(calibration or Calibration())
+    plan = make_plan(recipe, (image.shape[0], image.shape[1]), known, detector.card)
+    return known.with_nm(measure_frame(image, detect_frame(image, detector, plan), plan))
