@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
 from morphoscope.calibration import Calibration
-from morphoscope.errors import UsageError
+from morphoscope.errors import TruncatedError, UsageError
 from morphoscope.io.frames import Image
 
 
@@ -50,10 +51,28 @@ class Reader:
             yield block[0]
 
     def blocks(self, start: int, stop: int, size: int) -> Iterator[tuple[int, Image]]:
-        """Frames start..stop-1 in order as (first index, (n, height, width) array) with n <= size."""
+        """Frames start..stop-1 in order as (first index, (n, height, width) array) with n <= size.
+
+        Raises:
+            TruncatedError: after the last good frame was yielded, where the file ends early.
+        """
         self._check_range(start, stop, size)
-        for first in range(start, stop, size):
-            yield first, np.stack([self._read(i) for i in range(first, min(first + size, stop))])
+        with self._sequence() as read:
+            for first in range(start, stop, size):
+                block = np.empty((min(size, stop - first), *self.shape), self.dtype)
+                for k in range(len(block)):
+                    try:
+                        block[k] = read(first + k)
+                    except TruncatedError:
+                        if k:
+                            yield first, block[:k]
+                        raise
+                yield first, block
+
+    @contextmanager
+    def _sequence(self) -> Iterator[Callable[[int], Image]]:
+        """What gives the frames of one pass of `blocks`."""
+        yield self._read
 
     def _check_range(self, start: int, stop: int, size: int) -> None:
         if not (0 <= start <= stop <= len(self) and size >= 1):

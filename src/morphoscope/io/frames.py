@@ -35,11 +35,6 @@ class Frames(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Things worth telling about how the file was read, such as a scale that was not believed."""
-        ...
-
-    @property
-    def notes(self) -> tuple[str, ...]:
         """What a user should know about how the file was read, one sentence each."""
         ...
 

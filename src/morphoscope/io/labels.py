@@ -40,14 +40,18 @@ def read_boxes(path: str | Path) -> LabelledImages:
     path = Path(path)
     folder = path if path.is_dir() else path.parent
     settings = _settings(folder / "labels.toml")
-    table = path if path.is_file() else folder / settings.get("file", "boxes.csv")
+    table = path if path.is_file() else folder / str(settings.get("file", "boxes.csv"))
     if not table.is_file():
-        raise InputError(f"wanted a label file file,label,x0,y0,x1,y1, there is no {table}; labels.toml may name another (file = ...)")
+        raise InputError(
+            f"wanted a label file file,label,x0,y0,x1,y1, there is no {table}; labels.toml may name another (file = ...)"
+        )
     boxes = _read_rows(table)
     images = {name: folder / name for name in dict.fromkeys(boxes["file"])}
     missing = [name for name, image in images.items() if not image.is_file()]
     if missing:
-        raise InputError(f"{table} names {len(missing)} images that are not there: {', '.join(missing[:3])}; paths are relative to {folder}")
+        raise InputError(
+            f"{table} names {len(missing)} images that are not there: {', '.join(missing[:3])}; paths are relative to {folder}"
+        )
     region = settings.get("complete_region")
     try:
         complete = Region.model_validate(region) if region else None
@@ -72,12 +76,17 @@ def _read_rows(path: Path) -> pd.DataFrame:
         raise InputError(f"{path} cannot be read as CSV: {error}") from error
     missing = [c for c in ("file", "label", *CORNERS) if c not in table.columns]
     if missing:
-        raise InputError(f"{path} lacks the columns {', '.join(missing)}; wanted file,label,x0,y0,x1,y1, got {','.join(table.columns)}")
+        raise InputError(
+            f"{path} lacks the columns {', '.join(missing)}; wanted file,label,x0,y0,x1,y1, got {','.join(table.columns)}"
+        )
     numbers = table[CORNERS].apply(pd.to_numeric, errors="coerce")
     empty = table[CORNERS].isna().all(axis=1)
     wrong = ~empty & (numbers.isna().any(axis=1) | (numbers["x1"] <= numbers["x0"]) | (numbers["y1"] <= numbers["y0"]))
     wrong |= table["file"].isna() | (~empty & table["label"].isna())
     if wrong.any():
         rows = ", ".join(str(k + 2) for k in table.index[wrong][:5])
-        raise InputError(f"{path}: {int(wrong.sum())} rows hold no usable box (numbers with x0 < x1, y0 < y1, a file, a label), such as lines {rows}")
+        raise InputError(
+            f"{path}: {int(wrong.sum())} rows hold no usable box (wanted a file, a label, numbers with x0 < x1 and y0 < y1), "
+            f"such as lines {rows}"
+        )
     return table.assign(**{c: numbers[c] for c in CORNERS})[["file", "label", *CORNERS]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,12 +14,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from morphoscope.calibration import Calibration
 from morphoscope.errors import InputError, TruncatedError
+from morphoscope.io.base import Reader
 from morphoscope.io.frames import Image
-from morphoscope.io.reader import Facts, Reader, Source
-
-SUFFIXES = (".mp4", ".avi", ".mov", ".m4v", ".mkv")
 
 
 @dataclass(frozen=True)
@@ -47,28 +44,40 @@ class VideoFrames(Reader):
     """
 
     def __init__(self, path: str | Path) -> None:
-        path = Path(path)
-        with _open(path) as container:
+        super().__init__()
+        self.path = Path(path)
+        self._single: _Decoder | None = None
+        with _open(self.path) as container:
             stream = container.streams.video[0]
             pixels = stream.codec_context.format
             if pixels is None or not stream.width or not stream.height:
                 raise InputError(f"{path}: the video's size or pixel format is not stated; convert it to H.264 in MP4")
-            bits = pixels.components[0].bits
-            shape, rate = (stream.height, stream.width), stream.average_rate
+            bits, rate = pixels.components[0].bits, stream.average_rate
             self._index = _list_packets(container, stream)
         if not self._index.good:
             raise TruncatedError(f"{path}: no frame can be read, the file is cut short or damaged; copy it again from its source")
+        self.shape = (stream.height, stream.width)
+        self.dtype = np.dtype(np.uint8 if bits <= 8 else np.uint16)
         notes = [f"plays at {float(rate):g} frames/s; that is no frame interval of the experiment"] if rate else []
         if 8 < bits < 16:
             notes.append(f"{bits}-bit grey values are scaled to 16 bits")
         if self._index.good < self._index.stated:
             notes.append(f"ends early: {self._index.good} of {self._index.stated} frames can be read")
-        dtype = np.dtype(np.uint8 if bits <= 8 else np.uint16)
-        super().__init__(path, Facts(shape, dtype, self._index.stated, Calibration(), tuple(notes)))
-        self._single: _Decoder | None = None
+        self.notes = tuple(notes)
+
+    def __repr__(self) -> str:
+        return f"VideoFrames({str(self.path)!r})"
+
+    def __len__(self) -> int:
+        return self._index.stated
+
+    def name(self, index: int) -> str:
+        """The video's file name."""
+        return self.path.name
 
     def close(self) -> None:
         """Free file handles; a second call does nothing."""
+        super().close()
         if self._single is not None:
             self._single.close()
             self._single = None
@@ -79,10 +88,10 @@ class VideoFrames(Reader):
         return self._single.read(index)
 
     @contextmanager
-    def _sequence(self) -> Iterator[Source]:
+    def _sequence(self) -> Iterator[Callable[[int], Image]]:
         decoder = _Decoder(self.path, self._index, self.dtype)
         try:
-            yield decoder
+            yield decoder.read
         finally:
             decoder.close()
 
@@ -178,8 +187,8 @@ def _reason(path: Path, error: Exception) -> str:
         return "the file is empty"
     if start[4:8] in (b"ftyp", b"mdat", b"moov", b"wide"):
         return (
-            "its index, which MP4 and MOV files mostly have at the end, is missing or damaged. The file was cut short (a broken copy "
-            "or recording): copy it again, or repair it with a tool that rebuilds the index"
+            "its index, which MP4 and MOV files mostly have at the end, is missing or damaged. The file was cut short (a broken "
+            "copy or recording): copy it again, or repair it with a tool that rebuilds the index"
         )
     return str(getattr(error, "strerror", None) or error)
 

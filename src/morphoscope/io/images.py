@@ -1,0 +1,88 @@
+"""A folder or list of pictures (PNG, JPEG, TIFF, BMP) as one lazy series in natural order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from morphoscope.calibration import Calibration
+from morphoscope.errors import InputError
+from morphoscope.io.frames import Image
+from morphoscope.io.pictures import COLOUR, FLAT, TIFF, read_flat
+from morphoscope.io.reader import Facts, Reader
+from morphoscope.io.tiff import TiffFrames
+
+SUFFIXES = (*FLAT, *TIFF)
+
+
+def natural_key(path: Path | str) -> list[tuple[int, int, str]]:
+    """Sort key that puts `frame2` before `frame10`; letters' case does not count."""
+    parts = re.split(r"(\d+)", str(path).lower())
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Pictures directly in a folder, in natural order; hidden files are left out.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = [p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
+    if not found:
+        raise InputError(f"no pictures in the folder {folder}; wanted {', '.join(SUFFIXES)} files directly in it")
+    return sorted(found, key=lambda p: natural_key(p.name))
+
+
+class ImageFrames(Reader):
+    """Picture files as frames, each read when it is asked for; sizes and dtypes must be those of the first."""
+
+    def __init__(self, paths: Sequence[Path], *, root: Path | None = None) -> None:
+        """Take files in this order; `root` is what `name` is relative to.
+
+        Raises:
+            InputError: no file, or the first one cannot be read.
+        """
+        self.paths = [Path(p) for p in paths]
+        if not self.paths:
+            raise InputError("an empty list of pictures was given; wanted at least one")
+        self.root = root
+        image, colour, calibration, notes = _read_picture(self.paths[0])
+        shape = (image.shape[0], image.shape[1])
+        notes = (COLOUR, *notes) if colour else notes
+        super().__init__(root or self.paths[0], Facts(shape, image.dtype, len(self.paths), calibration, notes))
+
+    def close(self) -> None:
+        """Nothing stays open between frames."""
+
+    def name(self, index: int) -> str:
+        """The picture's path relative to the folder, with forward slashes."""
+        path = self.paths[index]
+        if self.root is not None and path.is_relative_to(self.root):
+            return path.relative_to(self.root).as_posix()
+        return path.name if self.root is not None or len({p.name for p in self.paths}) == len(self.paths) else path.as_posix()
+
+    def _read(self, index: int) -> Image:
+        path = self.paths[index]
+        image = _read_picture(path)[0]
+        if image.shape != self.shape:
+            raise InputError(
+                f"all frames of a series must have one size: {self.paths[0]} is {self.shape[1]} x {self.shape[0]} px, "
+                f"{path} is {image.shape[1]} x {image.shape[0]} px; put them in separate folders, or set frames.series = false"
+            )
+        if image.dtype != self.dtype:
+            raise InputError(
+                f"all frames of a series must have one depth: {self.paths[0]} is {self.dtype}, {path} is {image.dtype}; "
+                "convert one kind to the other"
+            )
+        return image
+
+
+def _read_picture(path: Path) -> tuple[Image, bool, Calibration, tuple[str, ...]]:
+    if path.suffix.lower() not in TIFF:
+        image, colour = read_flat(path)
+        return image, colour, Calibration(), ()
+    with TiffFrames(path) as file:
+        if len(file) > 1:
+            raise InputError(f"{path} is a stack of {len(file)} pages; wanted one picture per file in a folder or list")
+        return file[0], False, file.calibration, file.notes
