@@ -8,9 +8,9 @@ from pathlib import Path
 
 from morphoscope.calibration import Calibration
 from morphoscope.errors import InputError
+from morphoscope.io.base import Reader
 from morphoscope.io.frames import Image
 from morphoscope.io.pictures import COLOUR, FLAT, TIFF, read_flat
-from morphoscope.io.reader import Facts, Reader
 from morphoscope.io.tiff import TiffFrames
 
 SUFFIXES = (*FLAT, *TIFF)
@@ -43,17 +43,21 @@ class ImageFrames(Reader):
         Raises:
             InputError: no file, or the first one cannot be read.
         """
+        super().__init__()
         self.paths = [Path(p) for p in paths]
         if not self.paths:
             raise InputError("an empty list of pictures was given; wanted at least one")
         self.root = root
-        image, colour, calibration, notes = _read_picture(self.paths[0])
-        shape = (image.shape[0], image.shape[1])
-        notes = (COLOUR, *notes) if colour else notes
-        super().__init__(root or self.paths[0], Facts(shape, image.dtype, len(self.paths), calibration, notes))
+        image, colour, self.calibration, self.notes = _read_picture(self.paths[0])
+        if colour:
+            self.notes = (COLOUR, *self.notes)
+        self.shape, self.dtype = (image.shape[0], image.shape[1]), image.dtype
 
-    def close(self) -> None:
-        """Nothing stays open between frames."""
+    def __repr__(self) -> str:
+        return f"ImageFrames({len(self.paths)} files from {str(self.paths[0])!r})"
+
+    def __len__(self) -> int:
+        return len(self.paths)
 
     def name(self, index: int) -> str:
         """The picture's path relative to the folder, with forward slashes."""

@@ -1,8 +1,9 @@
-"""One picture file as grey values."""
+"""One picture file as grey values: what TIFF pages and image folders share."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -38,19 +39,44 @@ def read_flat(path: Path) -> tuple[Image, bool]:
 
 
 def to_grey(image: Image, what: str) -> tuple[Image, bool]:
-    """(height, width) of a grey, grey + alpha, RGB or RGBA array in its own dtype, and whether it was in colour.
+    """(height, width) of a grey, grey + alpha, RGB or RGBA array of the same dtype, and whether its channels differed.
+
+    Booleans become 0 and 255, other integers and floats float32; uint8, uint16 and float32 stay as they are.
 
     Raises:
-        InputError: the array has another shape, or is neither 8- nor 16-bit nor float.
+        InputError: more channels than four, or complex numbers.
     """
     channels = 1 if image.ndim == 2 else image.shape[-1]
-    if image.ndim not in (2, 3) or not 1 <= channels <= 4 or image.dtype not in (np.uint8, np.uint16, np.float32):
-        raise InputError(
-            f"{what}: wanted an 8-bit, 16-bit or float grey or RGB picture, got {image.dtype} of shape {image.shape}"
-        )
-    if image.ndim == 2:
-        return image, False
-    red, green, blue = (image[..., k] for k in ((0, 1, 2) if channels >= 3 else (0, 0, 0)))
-    if np.array_equal(red, green) and np.array_equal(red, blue):
-        return np.ascontiguousarray(red), False
-    return np.asarray(cv2.cvtColor(np.ascontiguousarray(image[..., :3]), cv2.COLOR_RGB2GRAY)), True
+    if image.ndim not in (2, 3) or not 1 <= channels <= 4:
+        raise InputError(f"{what}: wanted a grey or RGB picture, got an array of shape {image.shape}")
+    colour = False
+    if image.ndim == 3:
+        red, green, blue = (image[..., k] for k in ((0, 1, 2) if channels >= 3 else (0, 0, 0)))
+        colour = not (np.array_equal(red, green) and np.array_equal(red, blue))
+        if colour:
+            mixed = 0.299 * red.astype(np.float64) + 0.587 * green + 0.114 * blue
+            image = (np.rint(mixed) if image.dtype.kind in "ui" else mixed).astype(image.dtype)
+        else:
+            image = red
+    return stored_dtype(image, what), colour
+
+
+def stored_dtype(image: Image, what: str) -> Image:
+    """`image` as uint8, uint16 or float32, whichever holds its dtype's values."""
+    kind: np.dtype[Any] = grey_dtype(image.dtype, what)
+    if image.dtype == bool:
+        return image.astype(np.uint8) * np.uint8(255)
+    return np.ascontiguousarray(image, dtype=kind)
+
+
+def grey_dtype(stored: np.dtype[Any], what: str) -> np.dtype[Any]:
+    """The dtype frames of a stored dtype come in.
+
+    Raises:
+        InputError: complex numbers.
+    """
+    if stored.kind not in "buif":
+        raise InputError(f"{what}: wanted 8-bit, 16-bit or float grey values, got {stored}")
+    if stored.kind == "b" or stored.newbyteorder("=") == np.uint8:
+        return np.dtype(np.uint8)
+    return np.dtype(np.uint16) if stored.newbyteorder("=") == np.uint16 else np.dtype(np.float32)
