@@ -9,7 +9,6 @@ from morphoscope.errors import InputError
 from morphoscope.io.frames import Frames
 from morphoscope.io.images import SUFFIXES, ImageFrames, list_images
 from morphoscope.io.pictures import FLAT, TIFF
-from morphoscope.io.pictures import FLAT, TIFF
 from morphoscope.io.tiff import TiffFrames
 from morphoscope.io.video import VideoFrames
 
