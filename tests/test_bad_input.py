@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from doubles import BlobDetector, film, write_folder, write_stack
 from onnx import TensorProto, helper
 
+from doubles import BlobDetector, film, write_folder, write_stack
 from morphoscope.cli.main import main
 from morphoscope.models.card import KEY, ModelCard
 from morphoscope.pipeline import Run, run

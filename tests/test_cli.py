@@ -9,10 +9,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from doubles import BlobDetector, film, write_stack
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doubles import BlobDetector, film, write_stack
 from morphoscope import __version__, demo
 from morphoscope.cli.main import COMMANDS, main
 from morphoscope.pipeline import Run, run

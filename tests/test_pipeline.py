@@ -8,8 +8,8 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
-from doubles import BLOBS, RADIUS, SHAPE, BlobDetector, film, write_folder, write_stack
 
+from doubles import BLOBS, RADIUS, SHAPE, BlobDetector, film, write_folder, write_stack
 from morphoscope.calibration import Calibration
 from morphoscope.errors import InputError, ModelError, RecipeError, RunExistsError, UsageError
 from morphoscope.io.tables import table_hash

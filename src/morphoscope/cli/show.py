@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from morphoscope.pipeline import Run
     from morphoscope.pipeline.stream import Progress
 
-HEADLINES = 8
-
 
 @contextmanager
 def progress_bar(text: str, *, quiet: bool = False) -> Iterator[Progress | None]:
-    """A progress bar on stderr as the callback `analyze` takes; None where nothing is to be shown."""
-    if quiet:
+    """A progress bar on stderr as the callback `analyze` takes; None where nothing is to be shown or nobody looks."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
         yield None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(text, total=None)
 
         def tell(done: int, total: int) -> None:
@@ -73,9 +73,9 @@ def run_facts(run: Run) -> dict[str, Any]:
 def _say_quantities(run: Run) -> None:
     counts = run.info["counts"]
     typer.echo("  " + ", ".join(f"{value} {name}" for name, value in counts.items()))
-    for row in run.quantities.head(HEADLINES).itertuples():
-        if math.isnan(row.value):
+    for row in run.quantities.to_dict("records"):
+        if row["name"] in counts or math.isnan(row["value"]):
             continue
-        spread = "" if math.isnan(row.low) else f"  ({row.low:.4g} to {row.high:.4g})"
-        unit = row.unit if isinstance(row.unit, str) else ""
-        typer.echo(f"  {str(row.name).replace('_', ' '):<44} {row.value:>11.4g} {unit}{spread}")
+        spread = "" if math.isnan(row["low"]) else f"  ({row['low']:.4g} to {row['high']:.4g})"
+        unit = row["unit"] if isinstance(row["unit"], str) else ""
+        typer.echo(f"  {row['name']:<24} {row['value']:>11.4g} {unit}{spread}")

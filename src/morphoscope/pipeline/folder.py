@@ -90,7 +90,9 @@ class Run:
 
     def _table(self, name: str, nothing: pd.DataFrame) -> pd.DataFrame:
         if self.runs:
-            return pd.concat([getattr(run, name).assign(run=run.path.name) for run in self.runs], ignore_index=True)
+            tables: list[pd.DataFrame] = [getattr(run, name) for run in self.runs]
+            named = [table.assign(run=run.path.name) for table, run in zip(tables, self.runs, strict=True)]
+            return pd.concat(named, ignore_index=True)
         path = self.path / f"{name}.parquet"
         if path.is_file():
             return read_table(path)

@@ -98,7 +98,7 @@ def _draw_figures(recipe: Recipe, results: Results, frames: Frames) -> dict[str,
 def write_overlay(path: Path, frames: Frames, objects: pd.DataFrame, numbers: list[int], calibration: Calibration) -> None:
     """Write the frames of these numbers with their objects drawn on."""
     limits = _limits(frames, numbers)
-    rows = {int(number): table for number, table in objects.groupby("frame")}
+    rows = {number: objects.iloc[places] for number, places in objects.groupby("frame").indices.items()}
     wanted = set(numbers)
     with VideoWriter(path) as video:
         for first, block in frames.blocks(numbers[0], numbers[-1] + 1, OVERLAY_BLOCK):

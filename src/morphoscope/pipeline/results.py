@@ -71,9 +71,9 @@ def compute_results(
     tracks = empty(TRACKS)
     if track:
         tracks = track_table(
-            objects, calibration=calibration, lag_frames=recipe.physics.lag_frames, min_points=recipe.track.min_points
+            objects, calibration, lag_frames=recipe.physics.lag_frames, min_points=recipe.track.min_points
         )
-    found = quantities(frames, tracks if track else None, calibration=calibration, objects=objects)
+    found = quantities(objects, frames, tracks if track else None, calibration)
     return Results(
         objects=conform(objects, OBJECTS),
         frames=conform(frames, FRAMES)[list(FRAMES)],
@@ -145,13 +145,12 @@ def _link(objects: pd.DataFrame, frames: pd.DataFrame, recipe: Recipe) -> pd.Dat
 def _frames_table(
     objects: pd.DataFrame, frames: pd.DataFrame, recipe: Recipe, calibration: Calibration, valid_px: int
 ) -> pd.DataFrame:
-    sized = sizes(objects, frames["frame"])
-    dense = density(
-        sized["count"],
+    number = frames["frame"]
+    sized = sizes(objects, number).drop(columns="frame").set_axis(frames.index)
+    return density(
+        pd.concat([frames.assign(time_s=calibration.time_s(number)), sized], axis=1),
         valid_area_px=valid_px,
         calibration=calibration,
         thickness_nm=recipe.physics.thickness_nm,
         visibility_factor=recipe.physics.visibility_factor,
     )
-    known = {**dense, **{name: sized[name] for name in sized.columns if name.startswith("size_")}}
-    return frames.assign(time_s=calibration.time_s(frames["frame"]), **known)

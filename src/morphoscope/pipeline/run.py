@@ -20,7 +20,7 @@ from morphoscope.pipeline.outputs import write_outputs
 from morphoscope.pipeline.provenance import input_hash, machine, model_facts, now, parts_key, peak_memory_mb, versions
 from morphoscope.pipeline.results import Results, compute_results, read_truth
 from morphoscope.pipeline.stages import Finder, Plan, make_plan
-from morphoscope.pipeline.stream import Chunks, Clock, Job, Progress
+from morphoscope.pipeline.stream import Chunks, Job, Progress
 from morphoscope.recipe import Recipe, load_recipe
 
 Source = str | Path
@@ -209,9 +209,10 @@ def _warnings(task: _Task, results: Results, ended: TruncatedError | None) -> li
         if task.recipe.physics.thickness_nm is not None:
             said.append("A foil thickness is given, but without a scale there is no density.")
     if task.plan.zoom is not None:
+        card = task.detector.card
         said.append(
             f"Frames were resampled for detection: they have {task.calibration.mean_pixel_nm:.4g} nm per px, the model "
-            f"{task.detector.card.name} was trained at {task.detector.card.pixel_size_nm:.4g}. Look at the overlay before using the numbers."
+            f"{card.name} was trained at {card.pixel_size_nm:.4g}. Look at the overlay before using the numbers."
         )
     if results.objects.empty:
         said.append("No object was found in any frame; check the model, the threshold and the scale.")
