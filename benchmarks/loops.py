@@ -37,7 +37,8 @@ class ByPlace:
         scored: list[list[Scored]] = [score_band(model, data, band) for model, band in zip(models, bands, strict=True)]
         self.bands = bands
         self.thresholds = [
-            best_threshold([one for other, images in enumerate(scored) if other != k for one in images]) for k in range(len(bands))
+            best_threshold([one for other, images in enumerate(scored) if other != k for one in images])
+            for k in range(len(bands))
         ]
         self.detectors: list[Detector] = [load_detector(model) for model in models]
 
@@ -96,13 +97,17 @@ def speed() -> None:
             subprocess.run([sys.executable, "-m", "morphoscope.cli.main", *command], check=True, stdout=subprocess.DEVNULL)
             facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
         print(f"\n== analyze, {frames or 'all'} frames, overlay off ==")
-        print(json.dumps({k: facts[k] for k in ("counts", "timings_s", "peak_memory_mb", "frames_per_s") if k in facts}, indent=2))
+        print(
+            json.dumps({k: facts[k] for k in ("counts", "timings_s", "peak_memory_mb", "frames_per_s") if k in facts}, indent=2)
+        )
 
 
 def _limited(text: str, frames: int | None) -> str:
     if frames is None:
         return text
-    return text.replace("[frames]", f"[frames]\nstop = {frames}") if "[frames]" in text else f"{text}\n[frames]\nstop = {frames}\n"
+    return (
+        text.replace("[frames]", f"[frames]\nstop = {frames}") if "[frames]" in text else f"{text}\n[frames]\nstop = {frames}\n"
+    )
 
 
 def main() -> None:

@@ -24,9 +24,7 @@ def test_a_peak_becomes_a_box_in_pixel_coordinates() -> None:
 
 def _slow_suppress(boxes: np.ndarray, scores: np.ndarray, iou: float) -> list[int]:
     def overlap(a: np.ndarray, b: np.ndarray) -> float:
-        sides = [
-            min(a[k] + a[k + 2] / 2, b[k] + b[k + 2] / 2) - max(a[k] - a[k + 2] / 2, b[k] - b[k + 2] / 2) for k in (0, 1)
-        ]
+        sides = [min(a[k] + a[k + 2] / 2, b[k] + b[k + 2] / 2) - max(a[k] - a[k + 2] / 2, b[k] - b[k + 2] / 2) for k in (0, 1)]
         inner = max(sides[0], 0) * max(sides[1], 0)
         return float(inner / (a[2] * a[3] + b[2] * b[3] - inner))
 

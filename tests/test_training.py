@@ -55,7 +55,7 @@ def blobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def recipe() -> Recipe:
     settings = {"steps": 120, "batch": 4, "crop_px": 96, "widths": WIDTHS, "folds": 1, "rate": 5e-3, "gap_px": 4}
-    return parse_recipe({"train": settings, "run": {"threads": 2}, "calibration": {"pixel_size_nm": 0.5}})
+    return parse_recipe({"train": settings, "run": {"threads": 1}, "calibration": {"pixel_size_nm": 0.5}})
 
 
 @pytest.fixture(scope="module")

@@ -204,7 +204,9 @@ def noise_table(find: Finder, data: LabelledImages, *, within: Region | None = N
             plain = _eight_bit(image)
             return find(plain if kind == "none" else add_noise(plain, kind, level, rng))
 
-        total = sum((np.array(counts_at(s, MAIN_CUTOFF)) for s in score_images(noisy, data, within=within)), np.zeros(3, np.int64))
+        total = sum(
+            (np.array(counts_at(s, MAIN_CUTOFF)) for s in score_images(noisy, data, within=within)), np.zeros(3, np.int64)
+        )
         rows.append({"noise": kind, "level": level, "f1": _row(total)["f1"]})
     table = pd.DataFrame(rows)
     return table.assign(fall=1 - table["f1"] / table["f1"].iloc[0])

@@ -16,7 +16,9 @@ def evaluate(
     scale: Annotated[float | None, typer.Option(help="nm per px, for sizes in nm")] = None,
     threshold: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="lowest score; default: the model's own")] = None,
     noise: Annotated[bool, typer.Option(help="also measure how F1 falls under added noise (eight more passes)")] = True,
-    min_objects: Annotated[int, typer.Option(min=1, help="frames with fewer labelled objects do not count in count and size errors")] = 1,
+    min_objects: Annotated[
+        int, typer.Option(min=1, help="frames with fewer labelled objects do not count in count and size errors")
+    ] = 1,
     overwrite: Annotated[bool, typer.Option(help="replace an evaluation in the output folder")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print metrics as JSON")] = False,
 ) -> None:
@@ -30,7 +32,9 @@ def evaluate(
 
     if output and (output / "metrics.json").exists() and not overwrite:
         raise RunExistsError(f"{output} holds an evaluation already; --overwrite replaces it")
-    calibration = Calibration(pixel_size_nm=(scale, scale), provenance={"pixel_size_nm": "command line"}) if scale else Calibration()
+    calibration = (
+        Calibration(pixel_size_nm=(scale, scale), provenance={"pixel_size_nm": "command line"}) if scale else Calibration()
+    )
     labels = read_boxes(data)
     detector = load_detector(model)
     result = evaluate_detector(

@@ -49,7 +49,7 @@ def train(
     if "f1" in card.metrics:
         typer.echo(
             f"F1 {card.metrics['f1']:.3f} at IoU {card.metrics['iou']:g} "
-            f"(precision {card.metrics['precision']:.3f}, recall {card.metrics['recall']:.3f}) on bands of the images never learnt"
+            f"(precision {card.metrics['precision']:.3f}, recall {card.metrics['recall']:.3f}) on bands of x never learnt"
         )
     else:
         typer.echo("not validated: no band was held out (train.folds = 0)")

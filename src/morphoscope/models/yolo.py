@@ -2,7 +2,7 @@
 
 Two output layouts are read: `yolo-v8-1`, (n, 4 + classes, boxes), as YOLOv8 and later export it, and `yolo-v5-1`,
 (n, boxes, 5 + classes) with an objectness, as YOLOv5 and YOLOv7 do; boxes are x, y, width, height in px of the network's input.
-Input (`rgb-letterbox-1`): grey repeated to RGB on the 0 to 1 scale, fitted into the network's size with grey borders (114 of 255).
+Input (`rgb-letterbox-1`): grey repeated to RGB on the 0 to 1 scale, fitted into the network's size with borders of 114 / 255.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 
 
 def letterbox(image: NDArray[Any], height: int, width: int) -> tuple[NDArray[np.float32], float, tuple[int, int]]:
-    """The image (h, w) fitted into (3, height, width) on the 0 to 1 scale, the scale factor, and the borders (left, top) in px."""
+    """The image (h, w) fitted into (3, height, width) on the 0 to 1 scale, the factor, and the borders (left, top) in px."""
     top = np.iinfo(image.dtype).max if np.issubdtype(image.dtype, np.integer) else max(float(image.max()), 1e-12)
     factor = min(height / image.shape[0], width / image.shape[1])
     size = (round(image.shape[1] * factor), round(image.shape[0] * factor))
@@ -65,7 +65,8 @@ def _read(rows: Array, session: Session) -> tuple[Array, Array]:
     wanted = 4 + objectness + classes
     if rows.ndim != 2 or rows.shape[1] != wanted:
         raise ModelError(
-            f"{session.card.name}: {session.card.postprocess} with {classes} classes gives {wanted} values a box, the output has shape {rows.shape}; "
+            f"{session.card.name}: {session.card.postprocess} with {classes} classes gives {wanted} values a box, "
+            f"the output has shape {rows.shape}; "
             "check classes and postprocess in the card"
         )
     return rows[:, :4], rows[:, 5:] * rows[:, 4:5] if objectness else rows[:, 4:]

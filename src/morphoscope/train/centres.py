@@ -11,7 +11,9 @@ from torch import Tensor
 
 
 def targets(boxes: NDArray[np.float64], classes: int, cells: int, stride: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Targets of boxes (n, 5) x0, y0, x1, y1, class: heatmaps (classes, cells, cells) and box maps (5, cells, cells): offset x, y, log width, height, weight.
+    """Targets of boxes (n, 5) x0, y0, x1, y1, class.
+
+    Gives heatmaps (classes, cells, cells) and box maps (5, cells, cells): offset x, y, log width, log height, weight.
 
     Each object spreads a Gaussian of a sixth of its box over the cells; the box is learnt on the 3x3 cells round its centre,
     the nearest object winning.

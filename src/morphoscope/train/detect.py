@@ -114,8 +114,8 @@ def train_detector(
 ) -> ModelCard:
     """Train a detector on images with boxes and write it to one .onnx file.
 
-    The labelled width is cut into bands of x. `recipe.train.folds` of them are held out in turn, with a gap; the score threshold and
-    the metrics on the card come from the held-out bands. The model that is written has then learnt all bands.
+    The labelled width is cut into bands of x. `recipe.train.folds` of them are held out in turn, with a gap; the score
+    threshold and the metrics on the card come from the held-out bands. The model that is written has then learnt all bands.
 
     Args:
         data: a folder with labels.toml, or a CSV file,label,x0,y0,x1,y1.

@@ -48,9 +48,17 @@ def export_detector(network: CentreNet, card: ModelCard, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter that keeps batch norms apart is marked as the older one
         torch.onnx.export(
-            wrapped, (example,), buffer, input_names=["image"], output_names=["peaks", "boxes"], opset_version=17, dynamo=False,
-            dynamic_axes={"image": free, "peaks": free, "boxes": free}, do_constant_folding=False, training=torch.onnx.TrainingMode.PRESERVE,
-        )  # fmt: skip
+            wrapped,
+            (example,),
+            buffer,
+            input_names=["image"],
+            output_names=["peaks", "boxes"],
+            opset_version=17,
+            dynamo=False,
+            dynamic_axes={"image": free, "peaks": free, "boxes": free},
+            do_constant_folding=False,
+            training=torch.onnx.TrainingMode.PRESERVE,
+        )
     model = onnx.load_from_string(buffer.getvalue())
     onnx.helper.set_model_props(model, {KEY: card.model_dump_json()})
     onnx.checker.check_model(model)

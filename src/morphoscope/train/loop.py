@@ -79,9 +79,7 @@ def train(
     for part in network.modules():
         if isinstance(part, nn.BatchNorm2d) and not part.weight.requires_grad:
             part.eval()
-    averaged = torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGE), use_buffers=True
-    )
+    averaged = torch.optim.swa_utils.AveragedModel(network, avg_fn=_average, use_buffers=True)
     trained = [p for p in network.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=recipe.rate, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, total_steps=recipe.steps, pct_start=0.1)
@@ -104,3 +102,9 @@ def train(
         if step >= recipe.steps:
             break
     return averaged.module.eval()
+
+
+def _average(mean: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+    # the short memory of the first steps keeps the random start out of short trainings
+    decay = min(AVERAGE, (1 + int(count)) / (10 + int(count)))
+    return mean + (new - mean) * (1 - decay)

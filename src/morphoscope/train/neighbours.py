@@ -26,7 +26,9 @@ def frame_number(file: str) -> int:
     """
     numbers = re.findall(r"\d+", Path(file).stem)
     if not numbers:
-        raise InputError(f"the name of a labelled frame must end in its frame number to find its neighbours in the video, got {file}")
+        raise InputError(
+            f"the name of a labelled frame must end in its frame number to find its neighbours in the video, got {file}"
+        )
     return int(numbers[-1])
 
 
@@ -49,7 +51,9 @@ def neighbour_examples(video: Frames, files: Sequence[str], examples: Sequence[E
     for file, example in zip(files, examples, strict=True):
         number = frame_number(file)
         if number >= len(video) or video.shape != example.image.shape:
-            raise InputError(f"{file} should be frame {number} of the video, which has {len(video)} frames of {video.shape[::-1]} px")
+            raise InputError(
+                f"{file} should be frame {number} of the video, which has {len(video)} frames of {video.shape[::-1]} px"
+            )
         own = _structure(example.image)
         if number and _likeness(own, _structure(video[number])) < SAME:
             raise InputError(f"{file} does not look like frame {number} of the video; check the frame numbers in the names")
