@@ -132,6 +132,6 @@ def test_info_prints_scale_with_its_source(tmp_path, capsys):
 
 
 def test_real_folder(shared_data):
-    with open_frames(shared_data("bulk-water") / "frames") as frames:
+    with open_frames(shared_data / "bulk-water" / "frames") as frames:
         assert (len(frames), frames.shape, frames.dtype) == (40, (424, 640), np.uint8)
         assert frames.name(39) == "bulk_water_039.png"

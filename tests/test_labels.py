@@ -75,7 +75,7 @@ def test_a_bad_labels_toml_is_named(folder, text):
 
 
 def test_real_labels(shared_data):
-    labels = read_boxes(shared_data("loops-stem"))
+    labels = read_boxes(shared_data / "loops-stem")
     assert len(labels.images) == 16
     assert labels.complete_region == Region(x0=0, y0=0, x1=780, y1=710)
     assert (labels.boxes["x1"] > labels.boxes["x0"]).all()
