@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from morphoscope.calibration import Calibration
-from morphoscope.errors import InputError
+from morphoscope.errors import InputError, TruncatedError
 from morphoscope.io.base import Reader
 from morphoscope.io.frames import Image
-from morphoscope.io.pictures import COLOUR, FLAT, TIFF, read_flat
+from morphoscope.io.pictures import COLOUR, FLAT, TIFF, flat_size, read_flat
 from morphoscope.io.tiff import TiffFrames
 
 SUFFIXES = (*FLAT, *TIFF)
@@ -35,13 +35,16 @@ def list_images(folder: Path) -> list[Path]:
 
 
 class ImageFrames(Reader):
-    """Picture files as frames, each read when it is asked for; sizes and dtypes must be those of the first."""
+    """Picture files as frames, each read when it is asked for; sizes and dtypes must be those of the first.
+
+    One that is damaged ends the series: `TruncatedError`, and the frames before it are good.
+    """
 
     def __init__(self, paths: Sequence[Path], *, root: Path | None = None) -> None:
         """Take files in this order; `root` is what `name` is relative to.
 
         Raises:
-            InputError: no file, or the first one cannot be read.
+            InputError: no file, the first one cannot be read, or another has a different size.
         """
         super().__init__()
         self.paths = [Path(p) for p in paths]
@@ -52,6 +55,7 @@ class ImageFrames(Reader):
         if colour:
             self.notes = (COLOUR, *self.notes)
         self.shape, self.dtype = (image.shape[0], image.shape[1]), image.dtype
+        self._check_headers()
 
     def __repr__(self) -> str:
         return f"ImageFrames({len(self.paths)} files from {str(self.paths[0])!r})"
@@ -68,18 +72,44 @@ class ImageFrames(Reader):
 
     def _read(self, index: int) -> Image:
         path = self.paths[index]
-        image = _read_picture(path)[0]
-        if image.shape != self.shape:
-            raise InputError(
-                f"all frames of a series must have one size: {self.paths[0]} is {self.shape[1]} x {self.shape[0]} px, "
-                f"{path} is {image.shape[1]} x {image.shape[0]} px; put them in separate folders, or set frames.series = false"
-            )
+        try:
+            image = _read_picture(path)[0]
+        except TruncatedError:
+            raise
+        except InputError as error:
+            raise TruncatedError(str(error), index) from error
+        self._check_size(path, (image.shape[0], image.shape[1]))
         if image.dtype != self.dtype:
             raise InputError(
                 f"all frames of a series must have one depth: {self.paths[0]} is {self.dtype}, {path} is {image.dtype}; "
                 "convert one kind to the other"
             )
         return image
+
+    def _check_size(self, path: Path, shape: tuple[int, int] | None) -> None:
+        if shape is not None and shape != self.shape:
+            raise InputError(
+                f"all frames of a series must have one size: {self.paths[0]} is {self.shape[1]} x {self.shape[0]} px, "
+                f"{path} is {shape[1]} x {shape[0]} px; put them in separate folders, or give the files one by one"
+            )
+
+    def _check_headers(self) -> None:
+        """Refuse other sizes before the work begins, and doubt a scale that not all state; damage shows when a file is read."""
+        odd: Path | None = None
+        for path in self.paths[1:]:
+            if path.suffix.lower() not in TIFF:
+                self._check_size(path, flat_size(path) if path.is_file() else None)
+                continue
+            try:
+                with TiffFrames(path) as file:
+                    shape, calibration = file.shape, file.calibration
+            except InputError:
+                continue
+            self._check_size(path, shape)
+            odd = odd or (path if calibration != self.calibration else None)
+        if odd is not None:
+            self.calibration = Calibration()
+            self.notes += (f"{self.paths[0].name} and {odd.name} state different scales or intervals; none is used",)
 
 
 def _read_picture(path: Path) -> tuple[Image, bool, Calibration, tuple[str, ...]]:

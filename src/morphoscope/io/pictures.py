@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -36,6 +37,33 @@ def read_flat(path: Path) -> tuple[Image, bool]:
         raise InputError(f"{path} is not a readable picture: it is damaged, cut off or of another kind; copy or export it again")
     grey, colour = to_grey(stored if stored.ndim == 2 else stored[..., [2, 1, 0, *range(3, stored.shape[2])]], str(path))
     return grey, colour
+
+
+def flat_size(path: Path) -> tuple[int, int] | None:
+    """(height, width) of a PNG, JPEG or BMP file from its header alone; None where the header is none of these."""
+    with open(path, "rb") as file:
+        start = file.read(26)
+        if start.startswith(b"\x89PNG") and len(start) == 26:
+            width, height = struct.unpack(">II", start[16:24])
+            return height, width
+        if start.startswith(b"BM") and len(start) == 26:
+            width, height = struct.unpack("<ii", start[18:26])
+            return abs(height), width
+        return _jpeg_size(file) if start.startswith(b"\xff\xd8") else None
+
+
+def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
+    position = 2
+    while True:
+        file.seek(position)
+        head = file.read(9)
+        if len(head) < 9 or head[0] != 0xFF:
+            return None
+        if 0xC0 <= head[1] <= 0xCF and head[1] not in (0xC4, 0xC8, 0xCC):  # the start of a frame, of whatever coding
+            height, width = struct.unpack(">HH", head[5:9])
+            return height, width
+        length = 0 if head[1] == 0xFF else struct.unpack(">H", head[2:4])[0] + 1  # 0xFF: a fill byte
+        position += 1 + length
 
 
 def to_grey(image: Image, what: str) -> tuple[Image, bool]:

@@ -101,8 +101,8 @@ class _Decoder:
 
     def __init__(self, path: Path, index: _Index, dtype: np.dtype[Any]) -> None:
         self._path, self._index, self._format = path, index, "gray" if dtype == np.uint8 else "gray16le"
-        self._container = _open(path)
-        self._stream = self._container.streams.video[0]
+        self._container: Any = _open(path)
+        self._stream: Any = self._container.streams.video[0]
         self._stream.thread_type = "AUTO"
         self._numbers = {time: k for k, time in enumerate(index.times or ())}
         self._frames = self._container.decode(self._stream)
@@ -134,17 +134,23 @@ class _Decoder:
 
     def _seek(self, key: int) -> None:
         self._frames.close()
-        if key and self._index.times is not None:
-            self._container.seek(self._index.times[key], stream=self._stream)
-        elif key:
-            self._container.seek(key, stream=self._stream)
-        else:  # some containers cannot seek before their first time stamp
-            self._container.close()
-            self._container = _open(self._path)
-            self._stream = self._container.streams.video[0]
-            self._stream.thread_type = "AUTO"
+        try:
+            if key and self._index.times is not None:
+                self._container.seek(self._index.times[key], stream=self._stream)
+            else:
+                self._restart()
+        except av.FFmpegError:  # no index to seek by
+            self._restart()
+            key = 0
         self._frames = self._container.decode(self._stream)
         self._next = key
+
+    def _restart(self) -> None:
+        """Go to the start, which some containers cannot seek to."""
+        self._container.close()
+        self._container = _open(self._path)
+        self._stream = self._container.streams.video[0]
+        self._stream.thread_type = "AUTO"
 
     def _advance(self, index: int) -> tuple[int, av.VideoFrame]:
         """The first frame from here on with a number of at least `index`."""
@@ -211,11 +217,10 @@ def _list_packets(container: Any, stream: Any) -> _Index:
     found = len(times)
     stated = max((stream.frames or 0) - unseen, found + broken)
     ordered = sorted(pts for pts, _, _ in times if pts is not None)
-    if container.format.name == "avi" or len(set(ordered)) < found:
-        # time stamps of AVI are guesses where frames are reordered, so frames are counted, from the start or, if all are
-        # keyframes, from anywhere
-        intra = all(key for _, _, key in times)
-        return _Index(None, tuple(range(found)) if intra else (0,), stated, found)
+    reordered = not all(key for _, _, key in times)
+    if (container.format.name == "avi" and reordered) or len(set(ordered)) < found:
+        # time stamps of AVI are guesses where frames may be reordered: frames are counted from the start
+        return _Index(None, (0,), stated, found)
     rank = {time: k for k, time in enumerate(ordered)}
     keys = tuple(sorted(rank[pts] for pts, _, key in times if key and pts is not None)) or (0,)
     good = found
