@@ -1,7 +1,10 @@
 """The shape of each detected object: Otsu, opening, distance transform, watershed, ellipse.
 
-The window around a box is taken twice: the first segment found fixes a second window of constant margin around itself,
-so that the size hardly depends on where exactly the detector drew its box.
+Otsu's threshold depends on how much background the window holds, so the mean of the thresholds of three windows, 2, 3 and 4
+px wider than the box on each side, is taken, and the object is looked for 2 px beyond the box. On 16 labelled frames of
+an in-situ STEM video (1125 loops), moving each side of each box by N(0, 1.5 px) then moves the median size of a frame by
+1.2 % on average (4.2 % at worst, in a frame of 13 loops) and a single size by 3.4 % (median); one window of 2 px: 2.0 %,
+none: 3.0 %, 5 px: 1.5 % with ellipses 15 % too large; a second pass about the segment found: 1.5 %; smoothing first: no better.
 """
 
 from __future__ import annotations
@@ -18,9 +21,8 @@ Image = NDArray[Any]
 Mask = NDArray[np.uint8]
 Polarity = Literal["dark", "bright"]
 
-MARGIN = 0.35  # context on each side of a box, as a part of its side
-MIN_MARGIN_PX = 3
-SMOOTH_PX = 0.8  # Gaussian smoothing before the threshold
+MARGINS_PX = (2, 3, 4)  # context on each side of a box for the thresholds; the first is where the object may reach
+MARGIN_SHARE = (0.08, 0.12, 0.16)  # the same as a part of the box's mean side, where that is more
 CORE = 0.7  # markers are where the distance to the background exceeds this part of its highest value
 MIN_AREA_PX = 4
 KERNEL = np.ones((3, 3), np.uint8)
@@ -35,21 +37,32 @@ class _Window(NamedTuple):
     x1: int
     y1: int
 
-    def clip(self, shape: tuple[int, ...]) -> _Window:
-        return _Window(max(self.x0, 0), max(self.y0, 0), min(self.x1, shape[1]), min(self.y1, shape[0]))
+    def padded(self, margin: int, shape: tuple[int, ...]) -> _Window:
+        """Wider by a margin on each side, as far as the frame goes."""
+        return _Window(
+            max(self.x0 - margin, 0), max(self.y0 - margin, 0), min(self.x1 + margin, shape[1]), min(self.y1 + margin, shape[0])
+        )
 
-    def pad(self, margin: float) -> _Window:
-        dx = max(MIN_MARGIN_PX, round(margin * (self.x1 - self.x0)))
-        dy = max(MIN_MARGIN_PX, round(margin * (self.y1 - self.y0)))
-        return _Window(self.x0 - dx, self.y0 - dy, self.x1 + dx, self.y1 + dy)
+    def within(self, outer: _Window) -> _Window:
+        """The same pixels counted from the corner of `outer`, cut to it."""
+        return _Window(
+            max(self.x0 - outer.x0, 0),
+            max(self.y0 - outer.y0, 0),
+            min(self.x1, outer.x1) - outer.x0,
+            min(self.y1, outer.y1) - outer.y0,
+        )
+
+    def of(self, image: Image) -> Image:
+        """These pixels of an image (a view)."""
+        return image[self.y0 : self.y1, self.x0 : self.x1]
 
 
 def measure_ellipses(image: Image, detections: pd.DataFrame, *, polarity: Polarity = "dark") -> pd.DataFrame:
     """Detections with the ellipse of the object in each box.
 
-    In a window a little larger than the box: smoothing, Otsu's threshold, 3x3 opening, distance transform, watershed
-    from its cores. The object is the segment at the box centre, with the segments that lie mostly inside the box. Its
-    ellipse has the same second moments, each pixel counted as a unit square (4 sqrt(eigenvalue) for a full axis).
+    In a window a little larger than the box: Otsu's threshold, 3x3 opening, distance transform, watershed from its cores.
+    The object is the segment at the box centre, with the segments that lie mostly inside the box. Its ellipse has the
+    same second moments, each pixel counted as a unit square (4 sqrt(eigenvalue) for a full axis).
 
     Args:
         image: (h, w), grey, any real dtype.
@@ -72,41 +85,43 @@ def measure_ellipses(image: Image, detections: pd.DataFrame, *, polarity: Polari
 
 def _measure(image: Image, box: list[float], polarity: Polarity) -> tuple[float, ...]:
     x, y, width, height = box
-    height_px, width_px = image.shape
     inner = _Window(
         math.floor(x - width / 2 + 0.5),
         math.floor(y - height / 2 + 0.5),
         math.floor(x + width / 2 + 0.5) + 1,
         math.floor(y + height / 2 + 0.5) + 1,
     )
-    edge = inner.x0 <= 0 or inner.y0 <= 0 or inner.x1 >= width_px or inner.y1 >= height_px
-    window, mask = _segment(image, inner, (x, y), polarity)
-    if mask is not None:
-        left, top, wide, high = cv2.boundingRect(mask)
-        own = _Window(window.x0 + left, window.y0 + top, window.x0 + left + wide, window.y0 + top + high)
-        window, again = _segment(image, own, (x, y), polarity)
-        mask = again
+    rows, columns = image.shape
+    edge = inner.x0 <= 0 or inner.y0 <= 0 or inner.x1 >= columns or inner.y1 >= rows
+    side = math.sqrt(width * height)
+    windows = [
+        inner.padded(max(px, round(share * side)), image.shape) for px, share in zip(MARGINS_PX, MARGIN_SHARE, strict=True)
+    ]
+    mask = _segment(image, inner, windows, (x, y), polarity)
     if mask is None:
         long, short = max(width, height), min(width, height)
         return math.nan, math.nan, long, short, math.nan, math.pi / 4 * width * height, 0.0, float(edge)
-    return _ellipse(mask, window, (height_px, width_px), edge)
+    return _ellipse(mask, windows[0], (rows, columns), edge)
 
 
-def _segment(image: Image, inner: _Window, centre: tuple[float, float], polarity: Polarity) -> tuple[_Window, Mask | None]:
-    """The window looked at and the object in it (1 on 0), None where there is none."""
-    window = inner.pad(MARGIN).clip(image.shape)
-    if window.x1 - window.x0 < 3 or window.y1 - window.y0 < 3:
-        return window, None
-    patch = _to_bytes(image[window.y0 : window.y1, window.x0 : window.x1])
+def _segment(
+    image: Image, inner: _Window, windows: list[_Window], centre: tuple[float, float], polarity: Polarity
+) -> Mask | None:
+    """The object (1 on 0) in the first window, None where there is none."""
+    first, widest = windows[0], windows[-1]
+    if first.x1 - first.x0 < 3 or first.y1 - first.y0 < 3:
+        return None
+    patch = _to_bytes(widest.of(image))
     if patch is None:
-        return window, None
-    patch = cv2.GaussianBlur(patch, (0, 0), SMOOTH_PX)
-    kind = cv2.THRESH_BINARY_INV if polarity == "dark" else cv2.THRESH_BINARY
-    _, mask = cv2.threshold(patch, 0, 1, kind | cv2.THRESH_OTSU)
-    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, KERNEL)
-    local = _Window(inner.x0 - window.x0, inner.y0 - window.y0, inner.x1 - window.x0, inner.y1 - window.y0)
-    mask = _component(mask, (centre[0] - window.x0, centre[1] - window.y0), local)
-    return window, None if mask is None else _separate(mask, local)
+        return None
+    views = [window.within(widest).of(patch) for window in windows]
+    levels = [cv2.threshold(view, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0] for view in views]
+    level = sum(levels) / len(levels)
+    raw = views[0] <= level if polarity == "dark" else views[0] > level
+    mask = np.asarray(cv2.morphologyEx(raw.view(np.uint8), cv2.MORPH_OPEN, KERNEL), dtype=np.uint8)
+    local = inner.within(first)
+    own = _component(mask, (centre[0] - first.x0, centre[1] - first.y0), local)
+    return None if own is None else _separate(own, local)
 
 
 def _to_bytes(patch: Image) -> Mask | None:
@@ -128,7 +143,7 @@ def _component(mask: Mask, centre: tuple[float, float], inner: _Window) -> Mask 
     y = min(max(round(centre[1]), 0), mask.shape[0] - 1)
     chosen = int(labels[y, x])
     if chosen == 0:
-        part = labels[max(inner.y0, 0) : inner.y1, max(inner.x0, 0) : inner.x1]
+        part = inner.of(labels)
         inside = np.bincount(part.ravel(), minlength=count)
         inside[0] = 0
         chosen = int(inside.argmax())
@@ -153,14 +168,14 @@ def _separate(mask: Mask, inner: _Window) -> Mask:
     relief = cv2.cvtColor(np.asarray(255 - depth * (255 / depth.max()), dtype=np.uint8), cv2.COLOR_GRAY2BGR)
     parts = cv2.watershed(relief, cores)[1:-1, 1:-1]
     parts[mask == 0] = 0
-    within = parts[max(inner.y0, 0) : inner.y1, max(inner.x0, 0) : inner.x1]
+    within = inner.of(parts)
     inside = np.bincount(within[within > 0], minlength=count + 1)
     size = np.maximum(np.bincount(parts[parts > 0], minlength=count + 1), 1)
     inside[count] = 0
     keep = 2 * inside > size
     keep[int(inside.argmax())] = True
     own = np.asarray(keep[np.maximum(parts, 0)] & (parts > 0), dtype=np.uint8)
-    return np.asarray(cv2.morphologyEx(own, cv2.MORPH_CLOSE, KERNEL) & mask, dtype=np.uint8)
+    return np.asarray(cv2.bitwise_and(cv2.morphologyEx(own, cv2.MORPH_CLOSE, KERNEL), mask), dtype=np.uint8)
 
 
 def _ellipse(mask: Mask, window: _Window, shape: tuple[int, int], edge: bool) -> tuple[float, ...]:

@@ -39,6 +39,10 @@ class _Tracks(NamedTuple):
     steps: Array
     walked: Array
 
+    def take(self, rows: NDArray[np.bool_]) -> _Tracks:
+        """Some of the tracks."""
+        return _Tracks(*(column[rows] for column in self))  # type: ignore[arg-type]
+
 
 def _none() -> _Tracks:
     floats, ints = np.empty(0), np.empty(0, np.int64)
@@ -101,7 +105,7 @@ class Linker:
     def _forget(self, frame: int) -> None:
         alive = frame - self._tracks.last <= self.memory + 1
         if not alive.all():
-            self._tracks = _Tracks(*(column[alive] for column in self._tracks))
+            self._tracks = self._tracks.take(alive)
 
     def _mobility(self) -> Array:
         """Variance a frame adds to each track's place (px2 per axis)."""
@@ -170,7 +174,7 @@ class Linker:
         )
         kept = np.ones(len(tracks.id), bool)
         kept[row] = False
-        self._tracks = _Tracks(*(np.concatenate([a[kept], b, c]) for a, b, c in zip(tracks, met, born, strict=True)))
+        self._tracks = _Tracks(*(np.concatenate(parts) for parts in zip(tracks.take(kept), met, born, strict=True)))
         return numbers
 
 
