@@ -13,7 +13,7 @@ from doubles import BLOBS, RADIUS, SHAPE, BlobDetector, film, write_folder, writ
 from morphoscope.calibration import Calibration
 from morphoscope.errors import InputError, ModelError, RecipeError, RunExistsError, UsageError
 from morphoscope.io.tables import table_hash
-from morphoscope.pipeline import Run, analyse_frame, analyze, open_run
+from morphoscope.pipeline import Run, analyse_frame, analyze, open_run, outputs
 from morphoscope.pipeline.again import analyze_again, differences
 from morphoscope.recipe import Recipe, parse_recipe
 from morphoscope.schema import FRAMES, OBJECTS, QUANTITIES, TRACKS
@@ -30,6 +30,14 @@ def recipe(*parts: dict, **sections: dict) -> Recipe:
     return parse_recipe(values)
 
 
+@pytest.fixture(autouse=True)
+def figures(monkeypatch):
+    """Most tests do not look at figures, which take longest; call this to have them drawn."""
+    draw = outputs._draw_figures
+    monkeypatch.setattr(outputs, "_draw_figures", lambda *_: {})
+    return lambda: monkeypatch.setattr(outputs, "_draw_figures", draw)
+
+
 @pytest.fixture
 def stack(tmp_path):
     return write_stack(tmp_path / "film.tif", film(12))
@@ -39,7 +47,8 @@ def hashes(run: Run) -> list[str]:
     return [table_hash(getattr(run, name)) for name in ("objects", "frames", "tracks", "quantities")]
 
 
-def test_a_stack_becomes_a_run_folder(stack, tmp_path):
+def test_a_stack_becomes_a_run_folder(stack, tmp_path, figures):
+    figures()
     run = analyze(
         stack, recipe(SCALED, report={"overlay": True, "csv": True, "svg": True}), tmp_path / "run", detector=BlobDetector()
     )
@@ -180,7 +189,8 @@ def test_resuming_a_complete_run_computes_nothing(stack, tmp_path):
     assert hashes(analyze(stack, recipe(SCALED), tmp_path / "run", detector=unused, resume=True)) == hashes(run)
 
 
-def test_overwrite_replaces_a_run_and_leaves_other_files(stack, tmp_path):
+def test_overwrite_replaces_a_run_and_leaves_other_files(stack, tmp_path, figures):
+    figures()
     folder = tmp_path / "run"
     analyze(stack, recipe(SCALED, report={"csv": True}), folder, detector=BlobDetector())
     (folder / "notes.txt").write_text("mine")
@@ -260,7 +270,8 @@ def test_run_json_says_what_was_done(stack, tmp_path):
     assert {"morphoscope", "python", "numpy"} <= set(info["versions"])
 
 
-def test_hand_counts_are_read_relative_to_the_recipe(stack, tmp_path):
+def test_hand_counts_are_read_relative_to_the_recipe(stack, tmp_path, figures):
+    figures()
     (tmp_path / "counts.csv").write_text("frame,count,size_median_nm\n0,5,6.5\n6,4,6.5\n")
     (tmp_path / "r.toml").write_text('[physics]\ntruth = "counts.csv"\n[report]\noverlay = false\n')
     run = analyze(stack, tmp_path / "r.toml", tmp_path / "run", detector=BlobDetector())
@@ -270,14 +281,16 @@ def test_hand_counts_are_read_relative_to_the_recipe(stack, tmp_path):
         analyze(stack, tmp_path / "r.toml", tmp_path / "run2", detector=BlobDetector())
 
 
-def test_nothing_found_is_a_run_with_a_warning(tmp_path):
+def test_nothing_found_is_a_run_with_a_warning(tmp_path, figures):
+    figures()
     path = write_stack(tmp_path / "bright.tif", np.full((4, *SHAPE), 200, np.uint8))
     run = analyze(path, recipe(SCALED), tmp_path / "run", detector=BlobDetector())
     assert run.objects.empty and run.frames["count"].tolist() == [0] * 4
     assert any("No object" in warning for warning in run.warnings)
 
 
-def test_one_image_is_a_run_without_tracks(tmp_path):
+def test_one_image_is_a_run_without_tracks(tmp_path, figures):
+    figures()
     path = write_folder(tmp_path / "one", film(1)) / "frame0.png"
     run = analyze(path, recipe(SCALED), tmp_path / "run", detector=BlobDetector())
     assert run.frames["count"].tolist() == [5] and run.tracks.empty

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from morphoscope.evaluate import corners
 from morphoscope.measure.matching import iou_matrix, match_greedy, precision_recall_f1
@@ -87,11 +88,16 @@ def compare(run: Run, truth: pd.DataFrame, shifts: pd.DataFrame, *, min_points: 
             "cm^-3",
             0.15,
         ),
-        _relative("median size, mean over frames", float(np.nanmean(size)), float(np.nanmean(true_size)), "nm", 0.12),
+        _relative("median size, mean over frames", _mean(size), _mean(true_size), "nm", 0.12),
         _drift(frames, shifts.set_index("frame").loc[number]),
         _relative("tracks", float(len(run.tracks)), float(known_tracks), "", 0.5),
         _f1(objects, truth),
     ]
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else 0.0
 
 
 def _relative(name: str, found: float, true: float, unit: str, limit: float) -> Check:
@@ -101,7 +107,7 @@ def _relative(name: str, found: float, true: float, unit: str, limit: float) -> 
 def _drift(frames: pd.DataFrame, true: pd.DataFrame) -> Check:
     columns = ["shift_x_px", "shift_y_px"]
     known = true[columns].to_numpy(float)
-    known -= known[0]
+    known = known - known[0]
     found = frames[columns].to_numpy(float)
     error = float(np.sqrt(((found - known) ** 2).sum(axis=1).mean()))
     return Check("drift at the end", float(np.hypot(*found[-1])), float(np.hypot(*known[-1])), "px", error, 1.5, relative=False)

@@ -35,7 +35,7 @@ def _root(
 
 def build_app() -> typer.Typer:
     """The typer application with all commands."""
-    app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+    app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown", add_completion=False)
     app.callback()(_root)
     for name in COMMANDS:
         app.command(name)(getattr(import_module(f"morphoscope.cli.{name}"), name))
