@@ -31,18 +31,22 @@ _HOME = {
 __all__ = sorted(_HOME)
 
 if TYPE_CHECKING:
-    from morphoscope.calibration import Axis, Calibration
-    from morphoscope.errors import MorphoscopeError
-    from morphoscope.evaluate import evaluate_detector
-    from morphoscope.io.labels import read_boxes
-    from morphoscope.io.open import open_frames
-    from morphoscope.measure.geometry import measure_ellipses
-    from morphoscope.models.card import ModelCard
-    from morphoscope.models.detect import Detector, load_detector
-    from morphoscope.pipeline import analyze
-    from morphoscope.recipe import Recipe, load_recipe, parse_recipe
-    from morphoscope.synth.loops import LoopVideo
-    from morphoscope.track.link import link
+    from morphoscope.calibration import Axis as Axis
+    from morphoscope.calibration import Calibration as Calibration
+    from morphoscope.errors import MorphoscopeError as MorphoscopeError
+    from morphoscope.evaluate import evaluate_detector as evaluate_detector
+    from morphoscope.io.labels import read_boxes as read_boxes
+    from morphoscope.io.open import open_frames as open_frames
+    from morphoscope.measure.geometry import measure_ellipses as measure_ellipses
+    from morphoscope.models.card import ModelCard as ModelCard
+    from morphoscope.models.detect import Detector as Detector
+    from morphoscope.models.detect import load_detector as load_detector
+    from morphoscope.pipeline import analyze as analyze
+    from morphoscope.recipe import Recipe as Recipe
+    from morphoscope.recipe import load_recipe as load_recipe
+    from morphoscope.recipe import parse_recipe as parse_recipe
+    from morphoscope.synth.loops import LoopVideo as LoopVideo
+    from morphoscope.track.link import link as link
 
 
 def __getattr__(name: str) -> Any:

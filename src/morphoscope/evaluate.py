@@ -191,7 +191,7 @@ def _eight_bit(image: Image) -> NDArray[np.uint8]:
     if image.dtype == np.uint8:
         return image
     low, high = np.percentile(image, (0.1, 99.9))
-    return np.clip((image - low) / max(high - low, 1e-12) * 255, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip((image - low) / max(high - low, 1e-12) * 255, 0, 255), np.uint8)
 
 
 def noise_table(find: Finder, data: LabelledImages, *, within: Region | None = None, seed: int = 0) -> pd.DataFrame:

@@ -115,7 +115,7 @@ class TrainRecipe(_Section):
     bands: int = Field(4, ge=2, description="the labelled width is cut into this many bands of x for validation by place")
     folds: int = Field(1, ge=0, description="how many of the bands are held out in turn, each costing one more training")
     gap_px: int = Field(20, ge=0, description="px beside a held-out band that are not learnt either")
-    video: str | None = Field(None, description="the labelled frames' video, relative to the data; neighbours in time are learnt too")
+    video: str | None = Field(None, description="the labelled frames' video, to learn their neighbours in time too")
     neighbours: int = Field(3, ge=0, description="how many frames before and after each labelled one, if a video is given")
     licence: str = Field("not stated", description="licence of the training data, for the model card")
     citation: str = Field("", description="citation of the training data, for the model card")

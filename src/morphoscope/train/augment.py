@@ -45,7 +45,7 @@ def crop(
     moved[:, :4] = (boxes[:, :4] - (left, top, left, top)) * factor
     centre = (moved[:, :2] + moved[:, 2:4]) / 2
     inside = ((centre >= 0) & (centre < size)).all(axis=1)
-    return out, moved[inside], mask
+    return np.asarray(out), moved[inside], np.asarray(mask, np.uint8)
 
 
 def turn(
@@ -102,7 +102,7 @@ def dislocation_line(size: int, rng: Generator) -> NDArray[np.float32]:
     for (x, y), dark, thick in sorted(zip(path, depth, width, strict=True), key=lambda point: float(point[1])):
         cv2.circle(line, (round(x * 8), round(y * 8)), round(thick * 8), float(dark), -1, cv2.LINE_AA, 3)
     halo = cv2.GaussianBlur(line, (0, 0), float(rng.uniform(4, 9))) * rng.uniform(0, 0.6)
-    return np.maximum(cv2.GaussianBlur(line, (0, 0), float(rng.uniform(0.8, 2.8))), halo).astype(np.float32)
+    return np.asarray(np.maximum(cv2.GaussianBlur(line, (0, 0), float(rng.uniform(0.8, 2.8))), halo), np.float32)
 
 
 def light(image: NDArray[Any], rng: Generator) -> NDArray[np.float32]:
@@ -113,7 +113,7 @@ def light(image: NDArray[Any], rng: Generator) -> NDArray[np.float32]:
     if rng.random() < 0.3:
         coarse = rng.normal(0, 0.06, (3, 3)).astype(np.float32)
         out = out + cv2.resize(coarse, image.shape[::-1], interpolation=cv2.INTER_CUBIC)
-    return np.clip(out, 0, 1)
+    return np.asarray(np.clip(out, 0, 1), np.float32)
 
 
 def noise(image: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
@@ -123,10 +123,11 @@ def noise(image: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
         return cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.5, 1.5))).astype(np.float32)
     if kind < 0.3:
         deviation = np.sqrt(np.exp(rng.uniform(np.log(2e-4), np.log(0.06))))
-        return np.clip(image + rng.standard_normal(image.shape, dtype=np.float32) * np.float32(deviation), 0, 1)
+        grain = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(deviation)
+        return np.asarray(np.clip(image + grain, 0, 1), np.float32)
     if kind < 0.38:
         counts = np.exp(rng.uniform(np.log(20), np.log(400)))
-        return np.clip(rng.poisson(image * counts) / counts, 0, 1).astype(np.float32)
+        return np.asarray(np.clip(rng.poisson(image * counts) / counts, 0, 1), np.float32)
     if kind < 0.5:
         share, draw = rng.uniform(0, 0.12), rng.random(image.shape)
         return np.where(draw < share / 2, 0, np.where(draw < share, 1, image)).astype(np.float32)

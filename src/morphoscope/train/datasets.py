@@ -40,7 +40,7 @@ def boxes_in(boxes: NDArray[np.float64], valid: NDArray[np.uint8]) -> NDArray[np
     """The boxes (n, 5) whose centre lies where `valid` (h, w) is 1; a centre outside the image counts at its edge."""
     x = np.clip(np.rint((boxes[:, 0] + boxes[:, 2]) / 2).astype(int), 0, valid.shape[1] - 1)
     y = np.clip(np.rint((boxes[:, 1] + boxes[:, 3]) / 2).astype(int), 0, valid.shape[0] - 1)
-    return boxes[valid[y, x] > 0]
+    return np.asarray(boxes[valid[y, x] > 0])
 
 
 def box_array(table: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.float64]:
