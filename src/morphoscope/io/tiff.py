@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from morphoscope.io.frames import Image
 from morphoscope.io.pictures import COLOUR, grey_dtype, to_grey
 from morphoscope.io.tiff_scale import read_calibration
 
+MOST_CHANNELS = 4  # more pages under this name are frames
 DAMAGE = (
     tifffile.TiffFileError,
     OSError,
@@ -65,8 +67,14 @@ class TiffFrames(Reader):
         self._stored = np.dtype(self._series.dtype)
         self.shape = (int(self._page.imagelength), int(self._page.imagewidth))
         self.dtype = grey_dtype(self._stored, str(self.path))
-        length = _count_pages(self._series, self.path)
-        self._length = max(length, _least_pages(self._tiff, length))
+        self._offset: int | None = self._series.dataoffset
+        self._length = _count_pages(self._series, self.path)
+        if isinstance(self._series, _LoosePages):
+            self._length += 1
+        elif self._tiff.is_imagej and self._page.is_contiguous and _imagej_pages(self._tiff) > self._length:
+            self._offset, self._length = self._page.dataoffsets[0], _imagej_pages(self._tiff)
+        elif self._length == len(self._tiff.pages):
+            self._length += _points_outside(self._tiff)
         self.calibration, notes = read_calibration(self._tiff)
         notes += _oddities(self._page, self._stored)
         if (good := self._count_good()) < len(self):
@@ -92,7 +100,7 @@ class TiffFrames(Reader):
         if not self._is_there(index):
             raise TruncatedError(f"{self.path} ends early: it should hold at least {len(self)} frames.", self._count_good())
         try:
-            page = self._read_contiguous(index) if self._contiguous else self._series.pages[index].asarray()
+            page = self._series.pages[index].asarray() if self._offset is None else self._read_from(self._offset, index)
         except DAMAGE as error:
             raise TruncatedError(f"{self.path}: page {index} is damaged and cannot be decoded: {error}", index) from error
         page = np.asarray(page)
@@ -101,24 +109,20 @@ class TiffFrames(Reader):
         return to_grey(page, str(self.path))[0]
 
     @property
-    def _contiguous(self) -> bool:
-        return self._series.dataoffset is not None
-
-    @property
     def _page_bytes(self) -> int:
         return int(self._stored.itemsize * np.prod(self._page.shape))
 
-    def _read_contiguous(self, index: int) -> Image:
+    def _read_from(self, offset: int, index: int) -> Image:
         file = self._tiff.filehandle
-        file.seek(self._series.dataoffset + index * self._page_bytes)
+        file.seek(offset + index * self._page_bytes)
         order = self._stored.newbyteorder(self._tiff.byteorder)
         return np.frombuffer(file.read(self._page_bytes), order).reshape(self._page.shape).astype(self._stored)
 
     def _is_there(self, index: int) -> bool:
         """Whether all data of a page lies inside the file."""
         size = self._tiff.filehandle.size
-        if self._contiguous:
-            return bool(self._series.dataoffset + (index + 1) * self._page_bytes <= size)
+        if self._offset is not None:
+            return bool(self._offset + (index + 1) * self._page_bytes <= size)
         if index >= len(self._series.pages) or (page := self._series.pages[index]) is None:
             return False
         ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
@@ -132,9 +136,53 @@ class TiffFrames(Reader):
         return low
 
 
+@dataclass(frozen=True)
+class _LoosePages:
+    """The pages before one whose directory is damaged, as far as the reader needs them as a series."""
+
+    pages: list[Any]
+    dataoffset: None = None
+
+    @property
+    def keyframe(self) -> Any:
+        return self.pages[0]
+
+    @property
+    def dtype(self) -> Any:
+        return self.keyframe.dtype
+
+    @property
+    def axes(self) -> str:
+        return f"I{self.keyframe.axes}"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return len(self.pages), *self.keyframe.shape
+
+
+def _loose_pages(tiff: tifffile.TiffFile) -> _LoosePages:
+    pages: list[Any] = []
+    try:
+        for page in tiff.pages:
+            if pages and page.shape != pages[0].shape:
+                break
+            pages.append(page)
+    except DAMAGE:
+        if not pages:
+            raise
+    return _LoosePages(pages)
+
+
+def _imagej_pages(tiff: tifffile.TiffFile) -> int:
+    return int((tiff.imagej_metadata or {}).get("images", 1))
+
+
 def _only_series(tiff: tifffile.TiffFile, path: Path) -> Any:
     """The series of pages that holds the data."""
-    every = [one for one in tiff.series if not one.keyframe.is_reduced]
+    try:
+        every = [one for one in tiff.series if not one.keyframe.is_reduced]
+    except DAMAGE:
+        return _loose_pages(tiff)
     if not every:
         raise InputError(f"{path} holds no image")
     if len(every) > 1:
@@ -146,8 +194,11 @@ def _only_series(tiff: tifffile.TiffFile, path: Path) -> Any:
 def _count_pages(series: Any, path: Path) -> int:
     axes = {axis: int(n) for axis, n in zip(series.axes, series.shape, strict=True) if axis not in "YXS"}
     long = {axis: n for axis, n in axes.items() if n > 1}
-    if "C" in long:
-        raise InputError(f"{path} holds {long['C']} channels as separate pages; save the channel to analyse as a file of its own")
+    if 1 < long.get("C", 1) <= MOST_CHANNELS:
+        raise InputError(
+            f"{path} holds {long['C']} channels as separate pages; save the one to analyse as a file of its own, or, if they "
+            "are frames, give the file a time axis"
+        )
     if len(long) > 1:
         found = ", ".join(f"{axis}: {n}" for axis, n in long.items())
         raise InputError(
@@ -156,18 +207,14 @@ def _count_pages(series: Any, path: Path) -> int:
     return max(long.values(), default=1)
 
 
-def _least_pages(tiff: tifffile.TiffFile, length: int) -> int:
-    """One more page than were found, where the last one points to a next that is not there."""
-    if length != len(tiff.pages):
-        return length
+def _points_outside(tiff: tifffile.TiffFile) -> bool:
+    """Whether the last page found points to a next one that is not there."""
     kind, file = tiff.tiff, tiff.filehandle
     file.seek(tiff.pages[-1].offset)
     (tags,) = struct.unpack(kind.tagnoformat, file.read(kind.tagnosize))
     file.seek(tiff.pages[-1].offset + kind.tagnosize + tags * kind.tagsize)
     pointer = file.read(kind.offsetsize)
-    if len(pointer) < kind.offsetsize:
-        return length
-    return length + int(struct.unpack(kind.offsetformat, pointer)[0] >= file.size)
+    return len(pointer) == kind.offsetsize and bool(struct.unpack(kind.offsetformat, pointer)[0] >= file.size)
 
 
 def _oddities(page: Any, stored: np.dtype[Any]) -> list[str]:
