@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -14,13 +16,14 @@ from morphoscope.errors import InputError, MorphoscopeError, PartialError, Recip
 from morphoscope.io.frames import Frames
 from morphoscope.io.open import open_frames
 from morphoscope.models.detect import load_detector
+from morphoscope.models.runtime import available_cores
 from morphoscope.pipeline.batch import analyze_many
 from morphoscope.pipeline.folder import Parts, Run, claim, remove_parts, remove_run, write_json
 from morphoscope.pipeline.outputs import write_outputs
 from morphoscope.pipeline.provenance import input_hash, machine, model_facts, now, parts_key, peak_memory_mb, versions
 from morphoscope.pipeline.results import Results, compute_results, read_truth
 from morphoscope.pipeline.stages import Finder, Plan, make_plan
-from morphoscope.pipeline.stream import Chunks, Job, Progress
+from morphoscope.pipeline.stream import WORKERS, Chunks, Job, Progress
 from morphoscope.recipe import Recipe, load_recipe
 
 Source = str | Path
@@ -59,19 +62,28 @@ def analyze(
     settings = recipe if isinstance(recipe, Recipe) else load_recipe(recipe) if recipe is not None else Recipe()
     if not paths:
         raise InputError("wanted at least one video, stack or folder to analyse, got none")
-    finder = detector or load_detector(
-        settings.detect.model,
-        threads=settings.run.threads,
-        provider=settings.run.provider,
-        precision=settings.run.precision,
-    )
+    finder, parallel = (detector, False) if detector is not None else _load(settings)
 
     def one(path: Path, folder: Path) -> Run:
-        return _analyze_one(path, settings, folder, finder, overwrite=overwrite, resume=resume, progress=progress)
+        claim_as = partial(claim, folder, overwrite=overwrite, resume=resume)
+        return _analyze_one(path, settings, folder, finder, parallel=parallel, claim_as=claim_as, progress=progress)
 
     if len(paths) == 1:
         return one(paths[0], Path(output))
     return analyze_many(paths, Path(output), one, overwrite=overwrite, resume=resume)
+
+
+def _load(recipe: Recipe) -> tuple[Finder, bool]:
+    """The recipe's detector, and whether the workers may run it at the same time, each with its share of the cores."""
+    parallel = recipe.run.provider == "cpu"
+    cores = recipe.run.threads or available_cores()
+    detector = load_detector(
+        recipe.detect.model,
+        threads=max(cores // WORKERS, 1) if parallel else cores,
+        provider=recipe.run.provider,
+        precision=recipe.run.precision,
+    )
+    return detector, parallel
 
 
 @dataclass(frozen=True)
@@ -97,7 +109,14 @@ class _Task:
 
 
 def _analyze_one(
-    path: Path, recipe: Recipe, output: Path, detector: Finder, *, overwrite: bool, resume: bool, progress: Progress | None
+    path: Path,
+    recipe: Recipe,
+    output: Path,
+    detector: Finder,
+    *,
+    parallel: bool,
+    claim_as: Callable[[Mapping[str, Any]], int | None],
+    progress: Progress | None,
 ) -> Run:
     start = time.perf_counter()
     with open_frames(path) as frames:
@@ -105,7 +124,7 @@ def _analyze_one(
         inputs = [{"path": str(path.resolve()), "sha256": input_hash(path, frames), "frames": len(frames), "shape": frames.shape}]
         model = model_facts(detector, task.plan)
         key = parts_key(recipe, task.plan, task.registered, inputs, model)
-        chunk = claim(output, key, overwrite=overwrite, resume=resume)
+        chunk = claim_as(key)
         if chunk is None:
             remove_parts(output)
             return Run(output)
@@ -116,6 +135,8 @@ def _analyze_one(
             chunks=Chunks(task.numbers, chunk),
             parts=Parts(output / "parts"),
             register=task.registered,
+            workers=min(WORKERS, recipe.run.threads or available_cores()),
+            parallel_model=parallel,
             progress=progress,
         )
         began = time.perf_counter()

@@ -1,8 +1,7 @@
-"""The long part of a run: decode, detect, measure and register, overlapping in three threads, a part per chunk on disk.
+"""The long part of a run: decode, detect, measure and register, with a part per chunk on disk.
 
-A reader thread decodes ahead into a bounded queue, the calling thread runs the model, a worker thread measures and
-registers. Each frame's rows depend on that frame and its predecessor alone, so neither the chunk size nor the timing of
-the threads can change them.
+The calling thread decodes ahead of a few worker threads, each of which takes whole frames. A frame's rows depend on that
+frame and its predecessor alone, so neither the chunk size nor the timing of the threads can change them.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from queue import Empty, Full, Queue
 from typing import NamedTuple
 
 import pandas as pd
@@ -26,16 +24,18 @@ from morphoscope.pipeline.stages import Finder, Image, Plan, detect_frame, measu
 from morphoscope.schema import OBJECTS, conform
 from morphoscope.track.drift import Registrar
 
-BLOCK_BYTES = 16_000_000
-AHEAD = 3  # blocks the reader may be ahead, and twice that many frames the worker may lag
+BLOCK_BYTES, BLOCK_FRAMES = 16_000_000, 8
+WORKERS = 2
+AHEAD = 2  # frames decoded for each worker beside the one it works on
 Progress = Callable[[int, int], None]
 
 
 class Clock:
-    """Seconds spent in each stage. A stage belongs to one thread, so no lock is needed."""
+    """Seconds of work in each stage, summed over the threads."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self._lock = threading.Lock()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -44,7 +44,8 @@ class Clock:
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+            with self._lock:
+                self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class _Rows(NamedTuple):
 
 @dataclass
 class Job:
-    """One input on its way to parts."""
+    """One input on its way to parts; `workers` frames at once, of which the model takes one unless `parallel_model`."""
 
     frames: Frames
     detector: Finder
@@ -78,8 +79,11 @@ class Job:
     chunks: Chunks
     parts: Parts
     register: bool = True
+    workers: int = WORKERS
+    parallel_model: bool = False
     progress: Progress | None = None
     clock: Clock = field(default_factory=Clock)
+    _model_lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> TruncatedError | None:
         """Make all chunks that are not on disk yet; the error of an input that ended early, after its good frames."""
@@ -103,41 +107,51 @@ class Job:
         before = wanted.start - self.chunks.numbers.step
         lead = self.register and before in self.chunks.numbers
         source = range(before, wanted.stop, wanted.step) if lead else wanted
-        registrar = Registrar((self.plan.region.y1 - self.plan.region.y0, self.plan.region.x1 - self.plan.region.x0))
+        region = self.plan.region
+        registrar = Registrar((region.y1 - region.y0, region.x1 - region.x0))
         previous: Image | None = None
         pending: deque[Future[_Rows]] = deque()
         writer = _Writer(self, wanted)
-        with _Reader(self.frames, source, self.clock) as reader, ThreadPoolExecutor(1) as pool:
+        ended: TruncatedError | None = None
+        with ThreadPoolExecutor(self.workers) as pool:
             try:
-                for number, image in reader:
-                    if number not in wanted:
-                        previous = image
-                        continue
-                    with self.clock.stage("detect"):
-                        found = detect_frame(image, self.detector, self.plan)
-                    last = previous if self.register else None
-                    pending.append(pool.submit(self._finish_frame, number, image, last, found, registrar))
+                for number, image in self._decode(source):
+                    if number in wanted:
+                        last = previous if self.register else None
+                        pending.append(pool.submit(self._work, number, image, last, registrar))
                     previous = image
-                    while len(pending) > 2 * AHEAD:
+                    while len(pending) > self.workers * (1 + AHEAD):
                         self._tell(done + writer.add(pending.popleft().result()))
             except TruncatedError as error:
-                self._drain(pending, writer, done)
-                writer.flush()
-                return error
+                ended = error
             except BaseException:
-                for future in pending:
-                    future.cancel()
+                pool.shutdown(wait=False, cancel_futures=True)
                 raise
-            self._drain(pending, writer, done)
-        return None
+            while pending:
+                self._tell(done + writer.add(pending.popleft().result()))
+        if ended is not None:
+            writer.flush()
+        return ended
 
-    def _drain(self, pending: deque[Future[_Rows]], writer: _Writer, done: int) -> None:
-        while pending:
-            self._tell(done + writer.add(pending.popleft().result()))
+    def _decode(self, numbers: range) -> Iterator[tuple[int, Image]]:
+        height, width = self.frames.shape
+        size = max(1, min(BLOCK_FRAMES, BLOCK_BYTES // (height * width * self.frames.dtype.itemsize)))
+        blocks = self.frames.blocks(numbers[0], numbers[-1] + 1, size)
+        while True:
+            with self.clock.stage("read"):
+                block = next(blocks, None)
+            if block is None:
+                return
+            first, images = block
+            yield from ((first + i, image) for i, image in enumerate(images) if first + i in numbers)
 
-    def _finish_frame(
-        self, number: int, image: Image, previous: Image | None, found: pd.DataFrame, registrar: Registrar
-    ) -> _Rows:
+    def _work(self, number: int, image: Image, previous: Image | None, registrar: Registrar) -> _Rows:
+        if self.parallel_model:
+            with self.clock.stage("detect"):
+                found = detect_frame(image, self.detector, self.plan)
+        else:
+            with self._model_lock, self.clock.stage("detect"):
+                found = detect_frame(image, self.detector, self.plan)
         with self.clock.stage("measure"):
             objects = measure_frame(image, found, self.plan)
         if previous is None:
@@ -186,68 +200,6 @@ class _Writer:
         numbers = [r.number for r in self._rows]
         shifts = pd.DataFrame([r.shift for r in self._rows], columns=["dx", "dy", "quality", "jump"])
         return shifts.assign(frame=numbers, file=[self._job.frames.name(n) for n in numbers])
-
-
-class _Reader:
-    """Decodes frames ahead in a thread; iterate over (number, image)."""
-
-    def __init__(self, frames: Frames, numbers: range, clock: Clock) -> None:
-        self._frames, self._numbers, self._clock = frames, numbers, clock
-        self._queue: Queue[tuple[int, Image] | BaseException | None] = Queue(AHEAD)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._read, name="reader", daemon=True)
-
-    def __enter__(self) -> _Reader:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def __iter__(self) -> Iterator[tuple[int, Image]]:
-        while True:
-            item = self._next()
-            if item is None:
-                return
-            if isinstance(item, BaseException):
-                raise item
-            first, block = item
-            for i, image in enumerate(block):
-                if first + i in self._numbers:
-                    yield first + i, image
-
-    def _next(self) -> tuple[int, Image] | BaseException | None:
-        while True:  # a wait without a time limit could not be interrupted on all platforms
-            try:
-                return self._queue.get(timeout=0.5)
-            except Empty:
-                continue
-
-    def _read(self) -> None:
-        height, width = self._frames.shape
-        size = max(1, min(8, BLOCK_BYTES // (height * width * self._frames.dtype.itemsize)))
-        blocks = self._frames.blocks(self._numbers[0], self._numbers[-1] + 1, size)
-        try:
-            while not self._stop.is_set():
-                with self._clock.stage("read"):
-                    block = next(blocks, None)
-                self._put(block)
-                if block is None:
-                    return
-        except BaseException as error:  # handed to the thread that waits for frames
-            self._put(error)
-        finally:
-            close = getattr(blocks, "close", None)
-            if close is not None:
-                close()
-
-    def _put(self, item: tuple[int, Image] | BaseException | None) -> None:
-        while not self._stop.is_set():
-            try:
-                return self._queue.put(item, timeout=0.5)
-            except Full:
-                continue
 
 
 def _spans(chunks: Sequence[int]) -> list[tuple[int, int]]:
