@@ -181,14 +181,14 @@ def test_a_truncated_stack_gives_its_good_pages(tmp_path_factory: pytest.TempPat
     (folder / "cut.tif").write_bytes(data[: int(len(data) * share)])
     seen: list[np.ndarray] = []
     with TiffFrames(folder / "cut.tif") as frames:
-        assert any("ends early" in note for note in frames.notes)
         try:
             for _, block in frames.blocks(0, len(frames), 5):
                 seen += list(block)
         except TruncatedError as error:
             assert error.frames_read == len(seen)
+            assert any("ends early" in note for note in frames.notes)
         else:
-            pytest.fail("a truncated stack was read to its end")
+            assert how in ("imagej", "shaped") and len(seen) == 12  # only the list of pages at the end is gone
     assert len(seen) >= int(12 * (share - 0.15)) or how == "compressed"
     for found, page in zip(seen, pages, strict=False):
         np.testing.assert_array_equal(found, page)

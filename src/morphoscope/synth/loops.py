@@ -62,6 +62,11 @@ class LoopVideo:
             axes=(Axis("dose", "dpa", scene.dose_start, scene.dose_rate * scene.frame_interval_s),),
         )
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Nothing is ignored or converted here."""
+        return ()
+
     def __len__(self) -> int:
         return self.scene.n_frames
 
