@@ -117,6 +117,9 @@ class TrainRecipe(_Section):
     gap_px: int = Field(20, ge=0, description="px beside a held-out band that are not learnt either")
     video: str | None = Field(None, description="the labelled frames' video, to learn their neighbours in time too")
     neighbours: int = Field(3, ge=0, description="how many frames before and after each labelled one, if a video is given")
+    synthetic: int = Field(
+        0, ge=0, description="drawn scenes of dislocation loops mixed in, a sixth of all crops (class `loop` only)"
+    )
     licence: str = Field("not stated", description="licence of the training data, for the model card")
     citation: str = Field("", description="citation of the training data, for the model card")
 
@@ -126,7 +129,7 @@ class RunRecipe(_Section):
 
     provider: Literal["cpu", "cuda", "openvino"] = Field("cpu", description="what runs the model: cpu, cuda or openvino")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="fp32, or bf16 with openvino")
-    threads: int | None = Field(None, ge=1, description="none for all cores")
+    threads: int | None = Field(None, ge=1, description="cores the model may use; none for all")
     chunk: int = Field(64, ge=1, description="frames per part written to disk")
 
 

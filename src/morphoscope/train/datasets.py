@@ -13,6 +13,7 @@ from morphoscope.errors import InputError
 from morphoscope.io.labels import LabelledImages
 from morphoscope.io.open import open_frames
 from morphoscope.recipe import Region
+from morphoscope.synth.loops import LoopVideo, random_scene
 from morphoscope.train.loop import Example
 
 
@@ -70,4 +71,18 @@ def detection_examples(
         valid = valid_mask(image.shape, data.complete_region, without=held_out)
         boxes = box_array(data.boxes[data.boxes["file"] == name], classes)
         examples.append(Example(image, boxes_in(boxes, valid), valid))
+    return examples
+
+
+def synthetic_loops(scenes: int, *, weight: float, shape: tuple[int, int] = (400, 560)) -> list[Example]:
+    """One frame of each of a number of drawn scenes with known loops (class 0), all of them together of that weight."""
+    examples = []
+    for seed in range(scenes):
+        with LoopVideo(random_scene(seed, shape=shape)) as video:
+            frame = int(np.random.default_rng(seed).integers(len(video)))
+            truth = video.truth_at(frame)
+            image = unit_scale(video[frame])
+        centre, half = truth[["x_px", "y_px"]].to_numpy(float), truth[["width_px", "height_px"]].to_numpy(float) / 2
+        boxes = np.hstack([centre - half, centre + half, np.zeros((len(truth), 1))])
+        examples.append(Example(image, boxes, np.ones(image.shape, np.uint8), weight / scenes))
     return examples

@@ -19,7 +19,7 @@ from morphoscope.models.centres import CENTRES
 from morphoscope.models.detect import load_detector
 from morphoscope.models.preprocess import ROBUST
 from morphoscope.recipe import Recipe, Region
-from morphoscope.train.datasets import detection_examples
+from morphoscope.train.datasets import detection_examples, synthetic_loops
 from morphoscope.train.export import export_detector, load_network
 from morphoscope.train.loop import Example, train
 from morphoscope.train.neighbours import neighbour_examples
@@ -56,6 +56,10 @@ class DetectorTraining:
         if settings.video and settings.neighbours:
             with open_frames(self.data.root / settings.video) as video:
                 examples += neighbour_examples(video, list(self.data.images), examples, reach=settings.neighbours)
+        if settings.synthetic:
+            if self.classes != ("loop",):
+                raise UsageError(f"train.synthetic draws the class 'loop' alone, the labels have {', '.join(self.classes)}")
+            examples += synthetic_loops(settings.synthetic, weight=sum(example.weight for example in examples) / 5)
         if not any(len(example.boxes) for example in examples):
             raise InputError("no labelled box is left to learn from; check the labels and the complete region")
         return examples
