@@ -55,7 +55,7 @@ def test_a_stack_becomes_a_run_folder(stack, tmp_path, figures):
     names = {p.relative_to(run.path).as_posix() for p in run.path.rglob("*") if p.is_file()}
     figures = {"density_and_size", "size_boxes", "track_growth", "trajectory_map", "drift"}
     tables = {f"{name}.{kind}" for name in ("objects", "frames", "tracks") for kind in ("parquet", "csv")}
-    wanted = {"overlay.mp4", "report.html", "run.json", "recipe.toml", "quantities.csv", *tables}
+    wanted = {"overlay.mp4", "figures/overlay.png", "report.html", "run.json", "recipe.toml", "quantities.csv", *tables}
     assert wanted | {f"figures/{name}.{kind}" for name in figures for kind in ("png", "svg")} <= names
     assert not any("part" in name for name in names)
     assert run.exit_code == 0 and run.warnings == []

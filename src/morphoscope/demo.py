@@ -91,7 +91,7 @@ def compare(run: Run, truth: pd.DataFrame, shifts: pd.DataFrame, *, min_points: 
         _relative("median size, mean over frames", _mean(size), _mean(true_size), "nm", 0.12),
         _drift(frames, shifts.set_index("frame").loc[number]),
         _relative("tracks", float(len(run.tracks)), float(known_tracks), "", 0.5),
-        _f1(objects, truth),
+        *_agreement(objects, truth),
     ]
 
 
@@ -113,12 +113,16 @@ def _drift(frames: pd.DataFrame, true: pd.DataFrame) -> Check:
     return Check("drift at the end", float(np.hypot(*found[-1])), float(np.hypot(*known[-1])), "px", error, 1.5, relative=False)
 
 
-def _f1(objects: pd.DataFrame, truth: pd.DataFrame) -> Check:
+def _agreement(objects: pd.DataFrame, truth: pd.DataFrame) -> list[Check]:
+    """Precision, recall and F1: a count alone looks right where as many objects are missed as are made up."""
     true_boxes = dict(tuple(truth.groupby("frame")))
     found_boxes = dict(tuple(objects.groupby("frame")))
     matched = 0
     for frame, found in found_boxes.items():
         if frame in true_boxes:
             matched += len(match_greedy(iou_matrix(corners(found), corners(true_boxes[frame])), IOU))
-    f1 = float(precision_recall_f1(matched, len(objects) - matched, len(truth) - matched)[2])
-    return Check(f"F1 at IoU {IOU}", f1, 1.0, "", 1 - f1, 0.25)
+    scores = precision_recall_f1(matched, len(objects) - matched, len(truth) - matched)
+    limits = (("precision", 0.3), ("recall", 0.3), ("F1", 0.25))
+    return [
+        Check(f"{n} at IoU {IOU}", float(s), 1.0, "", 1 - float(s), limit) for s, (n, limit) in zip(scores, limits, strict=True)
+    ]

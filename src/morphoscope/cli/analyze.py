@@ -23,20 +23,19 @@ def analyze(
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run that is in the folder")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON and nothing else on stdout")] = False,
 ) -> None:
-    """Detect objects, measure them, follow them through time and report, all into one folder."""
-    from morphoscope.cli.show import progress_bar, say_run
+    """Detect objects, measure them, follow them through time and report, all into one folder.
+
+    Ctrl-C keeps what is done and ends with exit code 130; the same command with --resume goes on.
+    """
+    from morphoscope.cli.show import progress_bar, resumable, say_run
     from morphoscope.errors import UsageError
     from morphoscope.pipeline import analyze as run_analysis
 
     if overwrite and resume:
         raise UsageError("--overwrite starts again, --resume goes on: give one of them")
     settings = settings_from(recipe, model=model, scale=scale, interval=interval, overlay=overlay)
-    try:
-        with progress_bar("detecting", quiet=as_json) as progress:
-            run = run_analysis(inputs, settings, output, overwrite=overwrite, resume=resume, progress=progress)
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted; what is done is kept in {output}. The same command with --resume goes on.", err=True)
-        raise typer.Exit(130) from None
+    with resumable(output), progress_bar("detecting", quiet=as_json) as progress:
+        run = run_analysis(inputs, settings, output, overwrite=overwrite, resume=resume, progress=progress)
     say_run(run, as_json=as_json)
     raise typer.Exit(run.exit_code)
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from morphoscope.demo import Check
 
 KINDS = ("loops",)
+PLANNED = ("films", "sem", "particles")
 
 
 def demo(
@@ -21,10 +22,12 @@ def demo(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace the demo that is in the folder")] = False,
 ) -> None:
     """Draw an in-situ video with known truth, analyse it, and show found against true values with pass marks."""
-    from morphoscope.cli.show import progress_bar
+    from morphoscope.cli.show import INTERRUPTED, progress_bar
     from morphoscope.demo import run_demo
     from morphoscope.errors import RunExistsError, UsageError
 
+    if kind in PLANNED:
+        raise UsageError(f"the sample {kind!r} is not in this version; the one that is: {', '.join(KINDS)} (`morphoscope demo`)")
     if kind not in KINDS:
         raise UsageError(f"the samples are {', '.join(KINDS)}; got {kind!r}")
     seed = secrets.randbelow(1_000_000) if seed is None else seed
@@ -32,8 +35,12 @@ def demo(
     if (folder / "run").exists() and not overwrite:
         raise RunExistsError(f"{folder} holds a demo already; --overwrite replaces it, another -o keeps it")
     typer.echo(f"seed {seed}: drawing a video of growing dislocation loops into {folder / 'sample'}")
-    with progress_bar("detecting") as progress:
-        run, checks = run_demo(folder, seed, overwrite=overwrite, progress=progress)
+    try:
+        with progress_bar("detecting") as progress:
+            run, checks = run_demo(folder, seed, overwrite=overwrite, progress=progress)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; `morphoscope demo -o {folder} --seed {seed} --overwrite` starts the same again", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     _say(checks)
     typer.echo(f"report: {run.report}")
     if run.exit_code or not all(check.passed for check in checks):

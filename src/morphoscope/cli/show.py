@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -13,6 +14,8 @@ import typer
 if TYPE_CHECKING:
     from morphoscope.pipeline import Run
     from morphoscope.pipeline.stream import Progress
+
+INTERRUPTED = 130  # 128 and the number of the signal, as shells have it
 
 
 @contextmanager
@@ -35,6 +38,17 @@ def progress_bar(text: str, *, quiet: bool = False) -> Iterator[Progress | None]
             bar.update(task, completed=done, total=total, description="tracks, figures, report" if ended else text)
 
         yield tell
+
+
+@contextmanager
+def resumable(output: Path) -> Iterator[None]:
+    """End a command that Ctrl-C interrupts with exit code 130, and say how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        hint = "the same command with --resume, and without --overwrite, goes on"
+        typer.echo(f"interrupted; what is done is kept in {output}: {hint}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def say_run(run: Run, *, as_json: bool = False) -> None:

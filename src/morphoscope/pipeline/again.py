@@ -20,9 +20,15 @@ WHERE = ("run", "frame", "object_id", "track_id", "name")
 
 
 def analyze_again(
-    run: Run, output: str | Path, *, overwrite: bool = False, detector: Finder | None = None, progress: Progress | None = None
+    run: Run,
+    output: str | Path,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    detector: Finder | None = None,
+    progress: Progress | None = None,
 ) -> Run:
-    """Analyse the inputs of a run with its recipe.
+    """Analyse the inputs of a run with its recipe; the options are those of `analyze`.
 
     Raises:
         InputError: an input is no longer where it was, or is another file now.
@@ -35,7 +41,7 @@ def analyze_again(
             raise InputError(
                 f"{path}, the input of {run.path}, is no longer there; analyse it where it is with {source.path / 'recipe.toml'}"
             )
-    again = analyze(paths, recipe, output, overwrite=overwrite, detector=detector, progress=progress)
+    again = analyze(paths, recipe, output, overwrite=overwrite, resume=resume, detector=detector, progress=progress)
     _check_inputs(run, again)
     return again
 

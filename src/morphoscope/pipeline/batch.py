@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from morphoscope.errors import InputError, MorphoscopeError, PartialError, RunExistsError, UsageError
-from morphoscope.pipeline.folder import Run, remove_run, write_json
+from morphoscope.pipeline.folder import Run, refuse_other_kind, refuse_strangers, remove_run, write_json
 from morphoscope.pipeline.provenance import now, versions
 from morphoscope.report.page import box, page, table, text
 
@@ -38,8 +38,8 @@ def analyze_many(paths: Sequence[Path], output: Path, one: RunOne, *, overwrite:
         kind = UsageError if all(isinstance(error, UsageError) for _, error in failed) else InputError
         raise kind(f"none of the {len(paths)} inputs could be analysed:\n{listed}")
     info = _summary(runs, failed, dict(zip(folders, paths, strict=True)))
+    write_json(output / "run.json", info)  # first, as it says that the others are a run's
     _write_index(output, runs, info)
-    write_json(output / "run.json", info)
     return Run(output)
 
 
@@ -56,13 +56,12 @@ def _subfolders(paths: Sequence[Path]) -> list[str]:
 
 
 def _claim(output: Path, *, overwrite: bool, resume: bool) -> None:
-    if output.exists() and not output.is_dir():
-        raise RunExistsError(f"wanted a folder for the run, {output} is a file; choose another -o")
+    refuse_strangers(output)
     if overwrite:
-        for sub in Run(output).info.get("runs", ()) if output.is_dir() else ():
-            remove_run(output / sub)
         remove_run(output)
-    elif not resume and output.is_dir() and any(output.iterdir()):
+    elif resume:
+        refuse_other_kind(output, several=True)
+    elif output.is_dir() and any(output.iterdir()):
         raise RunExistsError(f"{output} is not empty; --overwrite replaces the run in it, --resume goes on, another -o keeps it")
     output.mkdir(parents=True, exist_ok=True)
 

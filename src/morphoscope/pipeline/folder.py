@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ OWN_FILES = (
     *("quantities.csv", "overlay.mp4", "report.html", "run.json", "recipe.toml", "runs.csv"),
 )
 PART = re.compile(r"(objects|frames)-\d{6}\.parquet|key\.json")
+UNFINISHED = re.compile(r"\.(objects|frames|tracks|quantities)\b.*\.[0-9a-f]{8}\.part|(run|key)\.json\.part")  # left by a kill
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,12 @@ class Parts:
     folder: Path
 
     def has(self, chunk: int) -> bool:
-        """Whether a chunk is complete on disk."""
+        """Whether a chunk is on disk."""
         return self._path("frames", chunk).is_file()
+
+    def has_all(self, chunk: int, frames: Collection[int]) -> bool:
+        """Whether a chunk is on disk with all its frames; where the input ended early, its last chunk lacks some."""
+        return self.has(chunk) and len(read_table(self._path("frames", chunk))) == len(frames)
 
     def write(self, chunk: int, objects: pd.DataFrame, frames: pd.DataFrame) -> None:
         """Put a chunk on disk; it exists whole or not at all."""
@@ -153,17 +158,17 @@ def claim(path: Path, key: Mapping[str, Any], *, overwrite: bool, resume: bool) 
         resume: keep the parts there, if they belong to the same key.
 
     Raises:
-        RunExistsError: the folder is in use and neither was asked for.
+        RunExistsError: the folder is in use and neither was asked for, or holds files the run would replace.
         UsageError: the parts there belong to another input, recipe or model.
     """
-    if path.exists() and not path.is_dir():
-        raise RunExistsError(f"wanted a folder for the run, {path} is a file; choose another -o")
+    refuse_strangers(path)
+    known = _known(path)
     if overwrite:
         remove_run(path)
     elif path.is_dir() and any(path.iterdir()):
-        known = _known_key(path)
         if not resume:
             raise RunExistsError(_refusal(path, known))
+        refuse_other_kind(path, several=False)
         if known is not None:
             _check_same(path, known, key)
             return None if (path / "run.json").is_file() else int(known["chunk"])
@@ -172,15 +177,46 @@ def claim(path: Path, key: Mapping[str, Any], *, overwrite: bool, resume: bool) 
     return int(key["chunk"])
 
 
-def _known_key(path: Path) -> dict[str, Any] | None:
+def refuse_strangers(path: Path) -> None:
+    """Make sure that nothing a run would replace or remove in a folder is somebody else's.
+
+    Raises:
+        RunExistsError: `path` is a file, or files in it bear the names of a run's and no run has written them.
+    """
+    if path.exists() and not path.is_dir():
+        raise RunExistsError(f"wanted a folder for the run, {path} is a file; choose another -o")
+    if _known(path) is not None:
+        return
+    figures = [f"figures/{name}.{ending}" for name in FIGURES for ending in ("png", "svg")]
+    strange = [name for name in (*OWN_FILES, *figures) if (path / name).exists()]
+    if strange:
+        raise RunExistsError(
+            f"{path} holds no run, but files that a run there would replace: {', '.join(strange)}; choose another -o or move them"
+        )
+
+
+def refuse_other_kind(path: Path, *, several: bool) -> None:
+    """Make sure that what is to be resumed was begun over as many inputs, one or several.
+
+    Raises:
+        UsageError: it was not.
+    """
+    known = _known(path)
+    if known is not None and ("runs" in known) is not several:
+        began, now = ("one input", "several") if several else ("several inputs", "one")
+        raise UsageError(f"{path} holds a run over {began} and cannot be resumed with {now}; give the same inputs, or another -o")
+
+
+def _known(path: Path) -> dict[str, Any] | None:
+    """The key of the run in a folder, or the names of its runs over several inputs; None where no run has written there."""
     for name in ("run.json", "parts/key.json"):
         try:
             values = json.loads((path / name).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        found = values.get("key") if name == "run.json" else values
-        if isinstance(found, dict):
-            return found
+        found = values.get("key", values) if isinstance(values, dict) else {}
+        if {"input", "model", "chunk"} <= set(found) or {"runs", "versions"} <= set(found):
+            return dict(found)
     return None
 
 
@@ -202,17 +238,22 @@ def _check_same(path: Path, known: Mapping[str, Any], key: Mapping[str, Any]) ->
 
 
 def remove_run(path: Path) -> None:
-    """Remove a run's own files from a folder, and the folders that leaves empty; other files stay."""
-    if not path.is_dir():
+    """Remove a run's own files from a folder, and the folders that leaves empty; other files, and what no run wrote, stay."""
+    known = _known(path)
+    if known is None:
         return
-    for name in OWN_FILES:
-        (path / name).unlink(missing_ok=True)
-    remove_parts(path)
+    for name in known.get("runs", ()):
+        remove_run(path / Path(name).name)
+        _remove_empty(path / Path(name).name)
     figures = path / "figures"
     for name in FIGURES:
         for ending in ("png", "svg"):
             (figures / f"{name}.{ending}").unlink(missing_ok=True)
     _remove_empty(figures)
+    for name in sorted(OWN_FILES, key=lambda name: name == "run.json"):  # last, as it says that the others are a run's
+        (path / name).unlink(missing_ok=True)
+    remove_parts(path)
+    _remove_unfinished(path)
 
 
 def remove_parts(path: Path) -> None:
@@ -222,7 +263,16 @@ def remove_parts(path: Path) -> None:
         for part in folder.iterdir():
             if PART.fullmatch(part.name):
                 part.unlink()
+    _remove_unfinished(folder)
     _remove_empty(folder)
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove files whose writing a kill cut off."""
+    if folder.is_dir():
+        for part in folder.iterdir():
+            if UNFINISHED.fullmatch(part.name):
+                part.unlink()
 
 
 def _remove_empty(folder: Path) -> None:

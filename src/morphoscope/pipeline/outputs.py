@@ -21,7 +21,7 @@ from morphoscope.recipe import Recipe
 from morphoscope.recipe_text import recipe_toml
 from morphoscope.report import figures as draw
 from morphoscope.report.html import write_report
-from morphoscope.report.overlay import draw_overlay, stamp_text
+from morphoscope.report.overlay import draw_overlay, stamp_text, write_still
 
 OVERLAY_BLOCK = 8
 
@@ -47,6 +47,7 @@ def write_outputs(
         drawn = _draw_figures(recipe, results, frames)
         for name, figure in drawn.items():
             draw.save_figure(figure, folder / "figures", name, recipe.report.svg)
+        _write_still(folder / "figures", results, frames)
     if recipe.report.overlay:
         with clock.stage("overlay"):
             write_overlay(folder / "overlay.mp4", frames, results.objects, results.frames["frame"].tolist(), results.calibration)
@@ -59,7 +60,7 @@ def write_outputs(
             tracks=results.tracks,
             quantities=results.quantities,
             card=card.model_dump(mode="json"),
-            figures=[(name, "") for name in drawn],
+            figures=[(name, "") for name in (*drawn, "overlay")],
         )
 
 
@@ -93,6 +94,14 @@ def _draw_figures(recipe: Recipe, results: Results, frames: Frames) -> dict[str,
     if results.registered:
         drawn["drift"] = draw.drift(results.frames, calibration, axis=axis)
     return drawn
+
+
+def _write_still(folder: Path, results: Results, frames: Frames) -> None:
+    """The frame with the most objects, as the overlay shows it."""
+    number = int(results.frames["frame"].iloc[int(results.frames["count"].argmax())])
+    shown = results.objects[results.objects["frame"] == number]
+    stamp = stamp_text(results.calibration, number)
+    write_still(folder, draw_overlay(frames[number], shown, results.calibration, stamp, limits=_limits(frames, [number])))
 
 
 def write_overlay(path: Path, frames: Frames, objects: pd.DataFrame, numbers: list[int], calibration: Calibration) -> None:

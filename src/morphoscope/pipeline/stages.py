@@ -19,6 +19,7 @@ from morphoscope.recipe import Recipe, Region
 
 Image = NDArray[Any]
 FAR = 1.5  # pixel sizes that differ by more than this factor call for resampling
+ENLARGED, REDUCED = 4.0, 16.0  # resampling by more than this: nothing a model could know is left in the picture
 
 
 class Finder(Protocol):
@@ -68,7 +69,7 @@ def make_plan(recipe: Recipe, shape: tuple[int, int], calibration: Calibration, 
 
     Raises:
         RecipeError: the region reaches outside the frame, or the excluded parts leave nothing of it.
-        ModelError: the pixel size is far from the model's and the recipe does not allow resampling.
+        ModelError: the pixel size is far from the model's and the recipe does not allow resampling, or too far for it.
     """
     height, width = shape
     region = recipe.frames.region or Region(x0=0, y0=0, x1=width, y1=height)
@@ -99,6 +100,12 @@ def _zoom(recipe: Recipe, calibration: Calibration, card: ModelCard) -> tuple[fl
         raise ModelError(
             f"the frames have {calibration.mean_pixel_nm:.4g} nm per px, {card.name} was trained at {card.pixel_size_nm:.4g}, "
             f"more than a factor {FAR} apart; set detect.resample = true, or give a model trained at this scale"
+        )
+    if not all(1 / REDUCED <= factor <= ENLARGED for factor in (zoom_y, zoom_x)):
+        raise ModelError(
+            f"the frames have {calibration.mean_pixel_nm:.4g} nm per px, {card.name} was trained at {card.pixel_size_nm:.4g}: "
+            f"more than {ENLARGED:g} times coarser or {REDUCED:g} times finer frames cannot be resampled to that; "
+            "check the scale (nm per px, not px per nm), or give a model trained at it"
         )
     return zoom_y, zoom_x
 

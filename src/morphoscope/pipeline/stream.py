@@ -90,8 +90,9 @@ class Job:
         done = 0
         missing: list[int] = []
         for chunk in range(len(self.chunks)):
-            if self.parts.has(chunk):
-                done += len(self.chunks.frames(chunk))
+            frames = self.chunks.frames(chunk)
+            if self.parts.has_all(chunk, frames):
+                done += len(frames)
             else:
                 missing.append(chunk)
         self._tell(done)
