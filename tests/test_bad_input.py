@@ -15,7 +15,13 @@ from onnx import TensorProto, helper
 from doubles import BlobDetector, film, write_folder, write_stack
 from morphoscope.cli.main import main
 from morphoscope.models.card import KEY, ModelCard
-from morphoscope.pipeline import Run, run
+from morphoscope.pipeline import Run, outputs, run
+
+
+@pytest.fixture(autouse=True)
+def no_figures(monkeypatch):
+    """They take longest, and no test here looks at them."""
+    monkeypatch.setattr(outputs, "_draw_figures", lambda *_: {})
 
 
 @pytest.fixture
