@@ -85,7 +85,7 @@ def test_the_package_itself_imports_nothing_heavy() -> None:
     "arguments", [["--version"], ["init"], ["models"], ["doctor"], ["info", "stack.tif"], ["info", "stack.tif", "--json"]]
 )
 def test_base_commands_run_without_the_extras(tmp_path: Path, arguments: list[str]) -> None:
-    tifffile.imwrite(tmp_path / "stack.tif", np.zeros((3, 20, 30), np.uint8))
+    tifffile.imwrite(tmp_path / "stack.tif", np.zeros((5, 20, 30), np.uint8))
     result = base(*arguments, folder=tmp_path)
     assert result.returncode == 0, result.stderr + result.stdout
     assert result.stdout.strip()
