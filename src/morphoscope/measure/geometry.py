@@ -3,8 +3,9 @@
 Otsu's threshold depends on how much background the window holds, so the mean of the thresholds of three windows, 2, 3 and 4
 px wider than the box on each side, is taken, and the object is looked for 2 px beyond the box. On 16 labelled frames of
 an in-situ STEM video (1125 loops), moving each side of each box by N(0, 1.5 px) then moves the median size of a frame by
-1.2 % on average (4.2 % at worst, in a frame of 13 loops) and a single size by 3.4 % (median); one window of 2 px: 2.0 %,
-none: 3.0 %, 5 px: 1.5 % with ellipses 15 % too large; a second pass about the segment found: 1.5 %; smoothing first: no better.
+1.6 % on average (worst 6.9 %, in a frame of 13 loops) and a single size by 3.5 % (median). In the same trial one window of 2 px
+gave 2.3 %, of 3 px 2.0 % with ellipses 4 % larger; 3, 5 and 7 px 1.8 %, ellipses 8 % larger; a second pass about the segment
+found 2.0 to 2.3 %; smoothing before the threshold made no difference.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 Image = NDArray[Any]
 Mask = NDArray[np.uint8]
+Array = NDArray[np.float64]
 Polarity = Literal["dark", "bright"]
 
 MARGINS_PX = (2, 3, 4)  # context on each side of a box for the thresholds; the first is where the object may reach
@@ -61,6 +64,7 @@ def measure_ellipses(image: Image, detections: pd.DataFrame, *, polarity: Polari
     """Detections with the ellipse of the object in each box.
 
     In a window a little larger than the box: Otsu's threshold, 3x3 opening, distance transform, watershed from its cores.
+    Pixels nearer to the centre of another detection, in units of its box, are that one's: touching objects are separated.
     The object is the segment at the box centre, with the segments that lie mostly inside the box. Its ellipse has the
     same second moments, each pixel counted as a unit square (4 sqrt(eigenvalue) for a full axis).
 
@@ -76,14 +80,40 @@ def measure_ellipses(image: Image, detections: pd.DataFrame, *, polarity: Polari
         and the sizes come from the box: `major_px` and `minor_px` are its sides, `area_px` that of the ellipse in it.
     """
     boxes = detections[["x_px", "y_px", "width_px", "height_px"]].to_numpy(float).reshape(-1, 4)
-    rows = [_measure(image, box, polarity) for box in boxes.tolist()]
+    near = _neighbours(boxes)
+    rows = [_measure(image, box, boxes[others], polarity) for box, others in zip(boxes.tolist(), near, strict=True)]
     found = np.array(rows, dtype=float).reshape(-1, len(COLUMNS))
     columns: dict[str, Any] = {name: found[:, i] for i, name in enumerate(COLUMNS)}
     columns["fitted"], columns["on_edge"] = found[:, 6] > 0, found[:, 7] > 0
     return detections.assign(**columns)
 
 
-def _measure(image: Image, box: list[float], polarity: Polarity) -> tuple[float, ...]:
+def _neighbours(boxes: Array) -> list[list[int]]:
+    """For each box the others that overlap it once both are a little wider."""
+    if len(boxes) < 2:
+        return [[] for _ in boxes]
+    half = boxes[:, 2:] / 2 + 2 * MARGINS_PX[0]
+    tree = cKDTree(boxes[:, :2])
+    found = tree.query_ball_point(boxes[:, :2], half.max(axis=1) + half.max(), p=np.inf, return_sorted=True)
+    near = []
+    for i, others in enumerate(found):
+        j = np.array([k for k in others if k != i], dtype=np.int64)
+        meets = (np.abs(boxes[j, :2] - boxes[i, :2]) < half[j] + half[i]).all(axis=1)
+        near.append(j[meets].tolist())
+    return near
+
+
+def _own_zone(box: list[float], others: Array, window: _Window) -> NDArray[np.bool_]:
+    """Pixels of the window nearer to the box's centre than to any other's, in units of each box's sides."""
+    x, y = np.arange(window.x0, window.x1)[None, :], np.arange(window.y0, window.y1)[:, None]
+    every = np.vstack([np.asarray(box)[None], others])
+    parts_x = (2 * (x - every[:, :1]) / np.maximum(every[:, 2:3], 1)) ** 2
+    parts_y = (2 * (y.T - every[:, 1:2]) / np.maximum(every[:, 3:4], 1)) ** 2
+    distance = parts_y[:, :, None] + parts_x[:, None, :]
+    return np.asarray(distance[0] <= distance[1:].min(axis=0))
+
+
+def _measure(image: Image, box: list[float], others: Array, polarity: Polarity) -> tuple[float, ...]:
     x, y, width, height = box
     inner = _Window(
         math.floor(x - width / 2 + 0.5),
@@ -97,7 +127,8 @@ def _measure(image: Image, box: list[float], polarity: Polarity) -> tuple[float,
     windows = [
         inner.padded(max(px, round(share * side)), image.shape) for px, share in zip(MARGINS_PX, MARGIN_SHARE, strict=True)
     ]
-    mask = _segment(image, inner, windows, (x, y), polarity)
+    zone = _own_zone(box, others, windows[0]) if len(others) else None
+    mask = _segment(image, inner, windows, (x, y), polarity, zone)
     if mask is None:
         long, short = max(width, height), min(width, height)
         return math.nan, math.nan, long, short, math.nan, math.pi / 4 * width * height, 0.0, float(edge)
@@ -105,7 +136,12 @@ def _measure(image: Image, box: list[float], polarity: Polarity) -> tuple[float,
 
 
 def _segment(
-    image: Image, inner: _Window, windows: list[_Window], centre: tuple[float, float], polarity: Polarity
+    image: Image,
+    inner: _Window,
+    windows: list[_Window],
+    centre: tuple[float, float],
+    polarity: Polarity,
+    zone: NDArray[np.bool_] | None,
 ) -> Mask | None:
     """The object (1 on 0) in the first window, None where there is none."""
     first, widest = windows[0], windows[-1]
@@ -118,6 +154,8 @@ def _segment(
     levels = [cv2.threshold(view, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0] for view in views]
     level = sum(levels) / len(levels)
     raw = views[0] <= level if polarity == "dark" else views[0] > level
+    if zone is not None:
+        raw = raw & zone
     mask = np.asarray(cv2.morphologyEx(raw.view(np.uint8), cv2.MORPH_OPEN, KERNEL), dtype=np.uint8)
     local = inner.within(first)
     own = _component(mask, (centre[0] - first.x0, centre[1] - first.y0), local)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
 
 Array = NDArray[np.float64]
 
@@ -24,8 +26,15 @@ def match_greedy(iou: Array, threshold: float) -> NDArray[np.int64]:
     Equal values are taken in row, then column order (doi 10.1016/j.commatsci.2021.110560).
     """
     rows, columns = np.nonzero(iou >= max(threshold, np.finfo(float).tiny))
-    order = np.lexsort((columns, rows, -iou[rows, columns]))
-    free_row, free_column = np.ones(iou.shape[0], bool), np.ones(iou.shape[1], bool)
+    return _take_highest(rows, columns, iou[rows, columns], iou.shape)
+
+
+def _take_highest(
+    rows: NDArray[np.int64], columns: NDArray[np.int64], values: Array, shape: tuple[int, ...]
+) -> NDArray[np.int64]:
+    """Pairs taken from the highest value down, each row and each column once."""
+    order = np.lexsort((columns, rows, -values))
+    free_row, free_column = np.ones(shape[0], bool), np.ones(shape[1], bool)
     pairs = []
     for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
         if free_row[row] and free_column[column]:
@@ -40,3 +49,55 @@ def precision_recall_f1(tp: int, fp: int, fn: int) -> tuple[float, float, float]
     recall = tp / (tp + fn) if tp + fn else 0.0
     f1 = 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 0.0
     return precision, recall, f1
+
+
+def iou_pairs(a: Array, b: Array) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+    """Rows, columns and values of all entries of `iou_matrix(a, b)` above 0, without the matrix."""
+    a, b = np.asarray(a, float).reshape(-1, 4), np.asarray(b, float).reshape(-1, 4)
+    rows, columns = _near(a, b)
+    low, high = np.maximum(a[rows, :2], b[columns, :2]), np.minimum(a[rows, 2:], b[columns, 2:])
+    inner = np.clip(high - low, 0, None).prod(axis=1)
+    area_a, area_b = (a[:, 2:] - a[:, :2]).prod(axis=1), (b[:, 2:] - b[:, :2]).prod(axis=1)
+    some = inner > 0
+    rows, columns, inner = rows[some], columns[some], inner[some]
+    return rows, columns, np.asarray(inner / (area_a[rows] + area_b[columns] - inner))
+
+
+def _near(a: Array, b: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs whose centres are close enough to overlap."""
+    if not len(a) or not len(b):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    centre_a, centre_b = (a[:, :2] + a[:, 2:]) / 2, (b[:, :2] + b[:, 2:]) / 2
+    reach = ((a[:, 2:] - a[:, :2]).max(axis=1) + float((b[:, 2:] - b[:, :2]).max())) / 2
+    found = cKDTree(centre_b).query_ball_point(centre_a, reach, p=np.inf, return_sorted=True)
+    count = np.fromiter((len(f) for f in found), np.int64, len(found))
+    columns = np.concatenate([np.asarray(f, np.int64) for f in found])
+    return np.repeat(np.arange(len(a)), count), columns
+
+
+def match_boxes(a: Array, b: Array, threshold: float) -> NDArray[np.int64]:
+    """`match_greedy(iou_matrix(a, b), threshold)` for thousands of boxes (n, 4) and (m, 4), without the matrix."""
+    rows, columns, values = iou_pairs(a, b)
+    some = values >= threshold
+    return _take_highest(rows[some], columns[some], values[some], (len(np.atleast_2d(a)), len(np.atleast_2d(b))))
+
+
+def recall_by_size(sizes: ArrayLike, found: ArrayLike, edges: ArrayLike) -> pd.DataFrame:
+    """Recall of true objects in bins of size.
+
+    Args:
+        sizes: (n,) of the true objects.
+        found: (n,) whether each was matched.
+        edges: (k + 1,) rising; a bin is low <= size < high.
+
+    Returns:
+        k rows: `low`, `high`, `n`, `found`, `recall` (nan for an empty bin).
+    """
+    size, hit, edge = np.asarray(sizes, float), np.asarray(found, bool), np.asarray(edges, float)
+    n, hits = np.zeros(len(edge) - 1, np.int64), np.zeros(len(edge) - 1, np.int64)
+    place = np.searchsorted(edge, size, side="right") - 1
+    inside = (place >= 0) & (place < len(n))
+    np.add.at(n, place[inside], 1)
+    np.add.at(hits, place[inside & hit], 1)
+    recall = np.divide(hits, n, out=np.full(len(n), np.nan), where=n > 0)
+    return pd.DataFrame({"low": edge[:-1], "high": edge[1:], "n": n, "found": hits, "recall": recall})

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from morphoscope.measure.matching import iou_matrix, iou_pairs, match_boxes, match_greedy, precision_recall_f1, recall_by_size
+
+
+def slow_iou(a, b):
+    wide = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
+    high = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    both = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - wide * high
+    return wide * high / both if both > 0 else 0.0
+
+
+def slow_greedy(iou, threshold):
+    iou, pairs = iou.copy(), []
+    while iou.size and iou.max() >= threshold and iou.max() > 0:
+        i, j = np.unravel_index(iou.argmax(), iou.shape)
+        pairs.append((i, j))
+        iou[i, :] = iou[:, j] = -1
+    return pairs
+
+
+def boxes(rng, n, field=100.0):
+    corner = rng.uniform(0, field, (n, 2))
+    return np.concatenate([corner, corner + rng.uniform(2, 20, (n, 2))], axis=1)
+
+
+def test_iou_against_plain_loops():
+    rng = np.random.default_rng(0)
+    a, b = boxes(rng, 12), boxes(rng, 9)
+    assert iou_matrix(a, b) == pytest.approx(np.array([[slow_iou(p, q) for q in b] for p in a]))
+    assert iou_matrix(np.empty((0, 4)), b).shape == (0, 9)
+    assert iou_matrix(np.zeros((1, 4)), np.zeros((1, 4))) == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(hnp.arrays(float, st.tuples(st.integers(0, 7), st.integers(0, 7)), elements=st.sampled_from([0, 0.1, 0.3, 0.5, 0.9])))
+def test_greedy_against_plain_search(iou):
+    assert [tuple(pair) for pair in match_greedy(iou, 0.2)] == slow_greedy(iou, 0.2)
+
+
+def test_highest_of_the_whole_matrix_first():
+    assert match_greedy(np.array([[0.6, 0.9], [0.0, 0.7]]), 0.15).tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_sparse_matching_equals_the_matrix(seed):
+    rng = np.random.default_rng(seed)
+    a, b = boxes(rng, 80), boxes(rng, 70)
+    rows, columns, values = iou_pairs(a, b)
+    dense = np.zeros((80, 70))
+    dense[rows, columns] = values
+    assert dense == pytest.approx(iou_matrix(a, b))
+    assert match_boxes(a, b, 0.1).tolist() == match_greedy(iou_matrix(a, b), 0.1).tolist()
+    assert match_boxes(a[:0], b, 0.1).shape == (0, 2)
+
+
+def test_five_thousand_boxes():
+    rng = np.random.default_rng(1)
+    truth = boxes(rng, 5000, 4000.0)
+    start = time.perf_counter()
+    pairs = match_boxes(truth + 0.5, truth, 0.5)
+    assert time.perf_counter() - start < 3
+    assert (pairs[:, 0] == pairs[:, 1]).mean() > 0.98 and len(pairs) > 4800
+
+
+def test_scores():
+    assert precision_recall_f1(6, 2, 4) == pytest.approx((0.75, 0.6, 2 / 3))
+    assert precision_recall_f1(0, 0, 0) == (0, 0, 0)
+
+
+def test_recall_by_size():
+    table = recall_by_size([4, 5, 6, 11, 12], [False, True, True, True, True], [0, 10, 20, 30])
+    assert table["n"].tolist() == [3, 2, 0] and table["recall"].tolist()[:2] == pytest.approx([2 / 3, 1])
+    assert np.isnan(table["recall"].iloc[2])
