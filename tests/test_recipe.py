@@ -42,6 +42,28 @@ def test_impossible_scales_are_refused(size):
         parse_recipe({"calibration": {"pixel_size_nm": size}})
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"calibration": {"pixel_size_nm": -1}}, "  calibration.pixel_size_nm: Input should be greater than 0, got -1"),
+        ({"calibration": {"pixel_size_nm": [1, -1]}}, "  calibration.pixel_size_nm.1: Input should be greater than 0, got -1"),
+        (
+            {"frames": {"exclude": [{"x0": 0, "y0": 0, "x1": 2, "y1": 2, "x2": 1}]}},
+            "  frames.exclude.0.x2: unknown key; known here: x0, y0, x1, y1",
+        ),
+        ({"calibration": {"axes": [{"name": "dose"}]}}, "  calibration.axes.0.step: is missing"),
+        (
+            {"calibration": {"axes": [{"name": "dose", "step": float("nan")}]}},
+            "  calibration.axes.0.step: Input should be a finite number, got nan",
+        ),
+    ],
+)
+def test_each_fault_is_one_plain_line(values, said):
+    with pytest.raises(RecipeError) as error:
+        parse_recipe(values)
+    assert str(error.value).splitlines() == ["the recipe cannot be used:", said]
+
+
 @pytest.mark.parametrize(("x0", "x1"), [(5, 5), (6, 5), (-1, 5)])
 def test_impossible_regions_are_refused(x0, x1):
     with pytest.raises(RecipeError, match=r"frames\.region"):

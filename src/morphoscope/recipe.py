@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -12,6 +12,11 @@ from morphoscope.calibration import Axis, Calibration
 from morphoscope.errors import InputError, RecipeError
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+UNION_PARTS = (
+    "constrained-float",
+    "tuple[constrained-float, constrained-float]",
+)  # pydantic's names of `Positive` and a pair of it
 
 
 class _Section(BaseModel):
@@ -38,8 +43,8 @@ class AxisRecipe(_Section):
 
     name: str
     unit: str = ""
-    start: float = 0.0
-    step: float
+    start: Finite = 0.0
+    step: Finite
 
 
 class CalibrationRecipe(_Section):
@@ -166,18 +171,38 @@ def parse_recipe(values: dict[str, Any], source: str = "the recipe") -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise RecipeError(f"{source} cannot be used:\n" + "\n".join(_say(e) for e in error.errors())) from error
+        raise RecipeError(f"{source} cannot be used:\n" + "\n".join(filter(None, map(_say, error.errors())))) from error
 
 
-def _say(error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"])
+def _say(error: Any) -> str | None:
+    """One of pydantic's errors in plain words; None for the alternative of a union that the value was not meant for."""
+    loc, value = error["loc"], error["input"]
+    where = ".".join(str(part) for part in loc if part not in UNION_PARTS)
+    listed = isinstance(value, (list, tuple))
+    if (loc[-1] == UNION_PARTS[0] and listed) or (loc[-1] == UNION_PARTS[1] and not listed):
+        return None
     if error["type"] == "extra_forbidden":
-        section: Any = Recipe
-        for part in error["loc"][:-1]:
-            section = getattr(section.model_fields.get(part), "annotation", None) if hasattr(section, "model_fields") else None
-        known = ", ".join(section.model_fields) if hasattr(section, "model_fields") else "see morphoscope init"
-        return f"  {where}: unknown key; known here: {known}"
-    return f"  {where}: {error['msg']}, got {error['input']!r}"
+        return f"  {where}: unknown key; known here: {', '.join(_section_at(loc[:-1]).model_fields)}"
+    if error["type"] == "value_error":
+        return f"  {where}: {error['msg'].removeprefix('Value error, ')}"
+    if error["type"] == "missing":
+        return f"  {where}: is missing"
+    return f"  {where}: {error['msg']}, got {value!r}"
+
+
+def _section_at(loc: tuple[str | int, ...]) -> type[BaseModel]:
+    section: type[BaseModel] = Recipe
+    for part in loc:
+        if part in section.model_fields:
+            section = _model_in(section.model_fields[str(part)].annotation) or section
+    return section
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The section that an annotation such as `Region | None` or `tuple[AxisRecipe, ...]` is made of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
 
 
 def load_recipe(path: str | Path) -> Recipe:
