@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -14,8 +13,7 @@ from morphoscope import __version__
 from morphoscope.errors import MorphoscopeError
 
 # each is the function of its own name in the module of its own name
-_NAMES = ("demo", "init", "analyze", "evaluate", "train", "synth", "info", "models", "doctor", "rerun", "diff")
-COMMANDS = tuple(name for name in _NAMES if find_spec(f"morphoscope.cli.{name}") is not None)
+COMMANDS = ("demo", "init", "analyze", "evaluate", "train", "synth", "info", "models", "doctor", "rerun", "diff")
 
 
 def _version(wanted: bool) -> None:

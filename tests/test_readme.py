@@ -1,0 +1,60 @@
+"""What README, recipes and the list of public names promise is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import morphoscope
+from morphoscope.cli.main import COMMANDS
+from morphoscope.models.card import shipped_models
+from morphoscope.models.runtime import read_card
+from morphoscope.recipe import load_recipe
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    exec(compile(example, "README.md", "exec"), {})
+    assert "major_nm" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("recipe", sorted((ROOT / "examples").glob("*.toml")), ids=lambda path: path.name)
+def test_recipes_load(recipe: Path) -> None:
+    load_recipe(recipe)
+
+
+def test_the_commands_in_the_readme_exist() -> None:
+    named = set(re.findall(r"`morphoscope ([a-z]+)", README))
+    assert named and named <= set(COMMANDS)
+
+
+def test_files_linked_in_the_readme_are_there() -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert links and not [link for link in links if not (ROOT / link).exists()]
+
+
+@pytest.mark.parametrize("name", morphoscope.__all__)
+def test_public_names_load_and_are_documented(name: str) -> None:
+    assert getattr(morphoscope, name).__doc__
+
+
+def test_an_unknown_name_says_what_there_is() -> None:
+    with pytest.raises(AttributeError, match="load_detector"):
+        morphoscope.nothing  # noqa: B018
+
+
+def test_each_shipped_model_is_small_and_has_a_full_card() -> None:
+    models = shipped_models()
+    assert "loops" in models
+    assert sum(path.stat().st_size for path in models.values()) < 30e6
+    for name, path in models.items():
+        card = read_card(path)
+        assert path.stat().st_size < 5e6 and card.name == name and card.pixel_size_nm
+        assert all(source.licence != "not stated" for source in card.data) and card.data
+        assert {"f1", "f1_at_0.5", "count_error_mean", "size_error_mean"} <= set(card.metrics)
+        assert (ROOT / "docs" / "models" / f"{name}.md").exists()
