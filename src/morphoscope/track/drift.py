@@ -1,6 +1,7 @@
 """How the picture moved: drift and sudden stage jumps, measured from image content.
 
-What is burnt into a frame (text, a scale bar, a cursor) has sharper edges than any picture a lens makes: it is masked. A
+What is burnt into a frame (text, a scale bar, a cursor) has sharper edges than any picture a lens makes, or
+is the whitest or blackest there is: it is masked. A
 coarse phase correlation on reduced frames proposes shifts; each is judged by the median correlation of many blocks. The
 best is refined to a fraction of a pixel by least squares on grey-value gradients (Lucas and Kanade 1981), first per block,
 then over all blocks that agree, so that objects that appear or move by themselves have no say.
@@ -23,6 +24,7 @@ from morphoscope.track.subpixel import Plane, Reduced, agreement, refine
 
 Array = NDArray[np.float64]
 SHARP = 6.0  # an edge this many times steeper than the median is burnt in
+EXTREME = 0.02  # and so are patches this near to the darkest or brightest grey value, as a part of the range
 MOST_MASKED = 0.25  # if more than this part of a frame seems burnt in, it is noise, and nothing is masked
 WIDE = (31, 31)  # of the mean that is taken off, in px of the reduced frame
 JUMP_PX = 8.0
@@ -126,6 +128,9 @@ def _burnt_in(image: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8] |
     kernel = np.ones((3, 3), np.uint8)
     edge = cv2.subtract(cv2.dilate(image, kernel), cv2.erode(image, kernel))
     steep = np.asarray(edge > SHARP * float(np.median(edge[::5, ::5])), dtype=np.uint8)
+    low, high = float(image.min()), float(image.max())
+    margin = EXTREME * (high - low)
+    steep |= cv2.inRange(image, low + margin, high - margin) == 0
     steep = np.asarray(cv2.morphologyEx(steep, cv2.MORPH_OPEN, kernel), dtype=np.uint8)
     share = cv2.countNonZero(steep) / image.size
     if share == 0 or share > MOST_MASKED:

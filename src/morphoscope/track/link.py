@@ -71,6 +71,11 @@ class Linker:
         self._steps = PRIOR
         self._walked = PRIOR * (max_distance_px / 4) ** 2
 
+    @property
+    def alive(self) -> int:
+        """How many tracks are kept in memory: those that may still go on."""
+        return len(self._tracks.id)
+
     def step(self, table: pd.DataFrame) -> Ints:
         """Track number of each row of one frame, in the order of the rows; frames must come in rising order.
 

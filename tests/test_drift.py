@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.ndimage import fourier_shift
+
+from morphoscope.errors import InputError
+from morphoscope.track.drift import Registrar, Shift, accumulate, refine_with_objects
+
+SHAPE = (260, 380)
+
+
+def texture(shape, seed=0, blur=2.5):
+    field = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+    field = cv2.GaussianBlur(field, (0, 0), blur)
+    return 128 + 25 * field / field.std()
+
+
+def cut(canvas, x, y, shape=SHAPE):
+    """The content moved by (x, y) against the middle of the canvas, exact for band-limited pictures."""
+    whole = np.floor([x, y]).astype(int)
+    moved = np.fft.ifft2(fourier_shift(np.fft.fft2(canvas), (y - whole[1], x - whole[0]))).real
+    top, left = (canvas.shape[0] - shape[0]) // 2 - whole[1], (canvas.shape[1] - shape[1]) // 2 - whole[0]
+    return moved[top : top + shape[0], left : left + shape[1]]
+
+
+def bytes_of(picture, rng=None, noise=0.0):
+    noisy = picture if rng is None else picture + rng.normal(0, noise, picture.shape)
+    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("move", [(0.0, 0.0), (0.3, -0.2), (-2.7, 1.4), (7.5, 5.25), (-61.3, 48.8), (110.0, -20.5)])
+def test_known_shifts(move):
+    canvas = texture((512, 640))
+    registrar = Registrar(SHAPE)
+    found = registrar.shift(bytes_of(cut(canvas, 0, 0)), bytes_of(cut(canvas, *move)))
+    assert (found.dx, found.dy) == pytest.approx(move, abs=0.05)
+    assert found.jump == (np.hypot(*move) > 8) and found.quality > 0.9
+
+
+def test_a_walk_with_text_noise_and_jumps_stays_true():
+    rng = np.random.default_rng(3)
+    canvas, n, shape = texture((360, 480), 1), 200, (220, 300)
+    steps = rng.normal(0, 0.2, (n, 2)) + [0.1, -0.05]
+    steps[0], steps[60], steps[130] = 0, [45, -30], [-70, 35]
+    path = np.cumsum(steps, axis=0)
+    registrar, previous, found = Registrar(shape), None, []
+    for x, y in path:
+        frame = bytes_of(cut(canvas, x, y, shape), rng, 6)
+        cv2.putText(frame, "100 nm 2.5 dpa", (8, 212), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 255, 2)
+        frame[20:25, 200:290] = 255
+        found.append(Shift(0, 0, 1, False) if previous is None else registrar.shift(previous, frame))
+        previous = frame
+    error = accumulate(found) - path
+    assert np.sqrt((error**2).mean(axis=0)).max() < 0.3
+    assert [i for i, s in enumerate(found) if s.jump] == [60, 130]
+
+
+def test_objects_that_move_by_themselves_have_no_say():
+    canvas = texture((400, 500))
+    first, second = (np.ascontiguousarray(cut(canvas, *move)) for move in ((0, 0), (1.5, -0.75)))
+    rng = np.random.default_rng(0)
+    for x, y in rng.uniform(20, 240, (12, 2)).round().astype(int):
+        cv2.circle(first, (int(x), int(y)), 7, 20.0, -1)
+        cv2.circle(second, (int(x) + 6, int(y) + 4), 8, 20.0, -1)
+    found = Registrar(SHAPE).shift(
+        bytes_of(cv2.GaussianBlur(first, (0, 0), 1.5)), bytes_of(cv2.GaussianBlur(second, (0, 0), 1.5))
+    )
+    assert (found.dx, found.dy) == pytest.approx((1.5, -0.75), abs=0.12)
+
+
+def test_result_depends_on_the_two_frames_alone():
+    canvas = texture((400, 500))
+    a, b, c = (bytes_of(cut(canvas, *move)) for move in ((0, 0), (1.2, 0.4), (-3.0, 2.0)))
+    used = Registrar(SHAPE)
+    used.shift(a, b)
+    assert used.shift(b, c) == Registrar(SHAPE).shift(b, c)
+    b_new = b.copy()
+    used.shift(a, b_new)
+    b_new[:] = a
+    assert used.shift(b_new, c) == Registrar(SHAPE).shift(a, c)
+
+
+@pytest.mark.parametrize("make", [np.zeros, np.ones])
+def test_empty_frames_do_not_move(make):
+    found = Registrar(SHAPE).shift(make(SHAPE, np.uint8), make(SHAPE, np.uint8))
+    assert found == Shift(0, 0, 0, False)
+
+
+def test_unlike_frames_are_not_matched():
+    found = Registrar(SHAPE).shift(bytes_of(texture(SHAPE, 1)), bytes_of(texture(SHAPE, 2)))
+    assert found.quality < 0.4
+
+
+@pytest.mark.parametrize(("dtype", "factor"), [(np.uint16, 200), (np.float32, 0.01), (np.float64, 1.0)])
+def test_other_dtypes(dtype, factor):
+    canvas = texture((400, 500))
+    a, b = ((cut(canvas, *move) * factor).astype(dtype) for move in ((0, 0), (3.5, -1.5)))
+    assert Registrar(SHAPE).shift(a, b)[:2] == pytest.approx((3.5, -1.5), abs=0.05)
+
+
+@pytest.mark.parametrize("shape", [(16, 20), (64, 48), (3, 3)])
+def test_small_frames(shape):
+    frame = bytes_of(texture(shape))
+    assert np.isfinite(Registrar(shape).shift(frame, frame)[:3]).all()
+
+
+def test_another_shape_is_refused():
+    with pytest.raises(InputError, match="wanted frames of"):
+        Registrar(SHAPE).shift(np.zeros(SHAPE), np.zeros((5, 5)))
+
+
+def test_accumulate_takes_shifts_and_tables():
+    table = pd.DataFrame({"dx": [0.0, 1.0, 2.0], "dy": [0.0, -1.0, 0.5]})
+    assert accumulate(table).tolist() == [[0, 0], [1, -1], [3, -0.5]]
+    assert accumulate([Shift(0, 0, 1, False), Shift(1, 2, 1, False)]).tolist() == [[0, 0], [1, 2]]
+    assert accumulate([]).shape == (0, 2)
+
+
+def test_objects_correct_slow_errors():
+    rng = np.random.default_rng(0)
+    n, tracks = 300, 60
+    true = np.cumsum(rng.normal(0.05, 0.2, (n, 2)), axis=0)
+    true -= true[0]
+    wrong = true + np.linspace(0, 8, n)[:, None] * [1, -0.5]
+    rows = []
+    for k in range(tracks):
+        start = int(rng.integers(0, 200))
+        frames = np.arange(start, min(start + 150, n))
+        place = rng.uniform(0, 500, 2) + true[frames] + rng.normal(0, 0.7, (len(frames), 2))
+        rows.append(pd.DataFrame({"frame": frames, "x_px": place[:, 0], "y_px": place[:, 1], "track_id": k}))
+    objects = pd.concat(rows, ignore_index=True).astype({"track_id": "Int64"})
+    objects.loc[::17, "track_id"] = pd.NA
+    found = refine_with_objects(objects, wrong)
+    assert np.abs(wrong - true).max() > 7 and found[0] == pytest.approx([0, 0])
+    error = found - true
+    assert (error - error.mean(axis=0)).std() < 0.5
+    nothing = objects.iloc[:0]
+    assert refine_with_objects(nothing, wrong) == pytest.approx(wrong)

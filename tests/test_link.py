@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from morphoscope.errors import InputError, UsageError
+from morphoscope.track.link import Linker, _assign, link
+
+
+def walk(seed, *, n=100, frames=60, field=400.0, step=0.5, noise=0.3, missed=0.0, false=0):
+    """Brownian objects with known identity (`true`, -1 for false ones)."""
+    rng = np.random.default_rng(seed)
+    place, rows = rng.uniform(0, field, (n, 2)), []
+    for f in range(frames):
+        place = place + rng.normal(0, step, place.shape)
+        seen = rng.random(n) >= missed
+        xy = np.concatenate([(place + rng.normal(0, noise, place.shape))[seen], rng.uniform(0, field, (false, 2))])
+        true = np.concatenate([np.flatnonzero(seen), np.full(false, -1)])
+        rows.append(pd.DataFrame({"frame": f, "x_reg_px": xy[:, 0], "y_reg_px": xy[:, 1], "true": true}))
+    return pd.concat(rows, ignore_index=True)
+
+
+def partition(ids):
+    return set(frozenset(g) for g in pd.Series(np.arange(len(ids))).groupby(np.asarray(ids)).agg(list))
+
+
+def agreement(table, ids):
+    """Share of detections whose track's most common true object is their own, counting one track per object."""
+    best = table.assign(track=ids.to_numpy()).query("true >= 0").groupby(["true", "track"]).size().groupby("true").max()
+    return best.sum() / (table["true"] >= 0).sum()
+
+
+def test_brownian_objects_with_misses_keep_their_identity():
+    table = walk(1, n=300, frames=120, field=900, step=0.3, noise=0.7, missed=0.1, false=9)
+    ids = link(table, max_distance_px=8, memory=10)
+    assert str(ids.dtype) == "Int64" and ids.index.equals(table.index)
+    assert agreement(table, ids) > 0.98
+
+
+def test_still_objects_survive_long_gaps():
+    table = walk(2, n=40, frames=60, step=0.0, noise=0.5)
+    table = table[~((table["true"] < 20) & table["frame"].between(20, 34))]
+    assert agreement(table, link(table, max_distance_px=6, memory=15)) == 1
+    assert link(table, max_distance_px=6, memory=5).nunique() == 60
+
+
+def test_search_widens_with_the_gap():
+    frames = [0, 1, 2, 3, 4, 5, 14]
+    x = [0.0, 2.5, -0.5, 2.0, -1.0, 1.5, 6.5]
+    table = pd.DataFrame({"frame": frames, "x_reg_px": x, "y_reg_px": 0.0})
+    assert link(table, max_distance_px=4, memory=10).nunique() == 1
+    assert link(table, max_distance_px=4, memory=10, cost="distance").nunique() == 2
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_against_trackpy_on_an_easy_dense_case():
+    trackpy = pytest.importorskip("trackpy")
+    trackpy.quiet()
+    table = walk(4, n=400, frames=12, field=300, step=0.8, noise=0.0, missed=0.03)
+    theirs = trackpy.link(table.rename(columns={"x_reg_px": "x", "y_reg_px": "y"}), 4, memory=2)["particle"].reindex(table.index)
+    plain = link(table, max_distance_px=4, memory=2, cost="distance")
+    own = link(table, max_distance_px=4, memory=2)
+    same = len(partition(plain) & partition(theirs)) / len(partition(theirs))
+    assert same > 0.97
+    assert agreement(table, own) >= agreement(table, theirs) - 0.002
+
+
+def test_dense_data_link_without_an_exception():
+    table = walk(5, n=3000, frames=4, field=200, step=1.0)
+    ids = link(table, max_distance_px=6, memory=2)
+    assert ids.notna().all() and not table.assign(t=ids).duplicated(["frame", "t"]).any()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from(["likelihood", "distance"]))
+def test_order_of_rows_makes_no_difference(seed, cost):
+    table = walk(seed % 50, n=40, frames=8, field=60, step=1.5, missed=0.1).assign(major_px=10.0)
+    table[["x_reg_px", "y_reg_px"]] = table[["x_reg_px", "y_reg_px"]].round(0)  # ties
+    table = table.drop_duplicates(["frame", "x_reg_px", "y_reg_px"])
+    shuffled = table.sample(frac=1, random_state=seed)
+    plain = link(table, max_distance_px=5, memory=2, cost=cost)
+    pd.testing.assert_series_equal(link(shuffled, max_distance_px=5, memory=2, cost=cost).reindex(table.index), plain)
+
+
+@pytest.mark.parametrize("angle", [90.0, 33.0])
+def test_turned_and_rescaled_tracks_are_the_same(angle):
+    table = walk(6, n=80, frames=20, field=150, step=1.0, missed=0.05)
+    t, k = np.deg2rad(angle), 2.5
+    x, y = table["x_reg_px"], table["y_reg_px"]
+    turned = table.assign(x_reg_px=k * (x * np.cos(t) - y * np.sin(t)), y_reg_px=k * (x * np.sin(t) + y * np.cos(t)))
+    a, b = link(table, max_distance_px=5, memory=3), link(turned, max_distance_px=5 * k, memory=3)
+    assert partition(a) == partition(b)
+
+
+def test_the_stream_equals_the_table_and_forgets():
+    table = walk(7, n=50, frames=30, missed=0.2, false=5).assign(major_px=12.0)
+    linker = Linker(max_distance_px=6, memory=3)
+    parts = []
+    for _, group in table.groupby("frame"):
+        parts.append(pd.Series(linker.step(group), group.index))
+        assert linker.alive <= 50 + 5 * 6 + 60
+    assert pd.concat(parts).to_numpy().tolist() == link(table, max_distance_px=6, memory=3).to_numpy().tolist()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_assignment_is_the_best_one(seed):
+    rng = np.random.default_rng(seed)
+    cost, limit = rng.uniform(0, 3, (4, 4)).round(2), 2.0
+    rows, columns = (i.ravel() for i in np.indices((4, 4)))
+    mate = _assign(rows, columns, cost.ravel(), (4, 4), limit)
+    found = sum(cost[i, j] - limit for j, i in enumerate(mate) if i >= 0)
+    choices = itertools.product([-1, 0, 1, 2, 3], repeat=4)
+    best = min(
+        sum(cost[i, j] - limit for j, i in enumerate(c) if i >= 0)
+        for c in choices
+        if len(set(c) - {-1}) == sum(i >= 0 for i in c)
+    )
+    assert found == pytest.approx(best)
+
+
+def test_nan_positions_have_no_track_and_empty_tables_work():
+    table = walk(8, n=3, frames=3)
+    table.loc[2, "x_reg_px"] = np.nan
+    ids = link(table, max_distance_px=5)
+    assert ids.isna().sum() == 1 and pd.isna(ids[2])
+    assert len(link(table.iloc[:0], max_distance_px=5)) == 0
+
+
+def test_wrong_use_is_refused():
+    table = walk(9, n=2, frames=2)
+    with pytest.raises(UsageError, match="max_distance_px"):
+        link(table, max_distance_px=0)
+    with pytest.raises(UsageError, match="memory"):
+        link(table, max_distance_px=1, memory=-1)
+    with pytest.raises(InputError, match="x_reg_px"):
+        link(table.drop(columns="x_reg_px"), max_distance_px=1)
+    linker = Linker(max_distance_px=3)
+    linker.step(table[table["frame"] == 1])
+    with pytest.raises(InputError, match="one frame after"):
+        linker.step(table[table["frame"] == 0])
