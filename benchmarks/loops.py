@@ -13,45 +13,16 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pandas as pd
 
 from benchmarks.data import OUT, ROOT, data_folder
-from morphoscope.evaluate import Scored, best_threshold, noise_table, score_images, summarise
-from morphoscope.io.labels import LabelledImages, read_boxes
-from morphoscope.models.centres import suppress
-from morphoscope.models.detect import Detector, load_detector
-from morphoscope.recipe import Region, load_recipe
-from morphoscope.train.detect import DetectorTraining, score_band
+from morphoscope.by_place import ByPlace
+from morphoscope.evaluate import noise_table, score_images, summarise
+from morphoscope.io.labels import read_boxes
+from morphoscope.recipe import load_recipe
+from morphoscope.train.detect import UNVALIDATED, DetectorTraining
 from morphoscope.train.export import export_detector
 
 RECIPE = ROOT / "examples" / "train-loops.toml"
-
-
-class ByPlace:
-    """Detects in each band with the model that has never learnt it, at a threshold chosen on the other bands."""
-
-    def __init__(self, models: list[Path], data: LabelledImages, bands: list[Region]) -> None:
-        scored: list[list[Scored]] = [score_band(model, data, band) for model, band in zip(models, bands, strict=True)]
-        self.bands = bands
-        self.thresholds = [
-            best_threshold([one for other, images in enumerate(scored) if other != k for one in images])
-            for k in range(len(bands))
-        ]
-        self.detectors: list[Detector] = [load_detector(model) for model in models]
-
-    def __call__(self, image: np.ndarray[Any, Any]) -> pd.DataFrame:
-        """All detections of an image, each band's from its own model."""
-        parts = []
-        for detector, band, threshold in zip(self.detectors, self.bands, self.thresholds, strict=True):
-            found = detector.detect([image], threshold=threshold)[0]
-            left = -np.inf if band is self.bands[0] else band.x0
-            parts.append(found[(found["x_px"] >= left) & (found["x_px"] < band.x1)])
-        table = pd.concat(parts, ignore_index=True)
-        boxes = table[["x_px", "y_px", "width_px", "height_px"]].to_numpy(float)
-        return table.iloc[np.sort(suppress(boxes, table["score"].to_numpy(float), 0.45))].reset_index(drop=True)
 
 
 def fold_models(job: DetectorTraining) -> list[Path]:
@@ -61,7 +32,7 @@ def fold_models(job: DetectorTraining) -> list[Path]:
         if not model.exists():
             print(f"training {model.name} (some minutes)", flush=True)
             network = job.fit(band)
-            export_detector(network, job.card(network, threshold=0.4, metrics={}), model)
+            export_detector(network, job.card(network, threshold=UNVALIDATED, metrics={}), model)
     return models
 
 
@@ -69,7 +40,7 @@ def accuracy() -> None:
     """Detection by place, count, size, noise."""
     data = read_boxes(data_folder("loops-stem"))
     job = DetectorTraining(data, ("loop",), load_recipe(RECIPE), "loops")
-    find = ByPlace(fold_models(job), data, job.bands())
+    find = ByPlace(fold_models(job), job.bands(), data)
     result = summarise(score_images(find, data), min_objects=40)
     print("\n== detection on bands of x never learnt, pooled ==")
     print(f"thresholds chosen on the other bands: {find.thresholds}")
@@ -94,7 +65,7 @@ def speed() -> None:
             recipe.write_text(_limited(text, frames), encoding="utf-8")
             run = Path(scratch) / "run"
             command = ["analyze", str(video), "--recipe", str(recipe), "-o", str(run), "--no-overlay"]
-            subprocess.run([sys.executable, "-m", "morphoscope.cli.main", *command], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run([sys.executable, "-m", "morphoscope.cli", *command], check=True, stdout=subprocess.DEVNULL)
             facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
         print(f"\n== analyze, {frames or 'all'} frames, overlay off ==")
         print(

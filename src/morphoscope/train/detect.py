@@ -10,13 +10,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from morphoscope import __version__
+from morphoscope.by_place import ByPlace, cut_bands
 from morphoscope.errors import InputError, UsageError
-from morphoscope.evaluate import Scored, above, best_threshold, score_images, summarise
+from morphoscope.evaluate import score_images, summarise
 from morphoscope.io.labels import LabelledImages, read_boxes
 from morphoscope.io.open import open_frames
 from morphoscope.models.card import DataSource, ModelCard
 from morphoscope.models.centres import CENTRES
-from morphoscope.models.detect import load_detector
 from morphoscope.models.preprocess import ROBUST
 from morphoscope.recipe import Recipe, Region
 from morphoscope.train.datasets import detection_examples, synthetic_loops
@@ -25,7 +25,7 @@ from morphoscope.train.loop import Example, train
 from morphoscope.train.neighbours import neighbour_examples
 from morphoscope.train.networks import CentreNet
 
-LOWEST = 0.05
+UNVALIDATED = 0.4  # score threshold of a model without a held-out band
 Progress = Callable[[str, int, float], None]
 
 
@@ -41,12 +41,8 @@ class DetectorTraining:
     freeze_backbone: bool = False
 
     def bands(self) -> list[Region]:
-        """The complete region cut into bands of x of equal width."""
-        with open_frames(next(iter(self.data.images.values()))) as frames:
-            height, width = frames.shape
-        whole = self.data.complete_region or Region(x0=0, y0=0, x1=width, y1=height)
-        edges = np.rint(np.linspace(whole.x0, whole.x1, self.recipe.train.bands + 1)).astype(int)
-        return [Region(x0=int(a), y0=whole.y0, x1=int(b), y1=whole.y1) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        """The bands of x that are held out in turn."""
+        return cut_bands(self.data, self.recipe.train.bands)
 
     def examples(self, held_out: Region | None) -> list[Example]:
         """Examples of everything but the held-out band and a gap beside it, neighbours in time included."""
@@ -100,12 +96,6 @@ class DetectorTraining:
         )
 
 
-def score_band(model: Path, data: LabelledImages, band: Region) -> list[Scored]:
-    """All detections down to a score of 0.05 of a model in each image, where only the band counts."""
-    detector = load_detector(model)
-    return list(score_images(lambda image: detector.detect([image], threshold=LOWEST)[0], data, within=band))
-
-
 def train_detector(
     data: Path,
     output: Path,
@@ -141,18 +131,23 @@ def train_detector(
     classes = tuple(sorted(labelled.boxes["label"].unique()))
     job = DetectorTraining(labelled, classes, recipe, output.stem, start, freeze == "backbone")
     say = progress or (lambda stage, step, loss: None)
-    scored: list[Scored] = []
+    bands = job.bands()[: recipe.train.folds]
+    threshold, metrics = UNVALIDATED, dict[str, float]()
     with TemporaryDirectory() as scratch:
-        folder = keep_folds or Path(scratch)
-        for k, band in enumerate(job.bands()[: recipe.train.folds]):
-            stage = f"band {k + 1} of {recipe.train.folds} held out"
+        models = [(keep_folds or Path(scratch)) / f"band-{k}.onnx" for k in range(len(bands))]
+        for k, (model, band) in enumerate(zip(models, bands, strict=True)):
+            stage = f"band {k + 1} of {len(bands)} held out"
             network = job.fit(band, progress=lambda step, loss, stage=stage: say(stage, step, loss))  # type: ignore[misc]
-            model = folder / f"band-{k}.onnx"
-            export_detector(network, job.card(network, threshold=0.4, metrics={}), model)
-            scored += score_band(model, labelled, band)
-    threshold = best_threshold(scored) if scored else 0.4
-    metrics = summarise([above(one, threshold) for one in scored]).metrics if scored else {}
+            export_detector(network, job.card(network, threshold=UNVALIDATED, metrics={}), model)
+        if bands:
+            threshold, metrics = validate(models, bands, labelled)
     network = job.fit(None, progress=lambda step, loss: say("all bands", step, loss))
     card = job.card(network, threshold=threshold, metrics=metrics)
     export_detector(network, card, output)
     return card
+
+
+def validate(models: list[Path], bands: list[Region], data: LabelledImages) -> tuple[float, dict[str, float]]:
+    """The score threshold to ship and the metrics on held-out bands (at thresholds chosen on the other bands)."""
+    find = ByPlace(models, bands, data)
+    return find.pooled_threshold, summarise(score_images(find, data, within=find.region)).metrics
