@@ -16,6 +16,7 @@ from morphoscope.evaluate import (
     Evaluation,
     above,
     best_threshold,
+    counted,
     noise_table,
     recall_by_size,
     score_images,
@@ -78,6 +79,11 @@ def test_a_smaller_region_counts_fewer_objects(data: LabelledImages) -> None:
     result = summarise(score_images(_find, data, within=Region(x0=60, y0=0, x1=120, y1=180)))
     row = result.by_iou.set_index("iou").loc[0.15]
     assert (row.tp, row.fp, row.fn) == (6, 2, 0)
+
+
+def test_pictures_leave_out_what_does_not_count(data: LabelledImages) -> None:
+    (one, _) = (counted(s) for s in score_images(_find, data))
+    assert len(one.truth) == 6 and len(one.found) == 6 and (one.found["x_px"] < 120).all()
 
 
 def test_another_class_is_no_match(data: LabelledImages) -> None:

@@ -115,6 +115,16 @@ def counts_at(scored: Scored, cutoff: float) -> tuple[int, int, int]:
     return true, int(stray.sum()), int(counted.sum()) - true
 
 
+def counted(scored: Scored) -> Scored:
+    """The same image with only what counts: objects in the region, and those matched with one of them."""
+    pairs = pairs_of(scored, MAIN_CUTOFF)
+    shape = scored.image.shape
+    truth, found = _inside(scored.truth, scored.region, shape), _inside(scored.found, scored.region, shape)
+    partners = pairs[truth[pairs[:, 1]] | found[pairs[:, 0]]]
+    found[partners[:, 0]], truth[partners[:, 1]] = True, True
+    return replace(scored, truth=scored.truth[truth].reset_index(drop=True), found=scored.found[found].reset_index(drop=True))
+
+
 def _row(counts: NDArray[np.int64]) -> dict[str, float]:
     tp, fp, fn = (int(c) for c in counts)
     precision, recall, f1 = precision_recall_f1(tp, fp, fn)

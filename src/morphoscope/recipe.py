@@ -90,7 +90,7 @@ class PhysicsRecipe(_Section):
 
     thickness_nm: Positive | None = Field(None, description="foil thickness: density in cm^-3; none: per um^2")
     visibility_factor: Positive = Field(1.0, description="loops in all / loops visible, such as 7/4 = 1.75 for g = 011 in bcc")
-    lag_frames: int = Field(1, ge=1, description="lag at which D_eff is given")
+    lag_frames: int = Field(1, ge=1, description="lag at which D_eff is given, in analysed frames")
     truth: str | None = Field(None, description="CSV of hand counts drawn as points: frame,count[,size_median_nm]")
 
 

@@ -70,7 +70,8 @@ def compute_results(
     frames = _frames_table(objects, frames, recipe, calibration, valid_px)
     tracks = empty(TRACKS)
     if track:
-        tracks = track_table(objects, calibration, lag_frames=recipe.physics.lag_frames, min_points=recipe.track.min_points)
+        lag = recipe.physics.lag_frames * recipe.frames.step
+        tracks = track_table(objects, calibration, lag_frames=lag, min_points=recipe.track.min_points)
     found = quantities(objects, frames, tracks if track else None, calibration)
     return Results(
         objects=conform(objects, OBJECTS),

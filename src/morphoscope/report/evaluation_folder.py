@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 from morphoscope.calibration import Calibration
-from morphoscope.evaluate import MAIN_CUTOFF, Evaluation, pairs_of, score_images
+from morphoscope.evaluate import MAIN_CUTOFF, Evaluation, counted, pairs_of, score_images
 from morphoscope.io.labels import LabelledImages
 from morphoscope.models.detect import Detector
 from morphoscope.report import evaluation as figures
@@ -43,7 +43,7 @@ def write_evaluation(
     (folder / "metrics.json").write_text(json.dumps(clean, indent=2) + "\n", encoding="utf-8")
     _figures(folder / "figures", result, calibration)
     images = score_images(lambda image: detector.detect([image], threshold=threshold)[0], data)
-    for one in images:
+    for one in map(counted, images):
         picture = figures.matched_boxes(
             one.image, one.found, one.truth, pairs_of(one, MAIN_CUTOFF), title=one.file, calibration=calibration
         )
