@@ -17,10 +17,22 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+def _python(text: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", text, re.S)
+
+
 def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    (example,) = _python(README)
     exec(compile(example, "README.md", "exec"), {})
     assert "major_nm" in capsys.readouterr().out
+
+
+def test_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for number, block in enumerate(_python((ROOT / "docs" / "guide.md").read_text(encoding="utf-8"))):
+        exec(compile(block, f"guide.md, block {number}", "exec"), names)
+    assert (tmp_path / "run" / "report.html").exists() and "precision" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("recipe", sorted((ROOT / "examples").glob("*.toml")), ids=lambda path: path.name)

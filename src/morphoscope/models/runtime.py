@@ -111,7 +111,7 @@ def card_from(metadata: dict[str, str], path: Path) -> ModelCard:
     if KEY not in metadata:
         raise ModelError(
             f"{path} carries no model card; it was not trained by morphoscope. Write its card into "
-            f"{path.with_suffix('.toml').name} beside it (name, task, classes, preprocess, postprocess; see the docs)"
+            f"{path.with_suffix('.toml').name} beside it (name, task, classes, preprocess, postprocess; see docs/guide.md)"
         )
     return parse_card(metadata[KEY], str(path))
 
