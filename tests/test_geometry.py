@@ -86,9 +86,7 @@ def test_a_flat_patch_takes_its_sizes_from_the_box(image):
 
 def test_boxes_over_the_edge_and_outside():
     image = draw((40, 40), [(0, 20, 16, 12, 0), (20, 20, 10, 10, 0)])
-    found = measure_ellipses(
-        image, table((0, 20, 16, 12), (20, 20, 10, 10), (-40, -40, 5, 5), (39.5, 39.5, 2, 2))
-    )
+    found = measure_ellipses(image, table((0, 20, 16, 12), (20, 20, 10, 10), (-40, -40, 5, 5), (39.5, 39.5, 2, 2)))
     assert found.on_edge.tolist() == [True, False, True, True]
     assert found.fitted.tolist()[:3] == [True, True, False]
     assert np.isfinite(found[["major_px", "minor_px", "area_px"]].to_numpy()).all()
@@ -123,6 +121,7 @@ def test_turning_the_picture_turns_the_ellipse(major, ratio, angle, turns, mirro
     image = draw((65, 65), [truth], oversample=4)
     x, y, width, height = box(*truth)
     plain = measure_ellipses(image, table((x, y, width, height))).iloc[0]
+    assert plain.fitted and 0 <= plain.angle_deg < 180
     turned = np.rot90(image, turns)
     turned = np.ascontiguousarray(turned[:, ::-1] if mirror else turned)
     sides = (height, width) if turns % 2 else (width, height)
@@ -132,3 +131,29 @@ def test_turning_the_picture_turns_the_ellipse(major, ratio, angle, turns, mirro
         expected = plain.angle_deg + 90 * turns
         expected = 180 - expected if mirror else expected
         assert abs((found.angle_deg - expected + 90) % 180 - 90) < 8
+
+
+def test_a_mirrored_picture_keeps_area_and_mirrors_the_centre():
+    truth = (29.3, 32.6, 22.0, 12.0, 25.0)
+    image, (x, y, width, height) = draw((65, 65), [truth]), box(*truth)
+    plain = measure_ellipses(image, table((x, y, width, height))).iloc[0]
+    found = measure_ellipses(np.ascontiguousarray(image[:, ::-1]), table((64 - x, y, width, height))).iloc[0]
+    assert found.area_px == plain.area_px
+    assert (found.major_px, found.minor_px) == pytest.approx((plain.major_px, plain.minor_px))
+    assert (found.ellipse_x_px, found.ellipse_y_px) == pytest.approx((64 - plain.ellipse_x_px, plain.ellipse_y_px))
+    assert found.angle_deg == pytest.approx(180 - plain.angle_deg)
+
+
+def test_the_order_of_the_detections_does_not_matter():
+    truths = [(20.0, 25.0, 18.0, 14.0, 90.0), (33.0, 25.0, 18.0, 14.0, 90.0), (52.0, 30.0, 12.0, 8.0, 0.0)]
+    image, detections = draw((50, 64), truths), table(*(box(*truth) for truth in truths))
+    found = measure_ellipses(image, detections.iloc[[2, 0, 1]]).sort_index()
+    pd.testing.assert_frame_equal(found, measure_ellipses(image, detections))
+
+
+@pytest.mark.parametrize("share", [0.9, 1.1])
+def test_a_box_10_percent_off_moves_a_clear_object_by_less_than_5_percent(share):
+    truth = (31.3, 24.6, 24.0, 14.0, 30.0)
+    x, y, width, height = box(*truth)
+    found = measure_ellipses(draw((50, 60), [truth]), table((x, y, width * share, height * share))).iloc[0]
+    assert found.major_px == pytest.approx(24, rel=0.05)

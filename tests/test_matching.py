@@ -46,6 +46,25 @@ def test_greedy_against_plain_search(iou):
     assert [tuple(pair) for pair in match_greedy(iou, 0.2)] == slow_greedy(iou, 0.2)
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 12))
+def test_order_of_rows_and_columns_does_not_matter(seed, n, m):
+    rng = np.random.default_rng(seed)
+    iou, rows, columns = rng.permutation(n * m).reshape(n, m) / (n * m), rng.permutation(n), rng.permutation(m)
+    shuffled = match_greedy(iou[np.ix_(rows, columns)], 0.3)
+    back = np.column_stack([rows[shuffled[:, 0]], columns[shuffled[:, 1]]])
+    assert back.tolist() == match_greedy(iou, 0.3).tolist()
+
+
+def test_two_thousand_by_two_thousand_with_every_entry_in_play():
+    iou = np.random.default_rng(2).uniform(0.2, 1, (2000, 2000))
+    start = time.process_time()
+    pairs = match_greedy(iou, 0.15)
+    assert time.process_time() - start < 10
+    assert len(pairs) == len(set(pairs[:, 0])) == len(set(pairs[:, 1])) == 2000
+    assert (np.diff(iou[pairs[:, 0], pairs[:, 1]]) <= 0).all()
+
+
 def test_highest_of_the_whole_matrix_first():
     assert match_greedy(np.array([[0.6, 0.9], [0.0, 0.7]]), 0.15).tolist() == [[0, 1]]
 
