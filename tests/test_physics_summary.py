@@ -53,6 +53,28 @@ def test_without_scale_tracks_or_objects():
     assert quantities(objects.iloc[:0], none, None, Calibration()).set_index("name").loc["detections", "value"] == 0
 
 
+def test_linked_share_counts_tracks_of_two_or_more():
+    calibration = Calibration()
+    objects, frames, tracks = made(calibration, tracks=4, points=10)
+    lost = pd.concat([objects, objects.iloc[:10].assign(track_id=pd.array([pd.NA] * 10, dtype="Int64"))], ignore_index=True)
+    single = pd.concat([tracks, tracks.iloc[:1].assign(track_id=99, n_points=1)], ignore_index=True)
+    row = quantities(lost, frames, single, calibration).set_index("name").loc["linked share"]
+    assert row["value"] == pytest.approx(40 / 50) and row["n"] == 50 and np.isnan(row["low"])
+
+
+@pytest.mark.parametrize(
+    ("calibration", "value", "unit"),
+    [(Calibration(), 5.0, "px"), (Calibration(pixel_size_nm=(0.5, 2.0)), np.hypot(6.0, 2.0), "nm")],
+)
+def test_total_drift_uses_each_pixel_side(calibration, value, unit):
+    objects, frames, tracks = made(calibration, tracks=4, points=3)
+    moved = frames.assign(shift_x_px=[0.0, 9.0, 3.0], shift_y_px=[0.0, -9.0, -4.0])
+    row = quantities(objects, moved, tracks, calibration).set_index("name").loc["total drift"]
+    assert row["value"] == pytest.approx(value) and row["unit"] == unit and row["n"] == 3
+    for still in (frames, moved.assign(shift_x_px=0.0, shift_y_px=0.0), moved.assign(shift_x_px=np.nan, shift_y_px=np.nan)):
+        assert "total drift" not in set(quantities(objects, still, tracks, calibration)["name"])
+
+
 def test_median_interval_is_distribution_free():
     value, low, high = median_interval(np.arange(1, 101))
     assert value == 50.5 and (low, high) == (40, 61)

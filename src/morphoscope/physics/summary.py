@@ -44,7 +44,8 @@ def quantities(
     """
     rows = [*_counts(frames), *_densities(frames), *_sizes(frames, calibration, objects)]
     if tracks is not None and len(tracks):
-        rows += _lives(tracks) + _rates(tracks)
+        rows += _lives(tracks) + _rates(tracks) + _linked(tracks, len(objects))
+    rows += _drift(frames, calibration)
     return conform(pd.DataFrame(rows, columns=list(QUANTITIES)), QUANTITIES)
 
 
@@ -134,3 +135,23 @@ def _rates(tracks: pd.DataFrame) -> list[dict[str, Any]]:
             value, low, high = median_interval(values)
             rows.append(_quantity(name, value, unit, len(values), method + "; interval: order statistics", (low, high)))
     return rows
+
+
+def _linked(tracks: pd.DataFrame, detections: int) -> list[dict[str, Any]]:
+    points = tracks["n_points"].to_numpy(np.int64)
+    how = "detections in tracks kept, of two detections or more, among all; no interval: detections of one object stand together"
+    return [_quantity("linked share", float(points[points > 1].sum()) / detections, "", detections, how)] if detections else []
+
+
+def _drift(frames: pd.DataFrame, calibration: Calibration) -> list[dict[str, Any]]:
+    """Nothing where the frames were not registered (every shift null, or exactly 0)."""
+    if not {"shift_x_px", "shift_y_px"} <= set(frames.columns):
+        return []
+    shift = frames[["shift_x_px", "shift_y_px"]].to_numpy(float)
+    shift = shift[np.isfinite(shift).all(axis=1)]
+    if not shift.any():
+        return []
+    size_y, size_x = calibration.pixel_size_nm or (1.0, 1.0)
+    distance = math.hypot((shift[-1, 0] - shift[0, 0]) * size_x, (shift[-1, 1] - shift[0, 1]) * size_y)
+    how = "distance of the content of the last frame from its place in the first, jumps included"
+    return [_quantity("total drift", distance, "nm" if calibration.has_scale else "px", len(shift), how)]
