@@ -68,7 +68,7 @@ def decoys(image: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
     A place without lines to learn from would else take their dark ends for objects.
     """
     out = image
-    for _ in range(rng.choice(3, p=(0.35, 0.45, 0.2))):
+    for _ in range(rng.choice(3, p=(0.4, 0.4, 0.2))):
         out = out * (1 - dislocation_line(image.shape[0], rng))
     if rng.random() < 0.06:
         text = "".join(rng.choice(list("0123456789.- nmdpa"), rng.integers(2, 9)))
@@ -82,27 +82,18 @@ def decoys(image: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
 
 
 def dislocation_line(size: int, rng: Generator) -> NDArray[np.float32]:
-    """Absorbed fraction (size, size) of one curved dislocation line in inclined view.
-
-    Its contrast comes in segments with a dark, thick head that fades along a tail, on a thin line, in a faint dark halo.
-    """
-    steps = int(rng.uniform(60, 320))
-    heading = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, rng.uniform(0.003, 0.04), steps))
-    path = rng.uniform(-20, size + 20, 2) + np.cumsum(np.stack([np.cos(heading), np.sin(heading)], axis=1), axis=0)
-    strength, reverse = np.zeros(steps), rng.random() < 0.5
-    at = int(rng.uniform(0, 30))
-    while at < steps:
-        length = min(int(rng.uniform(25, 110)), steps - at)
-        tail = np.linspace(1, 0, length) ** rng.uniform(0.3, 2)
-        strength[at : at + length] = rng.uniform(0.4, 1) * (tail[::-1] if reverse else tail)
-        at += length + int(rng.uniform(0, 25))
-    depth = np.maximum(strength, rng.uniform(0, 0.3)) * rng.uniform(0.25, 0.9)
-    width = rng.uniform(0.8, 2.5) + strength * rng.uniform(1, 7)
+    """Absorbed fraction (size, size) of one curved line whose width and darkness wander along it, as of inclined dislocations."""
+    steps = int(rng.uniform(70, 300))
+    heading = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, rng.uniform(0.005, 0.05), steps))
+    path = rng.uniform(0, size, 2) + np.cumsum(np.stack([np.cos(heading), np.sin(heading)], axis=1), axis=0)
+    along = np.arange(steps)
+    period, phase, swing = rng.uniform(25, 120), rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.8)
+    wave = np.clip(1 - swing + swing * np.sin(2 * np.pi * along / period + phase), 0, None)
+    depth, width = wave * rng.uniform(0.25, 0.85), np.maximum((0.3 + wave) * rng.uniform(1.5, 6.5), 0.8)
     line = np.zeros((size, size), np.float32)
     for (x, y), dark, thick in sorted(zip(path, depth, width, strict=True), key=lambda point: float(point[1])):
         cv2.circle(line, (round(x * 8), round(y * 8)), round(thick * 8), float(dark), -1, cv2.LINE_AA, 3)
-    halo = cv2.GaussianBlur(line, (0, 0), float(rng.uniform(4, 9))) * rng.uniform(0, 0.6)
-    return np.asarray(np.maximum(cv2.GaussianBlur(line, (0, 0), float(rng.uniform(0.8, 2.8))), halo), np.float32)
+    return np.asarray(cv2.GaussianBlur(line, (0, 0), float(rng.uniform(0.8, 2.5))), np.float32)
 
 
 def light(image: NDArray[Any], rng: Generator) -> NDArray[np.float32]:
