@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -89,11 +87,3 @@ def test_unequal_pixels_change_growth_by_direction():
     along = track_table(table, wide)["growth_nm_per_s"].iloc[0]
     across = track_table(table.assign(angle_deg=90.0), wide)["growth_nm_per_s"].iloc[0]
     assert along == pytest.approx(0.02 * 0.8, rel=0.01) and across == pytest.approx(0.02 * 0.4, rel=0.01)
-
-
-@pytest.mark.slow
-def test_two_thousand_tracks_of_five_hundred_points():
-    table = objects(2000, 500, np.random.default_rng(0))
-    start = time.process_time()
-    assert len(track_table(table, SCALE)) == 2000
-    assert time.process_time() - start < 6

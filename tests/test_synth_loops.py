@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import cv2
 import numpy as np
 import pandas as pd
@@ -184,19 +182,6 @@ def test_random_scenes_differ_and_draw() -> None:
 def test_impossible_scenes_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="a scene needs"):
         LoopScene(**wrong)  # type: ignore[arg-type]
-
-
-def test_fast_enough() -> None:
-    video = LoopVideo(seed=1, shape=(400, 560), n_frames=100)
-    video[0]
-    best = min(_timed(video, i) for i in (50, 70, 90, 99))
-    assert best < 0.12  # 0.015 s on one quiet core
-
-
-def _timed(video: LoopVideo, i: int) -> float:
-    start = time.perf_counter()
-    video[i]
-    return time.perf_counter() - start
 
 
 def test_write_video(tmp_path, video: LoopVideo) -> None:
