@@ -110,7 +110,15 @@ def _drift(frames: pd.DataFrame, true: pd.DataFrame) -> Check:
     known = known - known[0]
     found = frames[columns].to_numpy(float)
     error = float(np.sqrt(((found - known) ** 2).sum(axis=1).mean()))
-    return Check("drift at the end", float(np.hypot(*found[-1])), float(np.hypot(*known[-1])), "px", error, 1.5, relative=False)
+    return Check(
+        "drift at the end (error: rms)",
+        float(np.hypot(*found[-1])),
+        float(np.hypot(*known[-1])),
+        "px",
+        error,
+        1.5,
+        relative=False,
+    )
 
 
 def _agreement(objects: pd.DataFrame, truth: pd.DataFrame) -> list[Check]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +47,9 @@ def write_outputs(
         (folder / "recipe.toml").write_text(recipe_toml(recipe), encoding="utf-8")
     with clock.stage("figures"):
         drawn = _draw_figures(recipe, results, frames)
-        for name, figure in drawn.items():
-            draw.save_figure(figure, folder / "figures", name, recipe.report.svg)
+        for name, make in drawn.items():
+            draw.save_figure(make(), folder / "figures", name, recipe.report.svg)
+            gc.collect()  # a figure is full of circles, and the next one must not come on top of it
         _write_still(folder / "figures", results, frames)
     if recipe.report.overlay:
         with clock.stage("overlay"):
@@ -72,27 +75,28 @@ def _write_tables(folder: Path, results: Results, *, csv: bool) -> None:
     write_csv(folder / "quantities.csv", results.quantities)
 
 
-def _draw_figures(recipe: Recipe, results: Results, frames: Frames) -> dict[str, Figure]:
+def _draw_figures(recipe: Recipe, results: Results, frames: Frames) -> dict[str, Callable[[], Figure]]:
+    """What draws each figure: one at a time is held in memory."""
     axis, calibration = recipe.report.axis, results.calibration
-    drawn = {
-        "density_and_size": draw.density_and_size(results.frames, calibration, axis=axis, truth=results.truth),
-        "size_boxes": draw.size_boxes(results.objects, calibration, axis=axis, values=recipe.report.box_plots_at),
+    drawn: dict[str, Callable[[], Figure]] = {
+        "density_and_size": partial(draw.density_and_size, results.frames, calibration, axis=axis, truth=results.truth),
+        "size_boxes": partial(draw.size_boxes, results.objects, calibration, axis=axis, values=recipe.report.box_plots_at),
     }
     if results.tracked:
         last = results.frames.iloc[-1]
         shift = (float(last["shift_x_px"]), float(last["shift_y_px"]))
-        shown = frames[int(last["frame"])]
-        drawn["track_growth"] = draw.track_growth(results.objects, results.tracks, calibration, axis=axis)
-        drawn["trajectory_map"] = draw.trajectory_map(
+        drawn["track_growth"] = partial(draw.track_growth, results.objects, results.tracks, calibration, axis=axis)
+        drawn["trajectory_map"] = partial(
+            draw.trajectory_map,
             results.objects,
             results.tracks,
-            shown,
+            frames[int(last["frame"])],
             calibration,
             axis=axis,
             shift=shift if np.isfinite(shift).all() else (0.0, 0.0),
         )
     if results.registered:
-        drawn["drift"] = draw.drift(results.frames, calibration, axis=axis)
+        drawn["drift"] = partial(draw.drift, results.frames, calibration, axis=axis)
     return drawn
 
 
