@@ -83,7 +83,7 @@ def compare(run: Run, truth: pd.DataFrame, shifts: pd.DataFrame, *, min_points: 
     volume_cm3 = shape[0] * shape[1] * nm**2 * THICKNESS_NM * 1e-21
     known_tracks = int((truth["object_id"].value_counts() >= min_points).sum())
     return [
-        _relative("objects per frame, mean", float(frames["count"].mean()), float(true_count.mean()), "", 0.2),
+        _relative("objects per frame, mean", float(frames["count"].mean()), float(true_count.mean()), "", 0.25),
         _relative(
             "density at the end",
             float(frames["density"][late].mean()),
