@@ -29,6 +29,7 @@ from morphoscope.report.style import (
     styled,
 )
 
+COLOURS = 48  # steps of colour along a trajectory
 COMMON = 40  # trajectories drawn from the common origin: more hide each other
 
 
@@ -122,10 +123,17 @@ def _busiest(paths: list[Any], shape: tuple[int, int]) -> tuple[float, float, fl
 
 
 def _coloured(paths: list[Any], values: list[Any], norm: Normalize, width: float) -> LineCollection:
-    segments = [np.stack([p[:-1], p[1:]], axis=1) for p in paths]
-    colours = [(v[:-1] + v[1:]) / 2 for v in values]
-    lines = LineCollection(list(np.concatenate(segments)), cmap="plasma", norm=norm, linewidths=width)
-    lines.set_array(np.concatenate(colours))
+    """One polyline per path and colour step: a line per segment would cost a kilobyte each in long videos."""
+    runs, colours = [], []
+    for path, value in zip(paths, values, strict=True):
+        step = np.floor(np.asarray(norm(value)) * COLOURS)
+        first = np.concatenate([[0], np.flatnonzero(np.diff(step)) + 1, [len(path) - 1]])
+        for start, stop in zip(first[:-1], first[1:], strict=True):
+            if stop > start:
+                runs.append(path[start : stop + 1])
+                colours.append(value[start : stop + 1].mean())
+    lines = LineCollection(runs, cmap="plasma", norm=norm, linewidths=width)
+    lines.set_array(np.array(colours))
     lines.set_capstyle("round")
     return lines
 
