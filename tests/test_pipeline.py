@@ -187,6 +187,8 @@ def test_resuming_a_complete_run_computes_nothing(stack, tmp_path):
     run = analyze(stack, recipe(SCALED), tmp_path / "run", detector=BlobDetector())
     unused = BlobDetector(fail_at=0)
     assert hashes(analyze(stack, recipe(SCALED), tmp_path / "run", detector=unused, resume=True)) == hashes(run)
+    with pytest.raises(UsageError, match="complete run with other settings under physics"):
+        analyze(stack, recipe(SCALED, physics={"thickness_nm": 60.0}), tmp_path / "run", detector=unused, resume=True)
 
 
 def test_overwrite_replaces_a_run_and_leaves_other_files(stack, tmp_path, figures):

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from morphoscope.calibration import Calibration
-from morphoscope.errors import InputError, MorphoscopeError, PartialError, RecipeError, TruncatedError
+from morphoscope.errors import InputError, MorphoscopeError, PartialError, RecipeError, TruncatedError, UsageError
 from morphoscope.io.frames import Frames
 from morphoscope.io.open import open_frames
 from morphoscope.models.detect import load_detector
@@ -127,7 +127,7 @@ def _analyze_one(
         chunk = claim_as(key)
         if chunk is None:
             remove_parts(output)
-            return Run(output)
+            return _complete(Run(output), recipe)
         job = Job(
             frames=frames,
             detector=detector,
@@ -168,6 +168,18 @@ def _analyze_one(
     write_json(output / "run.json", info)
     remove_parts(output)
     return Run(output)
+
+
+def _complete(run: Run, recipe: Recipe) -> Run:
+    """A run that is complete already, if it was made with the same settings; its key vouches for what was detected."""
+    old, new = run.info["recipe"], recipe.model_dump(mode="json")
+    differ = [name for name in ("calibration", "frames", "track", "physics", "report") if old.get(name) != new[name]]
+    if differ:
+        raise UsageError(
+            f"{run.path} holds a complete run with other settings under {', '.join(differ)}; there is nothing to resume: "
+            "use --overwrite to replace it, or another -o"
+        )
+    return run
 
 
 def _make_parts(job: Job, output: Path) -> tuple[TruncatedError | None, list[int]]:
