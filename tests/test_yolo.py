@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ onnx = pytest.importorskip("onnx", reason="making the model files needs the extr
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from morphoscope.errors import ModelError  # noqa: E402
+from morphoscope.models.card import shipped_models  # noqa: E402
 from morphoscope.models.detect import load_detector  # noqa: E402
 from morphoscope.models.yolo import letterbox  # noqa: E402
 
@@ -73,6 +75,12 @@ def test_a_model_without_a_card_is_refused_with_what_to_do(tmp_path: Path) -> No
     path.with_suffix(".toml").unlink()
     with pytest.raises(ModelError, match="foreign.toml"):
         load_detector(path)
+
+
+def test_a_recipe_beside_a_model_is_not_taken_for_its_card(tmp_path: Path) -> None:
+    path = shutil.copy(shipped_models()["loops"], tmp_path / "mine.onnx")
+    (tmp_path / "mine.toml").write_text('[detect]\nmodel = "mine.onnx"\n')
+    assert load_detector(path).card.name == "loops"
 
 
 @pytest.mark.parametrize(("text", "message"), [("name = 3", "task"), ("name =", "not valid TOML")])

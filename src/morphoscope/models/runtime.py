@@ -40,7 +40,7 @@ class Session(Protocol):
 class OnnxSession:
     """A model in ONNX Runtime, fp32."""
 
-    def __init__(self, path: Path, card: ModelCard | None, *, threads: int | None, provider: str) -> None:
+    def __init__(self, path: Path, *, threads: int | None, provider: str) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or available_cores()
         options.inter_op_num_threads = 1
@@ -54,8 +54,7 @@ class OnnxSession:
             self._session = onnxruntime.InferenceSession(path, options, providers=[names[provider]])
         except Exception as error:  # ONNX Runtime's exceptions share no public base class
             raise ModelError(f"{path} cannot be loaded as an ONNX model: {str(error).splitlines()[0]}") from error
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        self.card = card or card_from(metadata, path)
+        self.card = card_from(self._session.get_modelmeta().custom_metadata_map, path)
         self._input = self._session.get_inputs()[0]
 
     @property
@@ -103,17 +102,20 @@ def available_providers() -> tuple[str, ...]:
 
 
 def card_from(metadata: dict[str, str], path: Path) -> ModelCard:
-    """The card in a file's metadata.
+    """The card in a file's metadata; of a file without one, the card in the TOML beside it.
 
     Raises:
-        ModelError: it has none.
+        ModelError: there is neither, or it cannot be used.
     """
-    if KEY not in metadata:
+    if KEY in metadata:
+        return parse_card(metadata[KEY], str(path))
+    card = sidecar_card(path)
+    if card is None:
         raise ModelError(
             f"{path} carries no model card; it was not trained by morphoscope. Write its card into "
             f"{path.with_suffix('.toml').name} beside it (name, task, classes, preprocess, postprocess; see docs/guide.md)"
         )
-    return parse_card(metadata[KEY], str(path))
+    return card
 
 
 def load_session(path: Path, *, threads: int | None = None, provider: Provider = "cpu", precision: str = "fp32") -> Session:
@@ -134,9 +136,9 @@ def load_session(path: Path, *, threads: int | None = None, provider: Provider =
     if not path.is_file():
         raise ModelError(f"wanted a model file, {path} is not one")
     if provider == "openvino":
-        card = OnnxSession(path, sidecar_card(path), threads=1, provider="cpu").card
+        card = OnnxSession(path, threads=1, provider="cpu").card
         return OpenVinoSession(path, card, threads=threads, precision=precision)
-    return OnnxSession(path, sidecar_card(path), threads=threads, provider=provider)
+    return OnnxSession(path, threads=threads, provider=provider)
 
 
 def read_card(path: Path) -> ModelCard:
