@@ -156,6 +156,19 @@ def test_methods_say_what_was_done() -> None:
     assert "0.5 (chosen for this run)" in said and "linked" not in said and "No scale" in said and "Density" not in said
 
 
+def test_methods_claim_nothing_that_was_not_done() -> None:
+    for frames, counts in (({"series": False}, {"frames": 20}), ({}, {"frames": 1})):
+        said = methods_paragraph(_run(recipe=parse_recipe({"frames": frames}).model_dump(), counts=counts), CARD)
+        assert "linked" not in said and "drift" not in said.lower()
+    assert "at tau = 10.5 s" in methods_paragraph(
+        _run(recipe=parse_recipe({"frames": {"step": 3}, "physics": {"lag_frames": 2}}).model_dump()), CARD
+    )
+    said = methods_paragraph(_run(provider="openvino", precision="bf16"), CARD)
+    assert "Inference: OpenVINO (CPU, bf16)." in said and "ONNX Runtime" not in said
+    header = Calibration().updated("header (ImageJ)", pixel_size_nm=(0.4, 0.4))
+    assert "from the header (ImageJ)" in methods_paragraph(_run(calibration=header.to_dict()), CARD)
+
+
 def test_citations() -> None:
     cited = citations(_run(), CARD)
     assert cited[0].startswith("morphoscope 0.1.0") and PAPER in cited and "10.1016/j.commatsci.2021.110560" in PAPER

@@ -24,7 +24,7 @@ def methods_paragraph(run: Mapping[str, Any], card: Mapping[str, Any] | None) ->
         _data(run, recipe.get("frames") or {}),
         _detection(run, recipe.get("detect") or {}, card or {}),
         _geometry(),
-        _tracking(run, recipe.get("track") or {}, recipe.get("physics") or {}),
+        _tracking(run, recipe),
         _physics(run, recipe.get("physics") or {}),
     ]
     return " ".join(part for part in parts if part)
@@ -81,7 +81,7 @@ def _data(run: Mapping[str, Any], frames: Mapping[str, Any]) -> str:
 
 
 def _from(provenance: Mapping[str, Any], key: str) -> str:
-    return f", from the {provenance[key]}" if provenance.get(key) in ("header", "sidecar", "recipe", "scale bar") else ""
+    return f", from the {provenance[key]}" if provenance.get(key) else ""
 
 
 def _detection(run: Mapping[str, Any], detect: Mapping[str, Any], card: Mapping[str, Any]) -> str:
@@ -105,7 +105,8 @@ def _detection(run: Mapping[str, Any], detect: Mapping[str, Any], card: Mapping[
         text += f", and of boxes overlapping by more than {_number(detect['nms_iou'], 3)} (intersection over union) only the best"
     provider = run.get("provider")
     precision = f", {run['precision']}" if run.get("precision") else ""
-    return text + (f". Inference: ONNX Runtime ({str(provider).upper()}{precision})." if provider else ".")
+    runtime = "OpenVINO (CPU" if provider == "openvino" else f"ONNX Runtime ({str(provider).upper()}"
+    return text + (f". Inference: {runtime}{precision})." if provider else ".")
 
 
 def _geometry() -> str:
@@ -115,8 +116,10 @@ def _geometry() -> str:
     )
 
 
-def _tracking(run: Mapping[str, Any], track: Mapping[str, Any], physics: Mapping[str, Any]) -> str:
-    if track.get("enabled") is False:
+def _tracking(run: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    track, frames, physics = (recipe.get(name) or {} for name in ("track", "frames", "physics"))
+    single = (run.get("counts") or {}).get("frames") == 1
+    if track.get("enabled") is False or frames.get("series") is False or single:
         return ""
     text = "Drift and stage jumps between frames were measured and removed, and " if track.get("register_frames", True) else ""
     text += "detections were linked from frame to frame by globally optimal assignment"
@@ -136,7 +139,7 @@ def _tracking(run: Mapping[str, Any], track: Mapping[str, Any], physics: Mapping
     if lag and interval and size:
         text += (
             " The effective diffusion coefficient of a track is D_eff(tau) = <|r(t + tau) - r(t)|^2> / (4 tau), averaged over t, "
-            f"at tau = {_number(float(lag) * float(interval))} s."
+            f"at tau = {_number(float(lag) * float(frames.get('step') or 1) * float(interval))} s."
         )
     return text
 
