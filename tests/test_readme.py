@@ -11,7 +11,7 @@ import morphoscope
 from morphoscope.cli.main import COMMANDS
 from morphoscope.models.card import shipped_models
 from morphoscope.models.runtime import read_card
-from morphoscope.recipe import load_recipe
+from morphoscope.recipe import Recipe, load_recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,7 +37,7 @@ def test_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
 
 @pytest.mark.parametrize("recipe", sorted((ROOT / "examples").glob("*.toml")), ids=lambda path: path.name)
 def test_recipes_load(recipe: Path) -> None:
-    load_recipe(recipe)
+    assert load_recipe(recipe) != Recipe()
 
 
 def test_the_commands_in_the_readme_exist() -> None:

@@ -75,7 +75,10 @@ def test_hand_counts_go_through_the_same_conversion() -> None:
 
 def test_zero_counts_have_an_interval_from_zero() -> None:
     table = _frames(5, density=False).assign(count=0)
-    figures.density_and_size(table, NONE)
+    bands = figures.density_and_size(table, NONE).axes[0].collections
+    low = min(path.vertices[:, 1].min() for band in bands for path in band.get_paths())
+    high = max(path.vertices[:, 1].max() for band in bands for path in band.get_paths())
+    assert low == 0 and high == pytest.approx(3.689, abs=0.01)  # -ln(0.025)
 
 
 def test_size_boxes_take_the_nearest_frames() -> None:

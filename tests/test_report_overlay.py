@@ -67,9 +67,10 @@ def test_objects_without_ellipse_or_track() -> None:
     grey = np.zeros((100, 200), dtype=np.uint8)
     table = pd.concat([_objects(), _objects()], ignore_index=True).assign(track_id=pd.array([3, None], dtype="Int64"))
     table.loc[1, ["major_px", "ellipse_x_px"]] = np.nan
-    draw_overlay(grey, table, SCALED, "frame 0")
+    drawn = draw_overlay(grey, table, SCALED, "frame 0")
+    assert drawn.any() and not np.array_equal(drawn, draw_overlay(grey, table.iloc[:0], SCALED, "frame 0"))
     edge = _objects().assign(x_px=[0.0], y_px=[0.0], ellipse_x_px=[0.0], ellipse_y_px=[0.0])
-    draw_overlay(np.zeros((9, 9), dtype=np.uint8), edge, SCALED, "frame 0")
+    assert draw_overlay(np.zeros((9, 9), dtype=np.uint8), edge, SCALED, "frame 0").shape == (9, 9, 3)
 
 
 def test_other_dtypes_and_limits() -> None:
