@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from morphoscope.measure.matching import iou_matrix, iou_pairs, match_boxes, match_greedy, precision_recall_f1, recall_by_size
+from morphoscope.measure.matching import iou_matrix, iou_pairs, match_boxes, match_greedy, precision_recall_f1
 
 
 def slow_iou(a, b):
@@ -75,6 +75,9 @@ def test_sparse_matching_equals_the_matrix(seed):
     assert dense == pytest.approx(iou_matrix(a, b))
     assert match_boxes(a, b, 0.1).tolist() == match_greedy(iou_matrix(a, b), 0.1).tolist()
     assert match_boxes(a[:0], b, 0.1).shape == (0, 2)
+    one, two = rng.integers(0, 2, 80), rng.integers(0, 2, 70)
+    same = np.where(one[:, None] == two, iou_matrix(a, b), 0)
+    assert match_boxes(a, b, 0.1, classes=(one, two)).tolist() == match_greedy(same, 0.1).tolist()
 
 
 def test_five_thousand_boxes():
@@ -87,9 +90,3 @@ def test_five_thousand_boxes():
 def test_scores():
     assert precision_recall_f1(6, 2, 4) == pytest.approx((0.75, 0.6, 2 / 3))
     assert precision_recall_f1(0, 0, 0) == (0, 0, 0)
-
-
-def test_recall_by_size():
-    table = recall_by_size([4, 5, 6, 11, 12], [False, True, True, True, True], [0, 10, 20, 30])
-    assert table["n"].tolist() == [3, 2, 0] and table["recall"].tolist()[:2] == pytest.approx([2 / 3, 1])
-    assert np.isnan(table["recall"].iloc[2])

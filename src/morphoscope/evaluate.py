@@ -15,7 +15,7 @@ from morphoscope.calibration import Calibration
 from morphoscope.io.labels import LabelledImages
 from morphoscope.io.open import open_frames
 from morphoscope.measure.geometry import measure_ellipses
-from morphoscope.measure.matching import iou_matrix, match_greedy, precision_recall_f1
+from morphoscope.measure.matching import match_boxes, precision_recall_f1
 from morphoscope.models.detect import Detector
 from morphoscope.recipe import Region
 from morphoscope.synth.noise import LEVELS, add_noise
@@ -91,9 +91,8 @@ def score_images(find: Finder, data: LabelledImages, *, within: Region | None = 
 
 def pairs_of(scored: Scored, cutoff: float) -> NDArray[np.int64]:
     """(n, 2) row numbers of detection and truth: one to one, same class, highest IoU of the whole matrix first."""
-    iou = iou_matrix(corners(scored.found), corners(scored.truth))
-    same = scored.found["label"].to_numpy()[:, None] == scored.truth["label"].to_numpy()[None, :]
-    return np.asarray(match_greedy(np.where(same, iou, 0.0), cutoff), dtype=np.int64).reshape(-1, 2)
+    found, truth = scored.found, scored.truth
+    return match_boxes(corners(found), corners(truth), cutoff, classes=(found["label"].to_numpy(), truth["label"].to_numpy()))
 
 
 def _inside(boxes: pd.DataFrame, region: Region, shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
@@ -75,29 +74,17 @@ def _near(a: Array, b: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.repeat(np.arange(len(a)), count), columns
 
 
-def match_boxes(a: Array, b: Array, threshold: float) -> NDArray[np.int64]:
-    """`match_greedy(iou_matrix(a, b), threshold)` for thousands of boxes (n, 4) and (m, 4), without the matrix."""
-    rows, columns, values = iou_pairs(a, b)
-    some = values >= threshold
-    return _take_highest(rows[some], columns[some], values[some], (len(np.atleast_2d(a)), len(np.atleast_2d(b))))
-
-
-def recall_by_size(sizes: ArrayLike, found: ArrayLike, edges: ArrayLike) -> pd.DataFrame:
-    """Recall of true objects in bins of size.
+def match_boxes(a: Array, b: Array, threshold: float, *, classes: tuple[ArrayLike, ArrayLike] | None = None) -> NDArray[np.int64]:
+    """`match_greedy(iou_matrix(a, b), threshold)` for thousands of boxes (n, 4) and (m, 4), without the matrix.
 
     Args:
-        sizes: (n,) of the true objects.
-        found: (n,) whether each was matched.
-        edges: (k + 1,) rising; a bin is low <= size < high.
-
-    Returns:
-        k rows: `low`, `high`, `n`, `found`, `recall` (nan for an empty bin).
+        a: boxes, each x0, y0, x1, y1.
+        b: boxes likewise.
+        threshold: lowest IoU of a pair.
+        classes: of the boxes, (n,) and (m,); only boxes of the same class are paired. None: all may be.
     """
-    size, hit, edge = np.asarray(sizes, float), np.asarray(found, bool), np.asarray(edges, float)
-    n, hits = np.zeros(len(edge) - 1, np.int64), np.zeros(len(edge) - 1, np.int64)
-    place = np.searchsorted(edge, size, side="right") - 1
-    inside = (place >= 0) & (place < len(n))
-    np.add.at(n, place[inside], 1)
-    np.add.at(hits, place[inside & hit], 1)
-    recall = np.divide(hits, n, out=np.full(len(n), np.nan), where=n > 0)
-    return pd.DataFrame({"low": edge[:-1], "high": edge[1:], "n": n, "found": hits, "recall": recall})
+    rows, columns, values = iou_pairs(a, b)
+    some = values >= threshold
+    if classes is not None:
+        some &= np.asarray(classes[0])[rows] == np.asarray(classes[1])[columns]
+    return _take_highest(rows[some], columns[some], values[some], (len(a), len(b)))
