@@ -91,5 +91,4 @@ def _say_quantities(run: Run) -> None:
         if row["name"] in counts or math.isnan(row["value"]):
             continue
         spread = "" if math.isnan(row["low"]) else f"  ({row['low']:.4g} to {row['high']:.4g})"
-        unit = row["unit"] if isinstance(row["unit"], str) else ""
-        typer.echo(f"  {row['name']:<24} {row['value']:>11.4g} {unit}{spread}")
+        typer.echo(f"  {row['name']:<24} {row['value']:>11.4g} {row['unit']}{spread}")

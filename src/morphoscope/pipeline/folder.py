@@ -15,7 +15,7 @@ import pandas as pd
 
 from morphoscope.errors import InputError, RunExistsError, UsageError
 from morphoscope.io.tables import read_table, write_table
-from morphoscope.schema import FRAMES, OBJECTS, TRACKS, empty
+from morphoscope.schema import FRAMES, OBJECTS, QUANTITIES, TRACKS, conform, empty
 
 TABLES = ("objects", "frames", "tracks")
 FIGURES = ("density_and_size", "size_boxes", "track_growth", "trajectory_map", "drift", "overlay")
@@ -87,7 +87,11 @@ class Run:
         """Results that are single numbers (`schema.QUANTITIES`)."""
         if self.runs:
             return pd.concat([run.quantities.assign(run=run.path.name) for run in self.runs], ignore_index=True)
-        return pd.read_csv(self.path / "quantities.csv").astype({"n": "Int64"})
+        path = self.path / "quantities.csv"
+        if not path.is_file():
+            raise InputError(f"{path} is not there: a run's quantities come with its end; go on with --resume")
+        numbers = {name: [""] for name, column in QUANTITIES.items() if column.dtype != "str"}  # an empty unit is no gap
+        return conform(pd.read_csv(path, keep_default_na=False, na_values=numbers), QUANTITIES)
 
     def _table(self, name: str, nothing: pd.DataFrame) -> pd.DataFrame:
         if self.runs:
