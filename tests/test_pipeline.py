@@ -13,7 +13,7 @@ from doubles import BLOBS, RADIUS, SHAPE, BlobDetector, film, write_folder, writ
 from morphoscope.calibration import Calibration
 from morphoscope.errors import InputError, ModelError, RecipeError, RunExistsError, UsageError
 from morphoscope.io.tables import table_hash
-from morphoscope.pipeline import Run, analyse_frame, analyze, open_run, outputs
+from morphoscope.pipeline import Run, analyse_frame, analyze, open_run, outputs, stages
 from morphoscope.pipeline.again import analyze_again, differences
 from morphoscope.recipe import Recipe, parse_recipe
 from morphoscope.schema import FRAMES, OBJECTS, QUANTITIES, TRACKS
@@ -66,7 +66,8 @@ def test_tables_follow_the_schema(stack, tmp_path):
     for table, columns in ((run.objects, OBJECTS), (run.frames, FRAMES), (run.tracks, TRACKS)):
         assert list(table.columns) == list(columns)
         assert {name: str(table[name].dtype) for name in columns} == {name: column.dtype for name, column in columns.items()}
-    assert list(run.quantities.columns) == list(QUANTITIES)
+    assert {name: str(dtype) for name, dtype in run.quantities.dtypes.items()} == {k: c.dtype for k, c in QUANTITIES.items()}
+    assert run.quantities.set_index("name").loc["frames", "unit"] == "" and run.quantities["value"].notna().all()
     assert run.objects["object_id"].tolist() == list(range(len(run.objects)))
     assert run.objects["file"].unique().tolist() == ["film.tif"]
 
@@ -122,6 +123,19 @@ def test_region_and_excluded_parts(stack, tmp_path):
     assert np.allclose(sorted(zip(first["x_px"], first["y_px"], strict=True)), [(20, 30), (30, 70), (80, 72)], atol=0.6)
     assert np.allclose(first["ellipse_x_px"], first["x_px"], atol=1.5)
     assert (run.frames["valid_area_px"] == 82 * 80 - 40 * 30).all()
+
+
+def test_only_what_lies_on_the_pixels_of_the_region_counts():
+    image = film(1)[0]
+    for x0, counted in ((20, True), (21, False)):  # the first blob's centre lies on the pixel of column 20
+        settings = recipe(frames={"region": {"x0": x0, "y0": 20, "x1": 50, "y1": 40}})
+        plan = stages.make_plan(settings, SHAPE, Calibration(), BlobDetector().card)
+
+        class Fixed(BlobDetector):
+            def detect(self, images, *, threshold=None, nms_iou=0.45, x0=x0):
+                return [pd.DataFrame({"x_px": [19.6 - x0], "y_px": [10.0], "width_px": [12.0], "height_px": [12.0]})]
+
+        assert len(stages.detect_frame(image, Fixed(), plan)) == counted
 
 
 def test_frame_range_and_step_keep_stored_numbers(stack, tmp_path):

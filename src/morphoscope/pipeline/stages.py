@@ -111,7 +111,7 @@ def _zoom(recipe: Recipe, calibration: Calibration, card: ModelCard) -> tuple[fl
 
 
 def detect_frame(image: Image, detector: Finder, plan: Plan) -> pd.DataFrame:
-    """Objects in the region of a frame (h, w): label, score and the box columns, px of the stored frame."""
+    """Objects whose centre lies in the valid part of a frame (h, w): label, score and the box columns, px of the stored frame."""
     seen = plan.crop(image)
     picture = seen if plan.zoom is None else _resample(seen, plan.zoom)
     found = detector.detect(picture[None], threshold=plan.threshold, nms_iou=plan.nms_iou)[0]
@@ -122,7 +122,8 @@ def detect_frame(image: Image, detector: Finder, plan: Plan) -> pd.DataFrame:
         width_px=found["width_px"] / zoom_x,
         height_px=found["height_px"] / zoom_y,
     )
-    return found[~_in_any(found, plan.exclude)].reset_index(drop=True)
+    valid = _in_any(found, [plan.region]) & ~_in_any(found, plan.exclude)
+    return found[valid].reset_index(drop=True)
 
 
 def _resample(image: Image, zoom: tuple[float, float]) -> Image:
@@ -132,7 +133,8 @@ def _resample(image: Image, zoom: tuple[float, float]) -> Image:
 
 
 def _in_any(found: pd.DataFrame, regions: Sequence[Region]) -> NDArray[np.bool_]:
-    x, y = found["x_px"].to_numpy(float), found["y_px"].to_numpy(float)
+    """Whether each centre lies on a pixel of one of the regions; a pixel reaches half a px beyond its centre."""
+    x, y = found["x_px"].to_numpy(float) + 0.5, found["y_px"].to_numpy(float) + 0.5
     inside = np.zeros(len(found), dtype=bool)
     for part in regions:
         inside |= (x >= part.x0) & (x < part.x1) & (y >= part.y0) & (y < part.y1)
