@@ -199,3 +199,8 @@ def test_good_inputs_are_kept_when_another_is_bad(command, blobs, tmp_path):
     assert (tmp_path / "runs" / "good" / "report.html").is_file()
     code, _, error = command("analyze", "bad.tif", "bad.tif", "-o", "none")
     assert code == 3 and "bad.tif" in error
+
+
+def test_evaluate_refuses_a_scale_that_is_none(command, tmp_path):
+    code, _, error = command("evaluate", "loops", tmp_path, "--scale", 0)
+    assert code == 2 and "pixel size" in error

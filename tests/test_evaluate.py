@@ -130,6 +130,12 @@ def test_salt_and_pepper_hits_the_share_of_pixels_it_says() -> None:
     assert (noisy == 0).mean() == pytest.approx(0.05, abs=0.003) and (noisy == 255).mean() == pytest.approx(0.05, abs=0.003)
 
 
+def test_images_of_the_same_name_get_pictures_of_their_own() -> None:
+    from morphoscope.report.evaluation_folder import _picture_name
+
+    assert [_picture_name(name) for name in ("a.png", "x/a.png", "../y/a.png")] == ["a", "x-a", "y-a"]
+
+
 def test_the_folder_holds_tables_figures_and_pictures(data: LabelledImages, tmp_path: Path) -> None:
     from morphoscope.report.evaluation_folder import write_evaluation
 

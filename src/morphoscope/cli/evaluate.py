@@ -32,9 +32,8 @@ def evaluate(
 
     if output and (output / "metrics.json").exists() and not overwrite:
         raise RunExistsError(f"{output} holds an evaluation already; --overwrite replaces it")
-    calibration = (
-        Calibration(pixel_size_nm=(scale, scale), provenance={"pixel_size_nm": "command line"}) if scale else Calibration()
-    )
+    size = None if scale is None else (scale, scale)
+    calibration = Calibration().updated("command line", pixel_size_nm=size)
     labels = read_boxes(data)
     detector = load_detector(model)
     result = evaluate_detector(

@@ -47,7 +47,12 @@ def write_evaluation(
         picture = figures.matched_boxes(
             one.image, one.found, one.truth, pairs_of(one, MAIN_CUTOFF), title=one.file, calibration=calibration
         )
-        save_figure(picture, folder / "pictures", Path(one.file).stem)
+        save_figure(picture, folder / "pictures", _picture_name(one.file))
+
+
+def _picture_name(file: str) -> str:
+    """One name for each image, also where folders hold files of the same name."""
+    return "-".join(part for part in Path(file).with_suffix("").parts if part not in ("..", Path(file).anchor))
 
 
 def _figures(folder: Path, result: Evaluation, calibration: Calibration) -> None:
