@@ -201,6 +201,7 @@ def test_write_video(tmp_path, video: LoopVideo) -> None:
     first = truth[truth["frame"] == 0].iloc[0]
     assert boxes.loc[0, "x0"] == pytest.approx(first["x_px"] - first["width_px"] / 2, abs=0.01)
     recipe = load_recipe(folder / "recipe.toml")
+    assert recipe.physics.truth == str(folder.resolve() / "counts.csv")
     found = recipe.calibrate(Calibration())
     assert found.pixel_size_nm == source.calibration.pixel_size_nm
     assert found.main_axis == source.calibration.main_axis
@@ -215,6 +216,8 @@ def test_command(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (tmp_path / "out" / "video.mp4").stat().st_size > 500
     assert "recipe.toml" in capsys.readouterr().out
     assert parse_size("1120X710") == (710, 1120)
+    with pytest.raises(UsageError, match="--overwrite"):
+        synth("loops", tmp_path / "out", seed=1, frames=2, size="120x80")
     with pytest.raises(UsageError, match="1120x710"):
         parse_size("big")
     with pytest.raises(UsageError, match="draws loops"):

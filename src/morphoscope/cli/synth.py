@@ -19,10 +19,13 @@ def synth(
     seed: Annotated[int, typer.Option(help="Same seed, same video")] = 0,
     frames: Annotated[int, typer.Option(min=1, help="Number of frames")] = 200,
     size: Annotated[str, typer.Option(metavar="WxH", help="Width and height in px")] = "1120x710",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the video that is in the folder")] = False,
 ) -> None:
     """Draw a video with known truth: video.mp4, truth tables, labelled frames and a recipe for analyze."""
     if kind not in KINDS:
         raise UsageError(f"synth draws {', '.join(KINDS)}; got {kind!r}")
+    if (output / "video.mp4").exists() and not overwrite:
+        raise UsageError(f"{output} holds a video already; --overwrite replaces it, another -o keeps it")
     from morphoscope.synth.loops import LoopScene
     from morphoscope.synth.write import write_video
 

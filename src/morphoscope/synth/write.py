@@ -64,7 +64,7 @@ def write_video(
     video.shifts.to_parquet(folder / "shifts.parquet", index=False)
     video.loops.to_parquet(folder / "loops.parquet", index=False)
     counts(video).to_csv(folder / "counts.csv", index=False)
-    (folder / "recipe.toml").write_text(recipe_text(video.calibration, folder), encoding="utf-8")
+    (folder / "recipe.toml").write_text(recipe_text(video.calibration), encoding="utf-8")
     return folder
 
 
@@ -77,16 +77,15 @@ def counts(video: LoopVideo) -> pd.DataFrame:
     return table.assign(size_median_nm=table["frame"].map(sizes).round(3))
 
 
-def recipe_text(calibration: Calibration, folder: Path) -> str:
-    """A recipe (TOML) that states this calibration, the foil thickness and where the true counts lie."""
+def recipe_text(calibration: Calibration) -> str:
+    """A recipe (TOML) that states this calibration, the foil thickness and that the true counts lie beside it."""
     size = calibration.mean_pixel_nm
     lines = ["# what the video does not say about itself", "[calibration]", f"pixel_size_nm = {size!r}"]
     lines.append(f"frame_interval_s = {calibration.frame_interval_s!r}")
     for axis in calibration.axes:
         lines += ["", "[[calibration.axes]]", f'name = "{axis.name}"', f'unit = "{axis.unit}"']
         lines += [f"start = {axis.start!r}", f"step = {axis.step!r}"]
-    truth = (folder / "counts.csv").resolve().as_posix()
-    lines += ["", "[physics]", f"thickness_nm = {THICKNESS_NM}", f'truth = "{truth}"', ""]
+    lines += ["", "[physics]", f"thickness_nm = {THICKNESS_NM}", 'truth = "counts.csv"', ""]
     return "\n".join(lines)
 
 
