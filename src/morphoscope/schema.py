@@ -109,8 +109,6 @@ QUANTITIES: dict[str, Column] = {
     "method": Column("str", "", "how it was found"),
 }
 
-DETECTIONS: tuple[str, ...] = ("frame", "label", "score", "x_px", "y_px", "width_px", "height_px")
-
 
 def conform(table: pd.DataFrame, columns: dict[str, Column], *, require: tuple[str, ...] = ()) -> pd.DataFrame:
     """A copy of `table` with its declared columns in declared order and dtype, undeclared ones after them.

@@ -16,13 +16,12 @@ VIDEO = (".mp4", ".m4v", ".mov", ".avi", ".mkv")
 SUPPORTED = f"videos ({', '.join(VIDEO)}), TIFF stacks ({', '.join(TIFF)}), pictures ({', '.join(FLAT)}) and folders of pictures"
 
 
-def open_frames(source: str | Path | Sequence[str | Path], *, series: bool = True) -> Frames:
+def open_frames(source: str | Path | Sequence[str | Path]) -> Frames:
     """Frames of a file, a folder of pictures, or a list of picture files in the order given.
 
     Args:
-        source: a path, or several. A folder is read in natural order (frame2 before frame10).
-        series: the pictures of a folder belong together in time. Independent ones (False) are opened the same way: one
-            size for all is wanted here too, so give `open_frames` one file at a time where sizes differ.
+        source: a path, or several. A folder is read in natural order (frame2 before frame10); its pictures must be of one
+            size, so give those of different sizes one at a time.
 
     Returns:
         Lazy frames; use them as a context manager.
