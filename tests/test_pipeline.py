@@ -138,6 +138,24 @@ def test_only_what_lies_on_the_pixels_of_the_region_counts():
         assert len(stages.detect_frame(image, Fixed(), plan)) == counted
 
 
+@pytest.mark.parametrize("chunk", [1, 3, 64])
+def test_damaged_pictures_among_independent_ones_are_listed_and_the_rest_is_kept(tmp_path, chunk):
+    folder = write_folder(tmp_path / "pictures", film(8))
+    for i in (0, 3, 7):
+        (folder / f"frame{i}.png").write_bytes((folder / f"frame{i}.png").read_bytes()[:400])
+    settings = recipe(frames={"series": False}, run={"chunk": chunk}, report={"overlay": True})
+    run = analyze(folder, settings, tmp_path / "run", detector=BlobDetector())
+    assert run.frames["frame"].tolist() == [1, 2, 4, 5, 6] and run.frames["count"].tolist() == [5] * 5
+    assert run.exit_code == 4 and (run.path / "overlay.mp4").is_file()
+    left_out = [line for line in run.warnings if line.startswith("Left out")]
+    assert len(left_out) == 3 and all(f"frame{i}.png" in line for i, line in zip((0, 3, 7), left_out, strict=True))
+    stopped = BlobDetector(fail_at=3)
+    with pytest.raises(KeyboardInterrupt):
+        analyze(folder, settings, tmp_path / "again", detector=stopped)
+    resumed = analyze(folder, settings, tmp_path / "again", detector=BlobDetector(), resume=True)
+    assert hashes(resumed) == hashes(run) and resumed.warnings == run.warnings
+
+
 def test_frame_range_and_step_keep_stored_numbers(stack, tmp_path):
     run = analyze(stack, recipe(SCALED, frames={"start": 2, "stop": 11, "step": 3}), tmp_path / "run", detector=BlobDetector())
     assert run.frames["frame"].tolist() == [2, 5, 8]

@@ -35,27 +35,38 @@ def list_images(folder: Path) -> list[Path]:
 
 
 class ImageFrames(Reader):
-    """Picture files as frames, each read when it is asked for; sizes and dtypes must be those of the first.
+    """Picture files as frames, each read when it is asked for; sizes and dtypes must be those of the first good one.
 
-    One that is damaged ends the series: `TruncatedError`, and the frames before it are good.
+    One that is damaged raises `TruncatedError` when it is read; in order, the frames before it are good.
     """
 
     def __init__(self, paths: Sequence[Path], *, root: Path | None = None) -> None:
         """Take files in this order; `root` is what `name` is relative to.
 
         Raises:
-            InputError: no file, the first one cannot be read, or another has a different size.
+            InputError: no file, none can be read, or one has a different size.
         """
         super().__init__()
         self.paths = [Path(p) for p in paths]
         if not self.paths:
             raise InputError("an empty list of pictures was given; wanted at least one")
         self.root = root
-        image, colour, self.calibration, self.notes = _read_picture(self.paths[0])
+        image, colour, self.calibration, self.notes = self._first_good()
         if colour:
             self.notes = (COLOUR, *self.notes)
         self.shape, self.dtype = (image.shape[0], image.shape[1]), image.dtype
         self._check_headers()
+
+    def _first_good(self) -> tuple[Image, bool, Calibration, tuple[str, ...]]:
+        """The first picture that can be read; where none can, the error of the first."""
+        wrong: InputError | None = None
+        for path in self.paths:
+            try:
+                return _read_picture(path)
+            except InputError as error:
+                wrong = wrong or error
+        assert wrong is not None
+        raise wrong
 
     def __repr__(self) -> str:
         return f"ImageFrames({len(self.paths)} files from {str(self.paths[0])!r})"

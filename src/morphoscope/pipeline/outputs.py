@@ -25,8 +25,6 @@ from morphoscope.report import figures as draw
 from morphoscope.report.html import write_report
 from morphoscope.report.overlay import draw_overlay, stamp_text, write_still
 
-OVERLAY_BLOCK = 8
-
 
 def write_outputs(
     folder: Path, recipe: Recipe, results: Results, frames: Frames, *, info: Mapping[str, Any], card: ModelCard, clock: Clock
@@ -112,13 +110,10 @@ def write_overlay(path: Path, frames: Frames, objects: pd.DataFrame, numbers: li
     """Write the frames of these numbers with their objects drawn on."""
     limits = _limits(frames, numbers)
     rows = {number: objects.iloc[places] for number, places in objects.groupby("frame").indices.items()}
-    wanted = set(numbers)
     with VideoWriter(path) as video:
-        for first, block in frames.blocks(numbers[0], numbers[-1] + 1, OVERLAY_BLOCK):
-            for i, image in enumerate(block, start=first):
-                if i in wanted:
-                    stamp = stamp_text(calibration, i)
-                    video.write(draw_overlay(image, rows.get(i, objects[:0]), calibration, stamp, limits=limits))
+        for i in numbers:
+            stamp = stamp_text(calibration, i)
+            video.write(draw_overlay(frames[i], rows.get(i, objects[:0]), calibration, stamp, limits=limits))
 
 
 def _limits(frames: Frames, numbers: list[int]) -> tuple[float, float] | None:

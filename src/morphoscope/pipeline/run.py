@@ -137,6 +137,7 @@ def _analyze_one(
             register=task.registered,
             workers=min(WORKERS, recipe.run.threads or available_cores()),
             parallel_model=parallel,
+            independent=not recipe.frames.series and path.is_dir(),
             progress=progress,
         )
         began = time.perf_counter()
@@ -156,9 +157,9 @@ def _analyze_one(
             "calibration": task.calibration.to_dict(),
             "counts": results.counts,
             "frames_per_s": round(len(results.frames) / seconds, 2),
-            "warnings": _warnings(task, results, ended),
+            "warnings": _warnings(task, results, ended, job.skipped),
             "notes": _notes(task),
-            "exit_code": 0 if ended is None else PartialError.exit_code,
+            "exit_code": PartialError.exit_code if ended or job.skipped else 0,
             "key": key,
         }
         write_outputs(output, task.recipe, results, frames, info=info, card=detector.card, clock=job.clock)
@@ -190,8 +191,9 @@ def _make_parts(job: Job, output: Path) -> tuple[TruncatedError | None, list[int
 
     try:
         ended = job.run()
-        if ended is not None and not done():
-            raise InputError(f"no frame could be read: {ended}") from ended
+        wrong = ended or next(iter(job.skipped), None)
+        if wrong is not None and not done():
+            raise InputError(f"no frame could be read: {wrong}") from wrong
     except MorphoscopeError:
         if not done():
             remove_run(output)
@@ -229,8 +231,8 @@ def _results(task: _Task, job: Job, done: list[int]) -> Results:
         )
 
 
-def _warnings(task: _Task, results: Results, ended: TruncatedError | None) -> list[str]:
-    said = []
+def _warnings(task: _Task, results: Results, ended: TruncatedError | None, skipped: Sequence[TruncatedError]) -> list[str]:
+    said = [f"Left out: {error}" for error in skipped]
     if ended is not None:
         last = int(results.frames["frame"].max())
         said.append(f"The input ends early: {ended} Frames {task.numbers[0]} to {last} were analysed.")

@@ -71,7 +71,10 @@ class _Rows(NamedTuple):
 
 @dataclass
 class Job:
-    """One input on its way to parts; `workers` frames at once, of which the model takes one unless `parallel_model`."""
+    """One input on its way to parts; `workers` frames at once, of which the model takes one unless `parallel_model`.
+
+    Of `independent` pictures those that are damaged are passed over and noted in `skipped`; a series ends there.
+    """
 
     frames: Frames
     detector: Finder
@@ -81,8 +84,10 @@ class Job:
     register: bool = True
     workers: int = WORKERS
     parallel_model: bool = False
+    independent: bool = False
     progress: Progress | None = None
     clock: Clock = field(default_factory=Clock)
+    skipped: list[TruncatedError] = field(default_factory=list)
     _model_lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> TruncatedError | None:
@@ -112,7 +117,7 @@ class Job:
         registrar = Registrar((region.y1 - region.y0, region.x1 - region.x0))
         previous: Image | None = None
         pending: deque[Future[_Rows]] = deque()
-        writer = _Writer(self, wanted)
+        writer = _Writer(self)
         ended: TruncatedError | None = None
         with ThreadPoolExecutor(self.workers) as pool:
             try:
@@ -130,11 +135,13 @@ class Job:
                 raise
             while pending:
                 self._tell(done + writer.add(pending.popleft().result()))
-        if ended is not None:
-            writer.flush()
+        writer.flush()
         return ended
 
     def _decode(self, numbers: range) -> Iterator[tuple[int, Image]]:
+        if self.independent:
+            yield from self._decode_singly(numbers)
+            return
         height, width = self.frames.shape
         size = max(1, min(BLOCK_FRAMES, BLOCK_BYTES // (height * width * self.frames.dtype.itemsize)))
         blocks = self.frames.blocks(numbers[0], numbers[-1] + 1, size)
@@ -145,6 +152,16 @@ class Job:
                 return
             first, images = block
             yield from ((first + i, image) for i, image in enumerate(images) if first + i in numbers)
+
+    def _decode_singly(self, numbers: range) -> Iterator[tuple[int, Image]]:
+        for number in numbers:
+            try:
+                with self.clock.stage("read"):
+                    image = self.frames[number]
+            except TruncatedError as error:
+                self.skipped.append(error)
+            else:
+                yield number, image
 
     def _work(self, number: int, image: Image, previous: Image | None, registrar: Registrar) -> _Rows:
         if self.parallel_model:
@@ -169,26 +186,30 @@ class Job:
 class _Writer:
     """Collects frames in order and writes a chunk when its last frame has come."""
 
-    def __init__(self, job: Job, wanted: range) -> None:
-        self._job, self._wanted = job, wanted
+    def __init__(self, job: Job) -> None:
+        self._job = job
         self._rows: list[_Rows] = []
         self._added = 0
 
     def add(self, rows: _Rows) -> int:
         """Take the next frame; the number taken so far."""
+        if self._rows and self._chunk(rows) != self._chunk(self._rows[0]):
+            self.flush()
         self._rows.append(rows)
         self._added += 1
-        if len(self._rows) == self._job.chunks.size or rows.number == self._wanted[-1]:
+        if len(self._rows) == self._job.chunks.size:
             self.flush()
         return self._added
+
+    def _chunk(self, rows: _Rows) -> int:
+        return self._job.chunks.numbers.index(rows.number) // self._job.chunks.size
 
     def flush(self) -> None:
         """Write what was collected."""
         if not self._rows:
             return
         with self._job.clock.stage("write parts"):
-            chunk = self._job.chunks.numbers.index(self._rows[0].number) // self._job.chunks.size
-            self._job.parts.write(chunk, self._objects(), self._frames())
+            self._job.parts.write(self._chunk(self._rows[0]), self._objects(), self._frames())
         self._rows = []
 
     def _objects(self) -> pd.DataFrame:
