@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
 from morphoscope.calibration import Axis, Calibration
+from morphoscope.physics.density import poisson_interval
 from morphoscope.report.evaluation import f1_vs_iou, matched_boxes, noise_robustness, recall_by_size
 from morphoscope.report.style import (
     BLUE,
@@ -88,8 +89,7 @@ def _density(ax: Axes, frames: pd.DataFrame, x: Any, along: Axis, truth: pd.Data
         per_count = float(np.nanmedian(middle[count > 0] / count[count > 0])) if (count > 0).any() else math.nan
     else:
         middle, raw, per_count, unit = count, count, 1.0, ""
-        low, high = stats.chi2.ppf(0.025, 2 * count) / 2, stats.chi2.ppf(0.975, 2 * count + 2) / 2
-        low = np.where(count == 0, 0.0, low)
+        low, high = poisson_interval(count)
     exponent = power_of_ten(high)
     scale = 10.0**-exponent
     ax.fill_between(x, low * scale, high * scale, color=BLUE, alpha=0.18, linewidth=0, label="95 % counting interval")
