@@ -16,7 +16,7 @@ import morphoscope
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "morphoscope"
-ABSENT = ("torch", "onnx", "onnxscript", "dask", "openvino", "trackpy", "pytest", "hypothesis")
+ABSENT = ("torch", "onnx", "onnxscript", "dask", "openvino", "trackpy", "skimage", "pytest", "hypothesis")
 
 WITHOUT = f"""
 import sys
