@@ -120,7 +120,9 @@ class TrainRecipe(_Section):
     bands: int = Field(4, ge=2, description="the labelled width is cut into this many bands of x for validation by place")
     folds: int = Field(1, ge=0, description="how many of the bands are held out in turn, each costing one more training")
     gap_px: int = Field(20, ge=0, description="px beside a held-out band that are not learnt either")
-    video: str | None = Field(None, description="the labelled frames' video, to learn their neighbours in time too")
+    video: str | None = Field(
+        None, description="the labelled frames' video (relative to the labels): neighbours in time are learnt"
+    )
     neighbours: int = Field(3, ge=0, description="how many frames before and after each labelled one, if a video is given")
     synthetic: int = Field(
         0, ge=0, description="drawn scenes of dislocation loops mixed in, a sixth of all crops (class `loop` only)"
@@ -206,7 +208,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def load_recipe(path: str | Path) -> Recipe:
-    """The recipe in a TOML file; the files it names are relative to it.
+    """The recipe in a TOML file; the model and the hand counts it names are relative to it.
 
     Raises:
         InputError: the file cannot be read.
