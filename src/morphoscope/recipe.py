@@ -127,6 +127,7 @@ class TrainRecipe(_Section):
     synthetic: int = Field(
         0, ge=0, description="drawn scenes of dislocation loops mixed in, a sixth of all crops (class `loop` only)"
     )
+    limits: str = Field("", description="what the model is known not to do well, for the model card and reports")
     licence: str = Field("not stated", description="licence of the training data, for the model card")
     citation: str = Field("", description="citation of the training data, for the model card")
 

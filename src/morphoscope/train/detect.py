@@ -91,7 +91,8 @@ class DetectorTraining:
             architecture={"network": "CentreNet", "widths": list(network.widths), "depth": network.depth},
             data=(DataSource(name=self.data.root.name, licence=settings.licence, citation=settings.citation),),
             metrics={k: round(v, 4) for k, v in metrics.items() if np.isfinite(v)},
-            training=settings.model_dump(exclude={"video", "licence", "citation"}),
+            training=settings.model_dump(exclude={"video", "licence", "citation", "limits"}),
+            limits=settings.limits,
             morphoscope_version=__version__,
         )
 
@@ -127,6 +128,8 @@ def train_detector(
         raise UsageError(f"--freeze takes 'backbone', got {freeze!r}")
     if freeze and not start:
         raise UsageError("--freeze keeps layers of a trained model: name it with --from MODEL.onnx")
+    if recipe.train.folds > recipe.train.bands:
+        raise UsageError(f"train.folds = {recipe.train.folds} is more than train.bands = {recipe.train.bands}")
     labelled = read_boxes(data)
     classes = tuple(sorted(labelled.boxes["label"].unique()))
     job = DetectorTraining(labelled, classes, recipe, output.stem, start, freeze == "backbone")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from morphoscope.errors import InputError
 from morphoscope.io.frames import Frames
+from morphoscope.train.datasets import unit_scale
 from morphoscope.train.loop import Example
 
 SAME, LIKE, FARTHEST_PX = 0.8, 0.25, 15.0
@@ -55,7 +56,7 @@ def neighbour_examples(video: Frames, files: Sequence[str], examples: Sequence[E
                 f"{file} should be frame {number} of the video, which has {len(video)} frames of {video.shape[::-1]} px"
             )
         own = _structure(example.image)
-        if number and _likeness(own, _structure(video[number])) < SAME:
+        if _likeness(own, _structure(video[number])) < SAME:
             raise InputError(f"{file} does not look like frame {number} of the video; check the frame numbers in the names")
         near = [k for k in range(number - reach, number + reach + 1) if 0 <= k < len(video) and k != number]
         for k in near:
@@ -63,12 +64,8 @@ def neighbour_examples(video: Frames, files: Sequence[str], examples: Sequence[E
             (dx, dy), response = cv2.phaseCorrelate(own, _structure(image), _window(image.shape))
             if response > LIKE and max(abs(dx), abs(dy)) < FARTHEST_PX:
                 boxes = example.boxes + np.array([dx, dy, dx, dy, 0.0])
-                found.append(Example(_unit(image), boxes, example.valid, 1.5 * example.weight / len(near)))
+                found.append(Example(unit_scale(image), boxes, example.valid, 1.5 * example.weight / len(near)))
     return found
-
-
-def _unit(image: NDArray[Any]) -> NDArray[np.float32]:
-    return (image / np.float32(np.iinfo(image.dtype).max)).astype(np.float32)
 
 
 def _structure(image: NDArray[Any]) -> NDArray[np.float32]:
