@@ -105,3 +105,9 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
     (tmp_path / "b.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RecipeError, match="not valid TOML"):
         load_recipe(tmp_path / "b.toml")
+
+
+@pytest.mark.parametrize("names", [("dose", "dose"), ("frame",)])
+def test_axes_need_names_of_their_own(names: tuple[str, ...]) -> None:
+    with pytest.raises(RecipeError, match="names of their own"):
+        parse_recipe({"calibration": {"axes": [{"name": name, "step": 1.0} for name in names]}})

@@ -54,6 +54,13 @@ class CalibrationRecipe(_Section):
     frame_interval_s: Positive | None = Field(None, description="true seconds between stored frames (not the playback rate)")
     axes: tuple[AxisRecipe, ...] = Field((), description="axes such as dose, linear in the frame number")
 
+    @model_validator(mode="after")
+    def _distinct(self) -> CalibrationRecipe:
+        names = [axis.name for axis in self.axes]
+        if "frame" in names or len(set(names)) < len(names):
+            raise ValueError(f"axes need names of their own, none of them 'frame', got {', '.join(names)}")
+        return self
+
 
 class FramesRecipe(_Section):
     """Which frames and which part of them are analysed."""
