@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 
 from morphoscope.calibration import Calibration
 from morphoscope.errors import TruncatedError, UsageError
@@ -22,6 +23,8 @@ class Reader:
         self.dtype: np.dtype[Any] = np.dtype(np.uint8)
         self.calibration = Calibration()
         self.notes: tuple[str, ...] = ()
+        self.metadata: Mapping[str, Any] = {}
+        self.frame_data: pd.DataFrame | None = None
         self.closed = False
 
     def __len__(self) -> int:

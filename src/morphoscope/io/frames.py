@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from morphoscope.calibration import Calibration
@@ -36,6 +37,16 @@ class Frames(Protocol):
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know about how the file was read, one sentence each."""
+        ...
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What the header states about instrument and acquisition: plain values, the unit at the end of the name."""
+        ...
+
+    @property
+    def frame_data(self) -> pd.DataFrame | None:
+        """A row per frame (`frame`, then `time_s`, `stage_x_um`, ... as far as stated); None where the file has no such thing."""
         ...
 
     def __len__(self) -> int: ...

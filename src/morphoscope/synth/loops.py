@@ -63,6 +63,16 @@ class LoopVideo:
         )
 
     @property
+    def metadata(self) -> dict[str, Any]:
+        """Nothing: no instrument took it."""
+        return {}
+
+    @property
+    def frame_data(self) -> None:
+        """Nothing beyond the calibration."""
+        return None
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Nothing is ignored or converted here."""
         return ()
