@@ -33,7 +33,7 @@ def test_boxes_images_without_objects_and_order(folder):
         assert list(labels.images) == ["img/b.png", "empty.png", "img/a.png"]
         assert all(image.is_file() for image in labels.images.values())
         assert labels.boxes["file"].tolist() == ["img/b.png", "img/a.png", "img/b.png"]
-        assert labels.boxes.loc[0, ["x0", "y0", "x1", "y1"]].tolist() == [-1, 2, 3.5, 4]
+        assert labels.boxes.loc[0, ["x0", "y0", "x1", "y1"]].tolist() == [-1.5, 1.5, 3, 3.5]
         assert labels.boxes["label"].tolist() == ["loop", "loop", "line"]
         assert labels.complete_region is None
         assert labels.root == folder

@@ -1,17 +1,101 @@
-"""Labelled images: boxes from a CSV file, with the region they are complete in."""
+"""Label files in and out, whatever their format; and boxes of labelled images for training and evaluation."""
 
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
-from morphoscope.errors import InputError, RecipeError
+from morphoscope.errors import InputError, RecipeError, UsageError
+from morphoscope.io.label_set import LabelSet
 from morphoscope.recipe import Region
 
 CORNERS = ["x0", "y0", "x1", "y1"]
+# name on the command line: module of label_formats and what is written (a file with that suffix, or a folder)
+FORMATS = {
+    "csv": "csv",
+    "coco": "coco",
+    "yolo": "yolo",
+    "voc": "voc",
+    "imagej": "imagej",
+    "label-image": "label_image",
+    "label-studio": "label_studio",
+    "cvat": "cvat",
+    "trackmate": "trackmate",
+    "keras-yolo3": "keras_yolo3",
+}
+
+
+class LabelFormat(NamedTuple):
+    """The three functions each module of `label_formats` has."""
+
+    recognises: Callable[[Path], bool]
+    read: Callable[[Path], LabelSet]
+    write: Callable[[LabelSet, Path], list[str]]
+
+
+def label_format(name: str) -> LabelFormat:
+    """The functions of a format.
+
+    Raises:
+        UsageError: there is no format of that name.
+    """
+    if name not in FORMATS:
+        raise UsageError(f"wanted a label format of {', '.join(FORMATS)}, got {name!r}")
+    module = import_module(f"morphoscope.io.label_formats.{FORMATS[name]}")
+    return LabelFormat(module.recognises, module.read, module.write)
+
+
+def recognise_labels(path: Path) -> str:
+    """The name of the format a label file or folder is in.
+
+    Raises:
+        InputError: there is nothing, or nothing that looks like labels.
+    """
+    if not path.exists():
+        raise InputError(f"there is no label file or folder {path}; check the path")
+    for name in FORMATS:
+        if (Path(__file__).parent / "label_formats" / f"{FORMATS[name]}.py").is_file() and label_format(name).recognises(
+            path
+        ):  # TEMP
+            return name
+    wanted = "a folder with boxes.csv, or with a labels.toml that names the label file," if path.is_dir() else "a label file"
+    raise InputError(f"wanted {wanted} in a format known here ({', '.join(FORMATS)}), got {path}; say which with --from")
+
+
+def read_labels(path: str | Path, *, kind: str | None = None) -> LabelSet:
+    """Labels of a file or folder; a `labels.toml` beside it may name the label file and give the complete region.
+
+    Args:
+        path: a label file, or a folder of them.
+        kind: a name of `FORMATS`; None to find out from the content.
+
+    Raises:
+        InputError: nothing there, of an unknown format, or damaged; the place in the file is named.
+    """
+    path = Path(path)
+    folder = path if path.is_dir() else path.parent
+    settings = _settings(folder / "labels.toml")
+    if path.is_dir() and "file" in settings:
+        path = folder / str(settings["file"])
+    found = label_format(kind or recognise_labels(path)).read(path)
+    region = settings.get("complete_region")
+    return replace(found, complete_region=_region(region, folder)) if region else found
+
+
+def write_labels(labels: LabelSet, path: str | Path, kind: str) -> list[str]:
+    """Write labels in a format; returns what it cannot hold and was therefore lost or changed, a sentence each.
+
+    Raises:
+        UsageError: there is no format of that name.
+        InputError: the format needs image sizes, and an image is not there.
+    """
+    return label_format(kind).write(labels, Path(path))
 
 
 @dataclass(frozen=True)
@@ -29,35 +113,31 @@ class LabelledImages:
 
 
 def read_boxes(path: str | Path) -> LabelledImages:
-    """Labels from a CSV `file,label,x0,y0,x1,y1` (paths relative to it), or from a folder with such a file.
+    """Boxes around the labelled objects of a label file or folder in any format, for training and evaluation.
 
-    A `labels.toml` beside the CSV may name it (`file`) and give the `complete_region` (x0, y0, x1, y1). A row with a file
-    and nothing else is an image without objects.
+    Corners are turned from label px (edges of the first pixel at 0) to table px (its centre at 0). Points have no box and are
+    refused.
 
     Raises:
-        InputError: nothing to read, a column or an image is missing, or a row's box is impossible; rows are named.
+        InputError: nothing to read, an image is missing, or an object without extent.
     """
-    path = Path(path)
-    folder = path if path.is_dir() else path.parent
-    settings = _settings(folder / "labels.toml")
-    table = path if path.is_file() else folder / str(settings.get("file", "boxes.csv"))
-    if not table.is_file():
-        raise InputError(
-            f"wanted a label file file,label,x0,y0,x1,y1, there is no {table}; labels.toml may name another (file = ...)"
-        )
-    boxes = _read_rows(table)
-    images = {name: folder / name for name in dict.fromkeys(boxes["file"])}
+    found = read_labels(path)
+    images = {name: found.root / name for name in found.images}
     missing = [name for name, image in images.items() if not image.is_file()]
     if missing:
         raise InputError(
-            f"{table} names {len(missing)} images that are not there: {', '.join(missing[:3])}; paths are relative to {folder}"
+            f"{path} names {len(missing)} images that are not there: {', '.join(missing[:3])}; paths are relative to {found.root}"
         )
-    region = settings.get("complete_region")
-    try:
-        complete = Region.model_validate(region) if region else None
-    except ValueError as error:
-        raise RecipeError(f"complete_region in {folder / 'labels.toml'} must be x0, y0, x1, y1 in px, got {region}") from error
-    return LabelledImages(folder, images, boxes.dropna(subset=CORNERS).reset_index(drop=True), complete)
+    rows = [(label.file, label.label, *(edge - 0.5 for edge in label.shape.bounds)) for label in found.labels]
+    boxes = pd.DataFrame(rows, columns=["file", "label", *CORNERS]).astype(
+        {"file": str, "label": str, **dict.fromkeys(CORNERS, float)}
+    )
+    flat = boxes[(boxes["x1"] <= boxes["x0"]) | (boxes["y1"] <= boxes["y0"])]
+    if len(flat):
+        raise InputError(
+            f"{path}: {len(flat)} objects have no extent, the first in {flat['file'].iloc[0]}; boxes need a width and height"
+        )
+    return LabelledImages(found.root, images, boxes, found.complete_region)
 
 
 def _settings(path: Path) -> dict[str, object]:
@@ -69,24 +149,8 @@ def _settings(path: Path) -> dict[str, object]:
         raise InputError(f"{path} is not valid TOML: {error}") from error
 
 
-def _read_rows(path: Path) -> pd.DataFrame:
+def _region(values: object, folder: Path) -> Region:
     try:
-        table = pd.read_csv(path, dtype={"file": str, "label": str}, keep_default_na=True)
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(f"{path} cannot be read as CSV: {error}") from error
-    missing = [c for c in ("file", "label", *CORNERS) if c not in table.columns]
-    if missing:
-        raise InputError(
-            f"{path} lacks the columns {', '.join(missing)}; wanted file,label,x0,y0,x1,y1, got {','.join(table.columns)}"
-        )
-    numbers = table[CORNERS].apply(pd.to_numeric, errors="coerce")
-    empty = table[CORNERS].isna().all(axis=1)
-    wrong = ~empty & (numbers.isna().any(axis=1) | (numbers["x1"] <= numbers["x0"]) | (numbers["y1"] <= numbers["y0"]))
-    wrong |= table["file"].isna() | (~empty & table["label"].isna())
-    if wrong.any():
-        rows = ", ".join(str(k + 2) for k in table.index[wrong][:5])
-        raise InputError(
-            f"{path}: {int(wrong.sum())} rows hold no usable box (wanted a file, a label, numbers with x0 < x1 and y0 < y1), "
-            f"such as lines {rows}"
-        )
-    return table.assign(**{c: numbers[c] for c in CORNERS})[["file", "label", *CORNERS]]
+        return Region.model_validate(values)
+    except ValueError as error:
+        raise RecipeError(f"complete_region in {folder / 'labels.toml'} must be x0, y0, x1, y1 in px, got {values}") from error
