@@ -44,7 +44,8 @@ class LabelSet:
     """Images, those without any object among them, their labels, and the classes in order.
 
     `root` is the folder that `file` is relative to. Outside `complete_region` nothing is said about what is there (None: labels
-    are complete everywhere). `notes` say what the reader left out or assumed.
+    are complete everywhere). `notes` say what the reader left out or assumed; `skipped` names records too damaged to be read,
+    each with its place in the file.
     """
 
     images: dict[str, ImageFacts]
@@ -53,6 +54,7 @@ class LabelSet:
     root: Path = field(default=Path(), compare=False)
     complete_region: Region | None = None
     notes: tuple[str, ...] = field(default=(), compare=False)
+    skipped: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         strangers = {label.file for label in self.labels} - set(self.images)

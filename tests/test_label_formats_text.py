@@ -1,0 +1,167 @@
+"""Label formats in JSON, XML and text: hand-written files of known corners, damaged files, reference libraries."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from morphoscope.errors import InputError
+from morphoscope.io.label_formats.coco_rle import counts_of, counts_of_text, mask_of, text_of_counts
+from morphoscope.io.label_set import ImageFacts, Label, LabelSet
+from morphoscope.io.labels import read_labels, recognise_labels, write_labels
+from morphoscope.io.shapes import Box, Ellipse, Mask, Point, Polygon, rasterize
+
+FIRST, LAST = Box.from_corners(0, 0, 1, 1), Box.from_corners(7, 5, 8, 6)  # one pixel each of an 8 x 6 px image
+
+
+def picture(path, width=8, height=6):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), np.zeros((height, width), np.uint8))
+
+
+def two_pixels(file="a.png"):
+    return LabelSet({file: ImageFacts(8, 6)}, (Label(file, "dot", FIRST), Label(file, "dot", LAST)), ("dot",))
+
+
+def coco_file(tmp_path, annotations, **more):
+    content = {
+        "images": [{"id": 7, "file_name": "a.png", "width": 8, "height": 6}, {"id": 9, "file_name": "empty.png"}],
+        "categories": [{"id": 5, "name": "void"}, {"id": 2, "name": "line"}],
+        "annotations": [{"id": k + 10, "image_id": 7, "category_id": 5} | a for k, a in enumerate(annotations)],
+    }
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps(content | more))
+    return path
+
+
+# COCO
+
+
+def test_coco_boxes_polygons_masks_and_keypoints(tmp_path):
+    path = coco_file(
+        tmp_path,
+        [
+            {"bbox": [0, 0, 1, 1], "iscrowd": 0},
+            {"bbox": [7, 5, 1, 1], "segmentation": []},
+            {"bbox": [1, 1, 4, 2], "segmentation": [[1, 1, 3, 1, 3, 3], [4, 1, 5, 1, 5, 2, 4, 1]]},
+            {"bbox": [0, 0, 2, 2], "segmentation": {"size": [6, 8], "counts": [1, 2, 3, 1, 41]}, "category_id": 2},
+            {"keypoints": [0, 0, 0, 2, 3, 2]},
+            {"keypoints": [1, 1, 1, 2, 3, 2]},
+        ],
+    )
+    assert recognise_labels(path) == "coco"
+    found = read_labels(path)
+    assert list(found.images.items()) == [("a.png", ImageFacts(8, 6)), ("empty.png", ImageFacts())]
+    assert found.classes == ("void", "line")
+    mask = Mask.from_pixels([[False, True], [True, False], [True, False]])
+    rings = ((1, 1), (3, 1), (3, 3)), ((4, 1), (5, 1), (5, 2))
+    assert [label.shape for label in found.labels] == [FIRST, LAST, Polygon(rings), mask, Point(2.5, 3.5)]
+    assert found.labels[3].label == "line"
+    assert [label.object_id for label in found.labels] == ["10", "11", "12", "13", "14"]
+    assert "keypoints" in found.notes[0] and found.skipped == ()
+
+
+def test_coco_parts_that_overlap_are_all_inside(tmp_path):
+    path = coco_file(tmp_path, [{"bbox": [0, 0, 4, 4], "segmentation": [[0, 0, 4, 0, 4, 4, 0, 4], [1, 1, 3, 1, 3, 3, 1, 3]]}])
+    found = read_labels(path)
+    assert found.labels[0].shape == Mask.from_pixels(np.ones((4, 4)))
+    assert "overlap" in found.notes[0]
+
+
+def test_coco_a_shape_another_tool_moved_counts_by_its_box(tmp_path):
+    labels = LabelSet({"a.png": ImageFacts(8, 6)}, (Label("a.png", "loop", Ellipse(3, 3, 4, 2, 30)),))
+    assert write_labels(labels, tmp_path / "c.json", "coco") == []
+    content = json.loads((tmp_path / "c.json").read_text())
+    content["annotations"][0] |= {"bbox": [1, 1, 1, 1], "segmentation": []}
+    (tmp_path / "c.json").write_text(json.dumps(content))
+    found = read_labels(tmp_path / "c.json")
+    assert found.labels[0].shape == Box.from_corners(1, 1, 2, 2)
+    assert "another tool" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "blamed"),
+    [
+        ({"bbox": [0, 0, "x", 1]}, "number"),
+        ({"bbox": [0, 0, 1]}, "annotation 2"),
+        ({"bbox": [0, 0, 0, 1]}, "x0 < x1"),
+        ({"bbox": [1e9, 0, 1, 1]}, "1e"),
+        ({"bbox": [math.nan, 0, 1, 1]}, "number"),
+        ({"bbox": None}, "annotation 2"),
+        ({}, "bbox"),
+        ({"segmentation": [[1, 1, 2, 2]]}, "3 corners"),
+        ({"segmentation": [[1, 1, 2, 2, 3]]}, "annotation 2"),
+        ({"segmentation": {"size": [6, 8], "counts": [5]}}, "add up"),
+        ({"segmentation": {"size": [6, 8], "counts": "0é"}}, "character"),
+        ({"segmentation": {"size": [6, 8], "counts": "o"}}, "ends within"),
+        ({"segmentation": {"size": [6, 8], "counts": [48]}}, "no pixel"),
+        ({"segmentation": {"size": [10**6, 10**6], "counts": [1, 10**12 - 1]}}, "at most"),
+        ({"bbox": [0, 0, 1, 1], "image_id": 4}, "image of id 4"),
+        ({"bbox": [0, 0, 1, 1], "image_id": []}, "annotation 2"),
+        ({"bbox": [0, 0, 1, 1], "category_id": None}, "category"),
+        ({"bbox": [0, 0, 1, 1], "morphoscope": 3}, "object"),
+        ({"bbox": [0, 0, 1, 1], "morphoscope": {"track_id": 1.5}}, "whole"),
+    ],
+)
+def test_coco_a_damaged_annotation_is_named_and_the_others_read(tmp_path, annotation, blamed):
+    path = coco_file(tmp_path, [{"bbox": [0, 0, 1, 1]}, annotation])
+    found = read_labels(path)
+    assert [label.shape for label in found.labels] == [FIRST]
+    assert len(found.skipped) == 1 and "annotation 2 (id 11)" in found.skipped[0] and blamed in found.skipped[0]
+    with pytest.raises(InputError, match="damaged.*annotation 1"):
+        read_labels(coco_file(tmp_path, [annotation]))
+
+
+@pytest.mark.parametrize(
+    "text", ['{"images": [', '{"images": []}', '{"images": {}, "annotations": [], "categories": []}', "{" * 10**5]
+)
+def test_coco_damaged_files_are_named(tmp_path, text):
+    (tmp_path / "c.json").write_text(text)
+    with pytest.raises(InputError, match=r"c\.json"):
+        read_labels(tmp_path / "c.json")
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of the reference with NumPy 2
+def test_coco_run_lengths_and_polygons_agree_with_the_reference():
+    reference = pytest.importorskip("pycocotools.mask")
+    random = np.random.default_rng(3)
+    for height, width in [(1, 1), (6, 8), (40, 30), (300, 7)]:
+        for density in (0.02, 0.5, 1.0):
+            pixels = random.random((height, width)) < density
+            pixels[0, -1] = True
+            encoded = reference.encode(np.asfortranarray(pixels.astype(np.uint8)))
+            text = encoded["counts"].decode()
+            mask = Mask.from_pixels(pixels)
+            assert mask_of({"size": [height, width], "counts": text}) == mask
+            assert text_of_counts(counts_of(mask, height, width)) == text
+            assert text_of_counts(counts_of_text(text)) == text
+    ring = [(3.2, 2.1), (35.7, 8.4), (28.1, 30.9), (9.3, 24.6)]
+    theirs = reference.frPyObjects([[v for corner in ring for v in corner]], 40, 40)
+    ours = rasterize(Polygon((tuple(ring),)), 40, 40)
+    assert reference.area(theirs)[0] == pytest.approx(ours.sum(), rel=0.03)
+    assert abs(reference.decode(theirs)[..., 0].astype(int) - ours).sum() < 0.05 * ours.sum()
+    box = rasterize(Box.from_corners(2, 3, 7, 9), 40, 40)
+    assert np.array_equal(reference.decode(reference.frPyObjects([[2, 3, 7, 3, 7, 9, 2, 9]], 40, 40))[..., 0], box)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of the reference with NumPy 2
+def test_coco_files_are_read_by_the_reference(tmp_path):
+    coco = pytest.importorskip("pycocotools.coco")
+    shapes = [FIRST, LAST, Polygon((((1, 1), (5, 1), (5, 4)),)), Mask.from_pixels(np.eye(3), 2, 1), Ellipse(4, 3, 5, 3, 30)]
+    shapes += [Polygon((((0, 0), (6, 0), (6, 6), (0, 6)), ((2, 2), (4, 2), (4, 4), (2, 4)))), Box(4, 3, 4, 2, 45)]
+    labels = LabelSet({"a.png": ImageFacts(8, 6), "b.png": ImageFacts(8, 6)}, tuple(Label("a.png", "x", s) for s in shapes))
+    assert write_labels(labels, tmp_path / "c.json", "coco") == []
+    theirs = coco.COCO(tmp_path / "c.json")
+    assert len(theirs.getImgIds()) == 2 and len(theirs.getAnnIds()) == len(shapes)
+    for k, shape in enumerate(shapes):
+        annotation = theirs.anns[k + 1]
+        x, y, width, height = annotation["bbox"]
+        assert (x, y, x + width, y + height) == pytest.approx(shape.bounds)
+        if annotation["segmentation"]:
+            assert abs(theirs.annToMask(annotation).astype(int) - rasterize(shape, 6, 8)).sum() <= 4
+        if isinstance(annotation["segmentation"], dict):
+            assert np.array_equal(theirs.annToMask(annotation), rasterize(shape, 6, 8))
