@@ -165,3 +165,119 @@ def test_coco_files_are_read_by_the_reference(tmp_path):
             assert abs(theirs.annToMask(annotation).astype(int) - rasterize(shape, 6, 8)).sum() <= 4
         if isinstance(annotation["segmentation"], dict):
             assert np.array_equal(theirs.annToMask(annotation), rasterize(shape, 6, 8))
+
+
+# YOLO
+
+
+def yolo_folder(tmp_path, lines, settings="names: [void, 'black dot']\n", width=8, height=6):
+    picture(tmp_path / "images" / "a.png", width, height)
+    picture(tmp_path / "images" / "b.png")
+    (tmp_path / "labels").mkdir(exist_ok=True)
+    (tmp_path / "labels" / "a.txt").write_text("\n".join(lines))
+    (tmp_path / "data.yaml").write_text(settings)
+    return tmp_path
+
+
+def test_yolo_boxes_polygons_and_scores(tmp_path):
+    folder = yolo_folder(
+        tmp_path,
+        [
+            "0 0.0625 0.08333333333333333 0.125 0.16666666666666666",  # the first pixel
+            "1 0.9375 0.9166666666666667 0.125 0.16666666666666666 0.75",  # the last one
+            "",
+            "1 0.25 0.5 0.5 0.5 0.5 1.0",
+            "0 0.25 0.5 0.5 0.5 0.5 1.0 0.25 1.0 0.5",
+        ],
+    )
+    assert recognise_labels(folder) == "yolo" == recognise_labels(folder / "data.yaml")
+    found = read_labels(folder)
+    assert list(found.images) == ["images/a.png", "images/b.png"] and found.classes == ("void", "black dot")
+    assert found.labels[0].shape.bounds == pytest.approx(FIRST.bounds)
+    assert found.labels[1].shape.bounds == pytest.approx(LAST.bounds) and found.labels[1].score == 0.75
+    assert found.labels[2].shape == Polygon((((2, 3), (4, 3), (4, 6)),))
+    assert found.labels[3].shape == Polygon((((2, 3), (4, 3), (4, 6), (2, 6)),)) and found.labels[3].score == 0.5
+
+
+def test_yolo_turned_boxes_only_where_the_task_says_so(tmp_path):
+    box = Box(4, 3, 4, 2, 30)
+    line = "0 " + " ".join(str(v / s) for x, y in box.ring for v, s in ((x, 8), (y, 6)))
+    assert read_labels(yolo_folder(tmp_path, [line])).labels[0].shape.kind == "polygon"
+    found = read_labels(yolo_folder(tmp_path, [line, "0 0 0 1 0 1 1 0.2 1"], "names:\n  0: loop\ntask: obb # turned\n"))
+    read = found.labels[0].shape
+    assert (read.x, read.y, read.width, read.height, read.angle_deg) == pytest.approx((4, 3, 4, 2, 30))
+    assert found.labels[1].shape.kind == "polygon"
+
+
+@pytest.mark.parametrize("layout", ["beside", "darknet", "numbers", "mirrored"])
+def test_yolo_layouts(tmp_path, layout):
+    picture(tmp_path / "sub" / "a.png")
+    label = tmp_path / ("labels/sub" if layout == "mirrored" else "sub") / "a.txt"
+    label.parent.mkdir(exist_ok=True, parents=True)
+    label.write_text("1 0.5 0.5 1 1\n")
+    names = {"beside": "classes.txt", "darknet": "obj.names", "mirrored": "labels/classes.txt"}.get(layout)
+    if names:
+        (tmp_path / names).write_text("one\nblack dot\n")
+    found = read_labels(tmp_path, kind="yolo")
+    assert found.labels == (Label("sub/a.png", "black dot" if names else "1", Box(4, 3, 8, 6)),)
+    assert bool(found.notes) == (names is None)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("names: ['a, b', \"c: #d\", e f]  # three", ["a, b", "c: #d", "e f"]),
+        ("names:\n- a\n- 'it''s'\n", ["a", "it's"]),
+        ('# x\n---\npath: ../x # y\nnames:\n    1: b\n    0: "\\u00e9"\nnc: 2\n', ["é", "b"]),
+        ("names: {0: a, 1: 'b'}\ndownload: |\n  some: text\n", ["a", "b"]),
+        ("nc: 0\nnames: []", []),
+    ],
+)
+def test_yolo_class_names(tmp_path, text, names):
+    folder = yolo_folder(tmp_path, [], text)
+    assert list(read_labels(folder).classes) == names
+
+
+@pytest.mark.parametrize(
+    "text", ["names", "names: {1: a}", "names: [a", 'names: "abc', "names: a", "names:\n  x: a\n", "names: [\xff"]
+)
+def test_yolo_a_damaged_data_yaml_is_named(tmp_path, text):
+    folder = yolo_folder(tmp_path, ["0 0.5 0.5 1 1"])
+    (folder / "data.yaml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=r"data\.yaml"):
+        read_labels(folder)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "0 0.5",
+        "x 0.5 0.5 1 1",
+        "9 0.5 0.5 1 1",
+        "0 0.5 0.5 0 1",
+        "0 nan 0.5 1 1",
+        "0 1e9 0.5 1 1",
+        "-1 0.5 0.5 1 1",
+        "0.5 1 1 1 1",
+    ],
+)
+def test_yolo_a_damaged_line_is_named_and_the_others_read(tmp_path, line):
+    found = read_labels(yolo_folder(tmp_path, ["0 0.5 0.5 1 1", line]))
+    assert len(found.labels) == 1 and len(found.skipped) == 1 and "labels/a.txt: line 2" in found.skipped[0]
+    with pytest.raises(InputError, match=r"labels/a\.txt: line 1"):
+        read_labels(yolo_folder(tmp_path, [line]))
+
+
+def test_yolo_one_label_file_for_two_images_is_refused(tmp_path):
+    labels = LabelSet({"x/a.png": ImageFacts(8, 6), "x/a.tif": ImageFacts(8, 6)})
+    with pytest.raises(InputError, match=r"x/a\.png and x/a\.tif"):
+        write_labels(labels, tmp_path / "out", "yolo")
+    with pytest.raises(InputError, match="size"):
+        write_labels(LabelSet({"x/a.png": ImageFacts()}), tmp_path / "out", "yolo")
+
+
+def test_yolo_images_elsewhere_keep_their_names(tmp_path):
+    picture(tmp_path / "pictures" / "a.png")
+    labels = LabelSet({"../pictures/a.png": ImageFacts()}, (Label("../pictures/a.png", "dot", LAST),), root=tmp_path / "set")
+    assert write_labels(labels, tmp_path / "set", "yolo") == []
+    assert read_labels(tmp_path / "set").of("../pictures/a.png")[0].shape.bounds == pytest.approx(LAST.bounds)

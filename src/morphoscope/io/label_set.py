@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -93,6 +94,7 @@ class LabelSet:
 def _measured(path: Path, facts: ImageFacts) -> ImageFacts:
     from morphoscope.io.open import open_frames
 
+    path = path if path.is_file() else Path(os.path.normpath(path))  # a/../b also where there is no a yet
     if not path.is_file():
         raise InputError(
             f"the size of {path} is needed for this label format, and there is no such file; put the images beside it"
