@@ -281,3 +281,86 @@ def test_yolo_images_elsewhere_keep_their_names(tmp_path):
     labels = LabelSet({"../pictures/a.png": ImageFacts()}, (Label("../pictures/a.png", "dot", LAST),), root=tmp_path / "set")
     assert write_labels(labels, tmp_path / "set", "yolo") == []
     assert read_labels(tmp_path / "set").of("../pictures/a.png")[0].shape.bounds == pytest.approx(LAST.bounds)
+
+
+# Pascal VOC
+
+VOC_OBJECT = "<object><name>dot</name><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox></object>"
+
+
+def voc_file(tmp_path, objects, name="a.xml", more="<filename>a.png</filename>"):
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"<annotation>{more}<size><width>8</width><height>6</height></size>{''.join(objects)}</annotation>")
+    return path
+
+
+def test_voc_counts_pixels_from_one(tmp_path):
+    polygon = "<polygon><x1>0.5</x1><y1>1</y1><y2>1</y2><x2>3</x2><x3>3</x3><y3>3</y3></polygon>"
+    objects = [VOC_OBJECT.format(1, 1, 1, 1), VOC_OBJECT.format(8, 6, 8, 6), VOC_OBJECT.format(1.5, 1, 2.5, 1)]
+    path = voc_file(tmp_path, [*objects, objects[0].replace("<bndbox>", polygon + "<bndbox>")])
+    voc_file(tmp_path, [], "sub/b.xml", "<filename>b.png</filename><path>C:\\images\\b.png</path>")
+    assert recognise_labels(tmp_path) == recognise_labels(path) == "voc"
+    found = read_labels(tmp_path)
+    assert dict(found.images) == {"a.png": ImageFacts(8, 6), "sub/b.png": ImageFacts(8, 6)}
+    triangle = Polygon((((0, 0.5), (2.5, 0.5), (2.5, 2.5)),))
+    assert [label.shape for label in found.labels] == [FIRST, LAST, Box.from_corners(0.5, 0, 2.5, 1), triangle]
+    write_labels(two_pixels(), tmp_path / "out", "voc")
+    written = (tmp_path / "out" / "a.xml").read_text()
+    for corner in ("<xmin>1<", "<ymin>1<", "<xmax>1<", "<ymax>1<", "<xmin>8<", "<ymin>6<", "<xmax>8<", "<ymax>6<"):
+        assert corner in written
+
+
+def test_voc_images_in_the_layout_of_the_challenge(tmp_path):
+    picture(tmp_path / "JPEGImages" / "a.jpg")
+    voc_file(tmp_path, [], "Annotations/a.xml", "<filename>a.jpg</filename>")
+    found = read_labels(tmp_path / "Annotations")
+    assert list(found.images) == ["../JPEGImages/a.jpg"]
+
+
+def test_voc_two_images_of_one_name_have_two_files(tmp_path):
+    files = ["x/a.png", "y/a.png", "x/a.tif", "../x/b.png"]
+    assert write_labels(LabelSet({file: ImageFacts(8, 6) for file in files}), tmp_path / "out", "voc") == []
+    assert sorted(read_labels(tmp_path / "out").images) == sorted(files)
+
+
+@pytest.mark.parametrize(
+    ("element", "blamed"),
+    [
+        (VOC_OBJECT.format(3, 1, 1, 1), "x0 < x1"),
+        (VOC_OBJECT.format("", 1, 1, 1), "number"),
+        (VOC_OBJECT.format("nan", 1, 1, 1), "number"),
+        (VOC_OBJECT.format(1, 1, 1e9, 1), "1e"),
+        ("<object><name>dot</name></object>", "bndbox"),
+        ("<object><name>dot</name><bndbox><xmin>1</xmin></bndbox></object>", "ymin in bndbox"),
+        (VOC_OBJECT.format(1, 1, 1, 1).replace("dot", " "), "a name"),
+        (VOC_OBJECT.format(1, 1, 1, 1).replace("<bndbox>", "<polygon><x1>1</x1></polygon><bndbox>"), "y1"),
+    ],
+)
+def test_voc_a_damaged_object_is_named_and_the_others_read(tmp_path, element, blamed):
+    found = read_labels(voc_file(tmp_path, [VOC_OBJECT.format(1, 1, 1, 1), element]))
+    assert len(found.labels) == 1 and len(found.skipped) == 1
+    assert "a.xml: object 2" in found.skipped[0] and blamed in found.skipped[0]
+
+
+BOMB = '<?xml version="1.0"?>\n<!DOCTYPE a [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><{0}>&b;</{0}>'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<annotation><object>",
+        "<annotation>&x;</annotation>",
+        BOMB.format("annotation"),
+        '<?xml version="1.0" encoding="x"?><annotation/>',
+    ],
+)
+def test_voc_damaged_files_are_named(tmp_path, text):
+    (tmp_path / "a.xml").write_text(text)
+    with pytest.raises(InputError, match=r"a\.xml"):
+        read_labels(tmp_path / "a.xml")
+    with pytest.raises(InputError, match=r"a\.xml"):
+        read_labels(tmp_path)
+    (tmp_path / "b.xml").write_bytes(BOMB.format("annotation").encode("utf-16"))
+    with pytest.raises(InputError, match="document type"):
+        read_labels(tmp_path / "b.xml", kind="voc")
