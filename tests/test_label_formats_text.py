@@ -364,3 +364,140 @@ def test_voc_damaged_files_are_named(tmp_path, text):
     (tmp_path / "b.xml").write_bytes(BOMB.format("annotation").encode("utf-16"))
     with pytest.raises(InputError, match="document type"):
         read_labels(tmp_path / "b.xml", kind="voc")
+
+
+# keras-yolo3
+
+
+def keras_file(tmp_path, lines, names="void\nblack dot\n", file="train.txt"):
+    (tmp_path / file).write_text("\n".join(lines), encoding="utf-8")
+    if names is not None:
+        (tmp_path / "my_classes.txt").write_text(names)
+    return tmp_path / file
+
+
+def test_keras_yolo3_lines(tmp_path):
+    lines = ["a b/c.png 0,0,1,1,0 7,5,8,6,1", "empty, with 1,2 of it.png", "", "d.png 0.5,-1,2,3,1"]
+    path = keras_file(tmp_path, lines)
+    assert recognise_labels(path) == "keras-yolo3"
+    found = read_labels(path)
+    assert list(found.images) == ["a b/c.png", "empty, with 1,2 of it.png", "d.png"]
+    assert found.labels[:2] == (Label("a b/c.png", "void", FIRST), Label("a b/c.png", "black dot", LAST))
+    assert found.labels[2].shape == Box.from_corners(0.5, -1, 2, 3)
+    assert read_labels(keras_file(tmp_path, ["x.png", "y.png"])).labels == ()
+    assert recognise_labels(path) == "keras-yolo3"
+    said = write_labels(two_pixels("a b.png"), tmp_path / "out.txt", "keras-yolo3")
+    assert (tmp_path / "out.txt").read_text() == "a b.png 0,0,1,1,0 7,5,8,6,0\n"
+    assert (tmp_path / "out_classes.txt").read_text() == "dot\n"
+    assert len(said) == 1 and "spaces" in said[0]
+
+
+def test_keras_yolo3_without_class_names(tmp_path):
+    found = read_labels(keras_file(tmp_path, ["a.png 0,0,1,1,7"], names=None))
+    assert found.labels[0].label == "7" and "classes" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    "box", ["0,0,1,1", "0,0,1,1,5", "0,0,1,1,-1", "0,0,0,1,0", "nan,0,1,1,0", "0,0,1e9,1,0", "0,0,1,1,0,0", "a,0,1,1,0"]
+)
+def test_keras_yolo3_a_damaged_box_is_named_and_the_others_read(tmp_path, box):
+    path = keras_file(tmp_path, ["a.png 0,0,1,1,0", f"b.png {box} 0,0,1,1,0"])
+    found = read_labels(path)
+    assert len(found.labels) == 2 and len(found.skipped) == 1 and "line 2, box 1" in found.skipped[0]
+    assert list(found.images) == ["a.png", "b.png"]
+
+
+def test_keras_yolo3_a_name_that_looks_like_a_box_is_refused(tmp_path):
+    with pytest.raises(InputError, match="looks like a box"):
+        write_labels(LabelSet({"a 1,2,3,4,5": ImageFacts()}), tmp_path / "l.txt", "keras-yolo3")
+    with pytest.raises(InputError, match="one line"):
+        write_labels(LabelSet({"a\nb.png": ImageFacts()}), tmp_path / "l.txt", "keras-yolo3")
+
+
+# CVAT
+
+CVAT_META = "<meta><task><labels><label><name>void</name></label><label><name>dot</name></label></labels>{}</task></meta>"
+
+
+def cvat_images(tmp_path, *elements):
+    text = f'<image id="0" name="a.png" width="8" height="6">{"".join(elements)}</image>'
+    text += '<image id="1" name="b.png" width="8" height="6"/>'
+    (tmp_path / "c.xml").write_text(f"<?xml version='1.0'?><!-- x --><annotations>{CVAT_META.format('')}{text}</annotations>")
+    return tmp_path / "c.xml"
+
+
+CVAT_BOX = '<box label="dot" xtl="{}" ytl="{}" xbr="{}" ybr="{}" occluded="0"/>'
+
+
+def test_cvat_images(tmp_path):
+    path = cvat_images(
+        tmp_path,
+        CVAT_BOX.format(0, 0, 1, 1),
+        CVAT_BOX.format(7, 5, 8, 6).replace("occluded", 'rotation="90" occluded'),
+        '<ellipse label="dot" cx="4" cy="3" rx="2" ry="1" rotation="30"/>',
+        '<polygon label="dot" points="1,1;3.5,1;3,3"><attribute name="score">0.5</attribute></polygon>',
+        '<points label="dot" points="2.5,3.5"/>',
+        '<mask label="dot" rle="1, 1, 1, 1" left="2" top="1" width="2" height="2"/>',
+        '<tag label="dot"/><polyline label="dot" points="1,1;2,2"/><points label="dot" points="2,3;4,5"/>',
+    )
+    assert recognise_labels(path) == "cvat"
+    found = read_labels(path)
+    assert dict(found.images) == dict.fromkeys(("a.png", "b.png"), ImageFacts(8, 6)) and found.classes == ("void", "dot")
+    turned = Box(7.5, 5.5, 1, 1, 270)
+    triangle = Polygon((((1, 1), (3.5, 1), (3, 3)),))
+    mask = Mask.from_pixels([[0, 1], [0, 1]], 2, 1)
+    assert [label.shape for label in found.labels] == [FIRST, turned, Ellipse(4, 3, 4, 2, 330), triangle, Point(2.5, 3.5), mask]
+    assert found.labels[3].score == 0.5 and len(found.notes) == 3 and found.skipped == ()
+
+
+def test_cvat_rotation_is_clockwise(tmp_path):
+    """A flat box turned clockwise by 30 degrees points down on its right."""
+    path = cvat_images(tmp_path, '<box label="dot" xtl="0" ytl="2.5" xbr="8" ybr="3.5" rotation="30"/>')
+    pixels = rasterize(read_labels(path).labels[0].shape, 6, 8)
+    assert pixels[4, 6] and not pixels[1, 6]
+
+
+def test_cvat_video(tmp_path):
+    box = '<box frame="{}" outside="{}" occluded="0" keyframe="1" xtl="0" ytl="0" xbr="{}" ybr="1"/>'
+    track = f'<track id="4" label="dot">{box.format(0, 0, 1)}{box.format(1, 0, 2)}{box.format(2, 1, 2)}</track>'
+    more = "<size>5</size><original_size><width>8</width><height>6</height></original_size><source>v.mp4</source>"
+    (tmp_path / "v.xml").write_text(f"<annotations>{CVAT_META.format(more)}{track}</annotations>")
+    found = read_labels(tmp_path / "v.xml")
+    assert dict(found.images) == {"v.mp4": ImageFacts(8, 6, 5)}
+    first = Label("v.mp4", "dot", FIRST, 0, track_id=4)
+    assert found.labels == (first, Label("v.mp4", "dot", Box.from_corners(0, 0, 2, 1), 1, track_id=4))
+    gap = LabelSet(dict(found.images), (first, Label("v.mp4", "dot", FIRST, 3, track_id=4)), found.classes)
+    assert write_labels(gap, tmp_path / "w.xml", "cvat") == []
+    assert (tmp_path / "w.xml").read_text().count('outside="1"') == 2
+    assert read_labels(tmp_path / "w.xml") == gap
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        CVAT_BOX.format(1, 0, 1, 1),
+        CVAT_BOX.format("x", 0, 1, 1),
+        CVAT_BOX.format("nan", 0, 1, 1),
+        CVAT_BOX.format(0, 0, 1e9, 1),
+        CVAT_BOX.format(0, 0, 1, 1).replace("ybr", "zbr"),
+        CVAT_BOX.format(0, 0, 1, 1).replace('label="dot"', ""),
+        '<polygon label="dot" points="1,1;2,2"/>',
+        '<polygon label="dot" points="1;2;3;4;5"/>',
+        '<points label="dot"/>',
+        '<ellipse label="dot" cx="1" cy="1" rx="0" ry="1"/>',
+        '<mask label="dot" rle="1,1" left="0" top="0" width="10000000" height="10000000"/>',
+        '<mask label="dot" rle="4" left="0" top="0" width="2" height="2"/>',
+    ],
+)
+def test_cvat_a_damaged_shape_is_named_and_the_others_read(tmp_path, element):
+    found = read_labels(cvat_images(tmp_path, CVAT_BOX.format(0, 0, 1, 1), element))
+    assert len(found.labels) == 1 and len(found.skipped) == 1 and "image 1 (a.png)" in found.skipped[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["<annotations><image", BOMB.format("annotations"), "<annotations><track id='1'/></annotations>"]
+)
+def test_cvat_damaged_files_are_named(tmp_path, text):
+    (tmp_path / "c.xml").write_text(text)
+    with pytest.raises(InputError, match=r"c\.xml"):
+        read_labels(tmp_path / "c.xml", kind="cvat")

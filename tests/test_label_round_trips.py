@@ -16,7 +16,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from morphoscope.errors import InputError
 from morphoscope.io.label_formats.losses import shape_kind
 from morphoscope.io.label_set import ImageFacts, Label, LabelSet
 from morphoscope.io.labels import FORMATS, read_labels, recognise_labels, write_labels
@@ -207,7 +206,7 @@ def close(a, b):
     return abs(a - b) <= TOLERANCE * max(1, abs(a))
 
 
-def same_shape(a, b, *, joined=False, facts=None):
+def same_shape(a, b, *, joined):
     """Whether two shapes are one: to 1e-6 px, whatever way round their angles are given."""
     if joined and isinstance(b, Polygon):
         grid = [rasterize(shape, 200, 400) for shape in (moved(as_polygon(a)), moved(b))]
@@ -253,11 +252,7 @@ def test_what_is_written_is_read_back(name):
 def round_trip(labels, target, name):
     root = target if not target.suffix else target.parent
     put_pictures(labels, root)
-    try:
-        said = write_labels(replace(labels, root=root), target, name)
-    except InputError as error:
-        assert "deep/" not in str(error), error  # refusals are for names only
-        return
+    said = write_labels(replace(labels, root=root), target, name)
     assert recognise_labels(target) == name
     wanted, classes, joined = expected(labels, said)
     if not target.exists():
@@ -273,8 +268,13 @@ def round_trip(labels, target, name):
         read = found.images[file]
         assert read.width in (None, facts.width) and read.height in (None, facts.height) and read.frames in (1, facts.frames)
         assert read.pixel_size_nm == facts.pixel_size_nm or np.allclose(read.pixel_size_nm, facts.pixel_size_nm)
-        one, two = (sorted(s.of(file), key=lambda label: label.frame) for s in (wanted, found))
-        assert len(one) == len(two), (said, one, two)
-        for a, b in zip(one, two, strict=True):
-            assert replace(a, shape=None) == replace(b, shape=None), said
-            assert same_shape(a.shape, b.shape, joined=bool(joined)), (said, a.shape, b.shape)
+        left = list(found.of(file))
+        for label in wanted.of(file):  # in any order
+            match = next((b for b in left if same(label, b, joined=bool(joined))), None)
+            assert match is not None, (said, label, left)
+            left.remove(match)
+        assert not left, (said, left)
+
+
+def same(a, b, *, joined):
+    return replace(a, shape=None) == replace(b, shape=None) and same_shape(a.shape, b.shape, joined=joined)
