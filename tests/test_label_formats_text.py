@@ -11,6 +11,8 @@ import pytest
 
 from morphoscope.errors import InputError
 from morphoscope.io.label_formats.coco_rle import counts_of, counts_of_text, mask_of, text_of_counts
+from morphoscope.io.label_formats.label_studio_rle import brush_of
+from morphoscope.io.label_formats.label_studio_rle import mask_of as brush_mask
 from morphoscope.io.label_set import ImageFacts, Label, LabelSet
 from morphoscope.io.labels import read_labels, recognise_labels, write_labels
 from morphoscope.io.shapes import Box, Ellipse, Mask, Point, Polygon, rasterize
@@ -501,3 +503,116 @@ def test_cvat_damaged_files_are_named(tmp_path, text):
     (tmp_path / "c.xml").write_text(text)
     with pytest.raises(InputError, match=r"c\.xml"):
         read_labels(tmp_path / "c.xml", kind="cvat")
+
+
+# Label Studio
+
+
+def studio_region(kind, value, **more):
+    sides = {"original_width": 8, "original_height": 6}
+    return {"id": "r1", "type": kind, **sides, "value": value | {kind: ["dot"]}} | more
+
+
+def studio_file(tmp_path, regions, *, image="/data/upload/3/0a1b2c3d-a.png", where="annotations"):
+    tasks = [{"id": 5, "data": {"image": image}, where: [{"result": regions}]}, {"data": {"scan": "b.png"}, where: []}]
+    (tmp_path / "s.json").write_text(json.dumps(tasks))
+    return tmp_path / "s.json"
+
+
+ALL = {"x": 0, "y": 0, "width": 100, "height": 100}
+
+
+def test_label_studio_regions(tmp_path):
+    brush = studio_region("brushlabels", {"rle": brush_of(Mask(6, 5, 2, 1, (0, 2)), 6, 8)})
+    regions = [
+        studio_region("rectanglelabels", {"x": 0, "y": 0, "width": 12.5, "height": 100 / 6}),
+        studio_region("rectanglelabels", {"x": 87.5, "y": 500 / 6, "width": 12.5, "height": 100 / 6, "rotation": 0}),
+        # turned clockwise by 90 degrees about its top left corner: it goes to the left and down
+        studio_region("rectanglelabels", {"x": 50, "y": 50, "width": 25, "height": 100 / 6, "rotation": 90}),
+        studio_region("ellipselabels", {"x": 50, "y": 50, "radiusX": 25, "radiusY": 100 / 6, "rotation": 30}),
+        studio_region("polygonlabels", {"points": [[0, 0], [50, 0], [50, 50]], "closed": True}),
+        studio_region("keypointlabels", {"x": 12.5, "y": 50, "width": 1}),
+        brush,
+        {"type": "choices", "value": {"choices": ["good"]}},
+        studio_region("rectanglelabels", ALL) | {"value": ALL},
+    ]
+    path = studio_file(tmp_path, regions)
+    assert recognise_labels(path) == "label-studio"
+    found = read_labels(path)
+    assert dict(found.images) == {"a.png": ImageFacts(8, 6), "b.png": ImageFacts()}
+    bounds = [FIRST.bounds, LAST.bounds, (3, 3, 4, 5), Ellipse(4, 3, 4, 2, -30).bounds, (0, 0, 4, 3), (1, 3, 1, 3), (6, 5, 8, 6)]
+    for label, wanted in zip(found.labels, bounds, strict=True):
+        assert label.shape.bounds == pytest.approx(wanted) and label.label == "dot" and label.object_id == "r1"
+    assert [label.shape.kind for label in found.labels] == ["box", "box", "box", "ellipse", "polygon", "point", "mask"]
+    assert len(found.notes) == 2 and found.skipped == ()
+
+
+@pytest.mark.parametrize(
+    ("image", "file"),
+    [
+        ("/data/local-files/?d=in%20situ/a%231.png", "in situ/a#1.png"),
+        ("https://example.org/x/a.png?token=1", "a.png"),
+        ("sub\\a.png", "sub/a.png"),
+        ("upload/a.png", "upload/a.png"),
+    ],
+)
+def test_label_studio_images(tmp_path, image, file):
+    assert next(iter(read_labels(studio_file(tmp_path, [], image=image)).images)) == file
+
+
+def test_label_studio_predictions_only_where_there_are_no_annotations(tmp_path):
+    found = read_labels(studio_file(tmp_path, [studio_region("rectanglelabels", ALL, score=0.5)], where="predictions"))
+    assert found.labels[0].score == 0.5 and "predictions" in found.notes[0]
+
+
+def test_label_studio_brush_against_the_format():
+    """Ten pixels in a row, two of them inside, in blocks of both kinds written out by hand."""
+    size, head = f"{40:032b}", f"{7:05b}" + f"{2:04b}" + f"{3:04b}" * 3
+    blocks = "1" + "01" + f"{11:04b}" + f"{0:08b}"  # a run of 12 values: three pixels outside
+    blocks += "0" + "00" + f"{7:03b}" + f"{255:08b}" * 8  # eight values one by one: two pixels inside
+    blocks += "1" + "11" + f"{15:04b}" + f"{0:08b}" + "1" + "00" + f"{3:03b}" + f"{0:08b}"
+    bits = size + head + blocks
+    bits += "0" * (-len(bits) % 8)
+    values = [int(bits[k : k + 8], 2) for k in range(0, len(bits), 8)]
+    assert brush_mask(values, 2, 5) == Mask.from_pixels([[0, 0, 0, 1, 1], [0] * 5])
+    random = np.random.default_rng(1)
+    for height, width in [(1, 1), (6, 8), (300, 400)]:
+        pixels = random.random((height, width)) < 0.4
+        pixels[-1, 0] = True
+        mask = Mask.from_pixels(pixels)
+        assert brush_mask(brush_of(mask, height, width), height, width) == mask
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        studio_region("rectanglelabels", {"x": 0, "y": 0, "width": 0, "height": 1}),
+        studio_region("rectanglelabels", {"x": 0, "y": 0, "width": 1}),
+        studio_region("rectanglelabels", {"x": "a", "y": 0, "width": 1, "height": 1}),
+        studio_region("rectanglelabels", {"x": math.nan, "y": 0, "width": 1, "height": 1}),
+        studio_region("rectanglelabels", {"x": 1e9, "y": 0, "width": 1, "height": 1}),
+        studio_region("rectanglelabels", ALL, original_width=0),
+        studio_region("rectanglelabels", ALL, original_width=None),
+        studio_region("rectanglelabels", ALL, meta={"morphoscope": 4}),
+        studio_region("polygonlabels", {"points": [[1, 1], [2, 2]]}),
+        studio_region("polygonlabels", {"points": 3}),
+        studio_region("brushlabels", {"rle": [0, 0]}),
+        studio_region("brushlabels", {"rle": [300]}),
+        studio_region("brushlabels", {"rle": [255] * 40}, original_width=10**6, original_height=10**6),
+        studio_region("ellipselabels", {"x": 1, "y": 1, "radiusX": -1, "radiusY": 1}),
+        studio_region("rectanglelabels", ALL, type=3.5),
+        "text",
+    ],
+)
+def test_label_studio_a_damaged_region_is_named_and_the_others_read(tmp_path, region):
+    found = read_labels(studio_file(tmp_path, [studio_region("rectanglelabels", ALL), region]))
+    assert len(found.labels) == 1 and len(found.skipped) == 1 and "task 1 (id 5), result 2" in found.skipped[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["[", '[{"id": 1}]', '[{"data": {"text": "words"}}]', "[3]", '[{"data": {"image": "a.png"}, "annotations": 3}]']
+)
+def test_label_studio_damaged_files_are_named(tmp_path, text):
+    (tmp_path / "s.json").write_text(text)
+    with pytest.raises(InputError, match=r"s\.json"):
+        read_labels(tmp_path / "s.json")
