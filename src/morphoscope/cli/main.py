@@ -12,8 +12,8 @@ import typer
 from morphoscope import __version__
 from morphoscope.errors import MorphoscopeError
 
-# each is the function of its own name in the module of its own name
-COMMANDS = ("demo", "init", "analyze", "evaluate", "train", "synth", "info", "models", "doctor", "rerun", "diff")
+# each is the function, or the application with subcommands, of its own name in the module of its own name
+COMMANDS = ("demo", "init", "analyze", "evaluate", "train", "synth", "info", "models", "doctor", "rerun", "diff", "labels")
 
 
 def _version(wanted: bool) -> None:
@@ -36,7 +36,11 @@ def build_app() -> typer.Typer:
     app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown", add_completion=False)
     app.callback()(_root)
     for name in COMMANDS:
-        app.command(name)(getattr(import_module(f"morphoscope.cli.{name}"), name))
+        found = getattr(import_module(f"morphoscope.cli.{name}"), name)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
     return app
 
 

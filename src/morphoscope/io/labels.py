@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from morphoscope.io.label_set import LabelSet
 from morphoscope.recipe import Region
 
 CORNERS = ["x0", "y0", "x1", "y1"]
-# name on the command line: module of label_formats and what is written (a file with that suffix, or a folder)
+# name on the command line: module of label_formats
 FORMATS = {
     "csv": "csv",
     "coco": "coco",
@@ -98,6 +99,49 @@ def write_labels(labels: LabelSet, path: str | Path, kind: str) -> list[str]:
     return label_format(kind).write(labels, Path(path))
 
 
+def label_targets(path: str | Path, kind: str) -> tuple[Path, list[Path]]:
+    """The folder that image names are relative to when a format is written to `path`, and the files or folders that come to be.
+
+    Raises:
+        UsageError: there is no format of that name.
+    """
+    path = Path(path)
+    label_format(kind)
+    module = import_module(f"morphoscope.io.label_formats.{FORMATS[kind]}")
+    into_folder = getattr(module, "FOLDER", not path.suffix)
+    more = module.companions(path) if hasattr(module, "companions") else []
+    return (path if into_folder else path.parent), [path, *more]
+
+
+def relocated(labels: LabelSet, root: str | Path) -> LabelSet:
+    """The labels with image names relative to another folder; names of images that are not there stay as they are.
+
+    A name is an absolute path where there is no relative one, as between drives.
+
+    Raises:
+        InputError: two names turn out to be those of one image.
+    """
+    root = Path(root)
+    names = {file: _seen_from(root, labels.root / file) or file for file in labels.images}
+    if len(set(names.values())) < len(names):
+        seen: dict[str, str] = {}
+        twice = next((seen[new], old) for old, new in names.items() if seen.setdefault(new, old) != old)
+        raise InputError(f"the labels name one image in two ways, {twice[0]} and {twice[1]}; make the names equal")
+    images = {names[file]: facts for file, facts in labels.images.items()}
+    return replace(
+        labels, root=root, images=images, labels=tuple(replace(label, file=names[label.file]) for label in labels.labels)
+    )
+
+
+def _seen_from(folder: Path, image: Path) -> str | None:
+    if not image.exists():
+        return None
+    try:
+        return Path(os.path.relpath(image.resolve(), folder.resolve())).as_posix()
+    except ValueError:
+        return image.resolve().as_posix()
+
+
 @dataclass(frozen=True)
 class LabelledImages:
     """Images with boxes.
@@ -122,6 +166,10 @@ def read_boxes(path: str | Path) -> LabelledImages:
         InputError: nothing to read, an image is missing, or an object without extent.
     """
     found = read_labels(path)
+    if found.skipped:
+        raise InputError(
+            f"{path} holds {len(found.skipped)} damaged records, so that objects would be missing: {'; '.join(found.skipped[:3])}"
+        )
     images = {name: found.root / name for name in found.images}
     missing = [name for name, image in images.items() if not image.is_file()]
     if missing:

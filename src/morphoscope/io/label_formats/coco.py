@@ -38,6 +38,7 @@ from morphoscope.io.label_set import ImageFacts, Label, LabelSet
 from morphoscope.io.shapes import Box, Mask, Point, Polygon, Ring, Shape, as_polygon, rasterize, shape_from_dict, shape_to_dict
 from morphoscope.recipe import Region
 
+FOLDER = False
 OURS = "morphoscope"
 
 

@@ -18,6 +18,7 @@ from morphoscope.io.label_set import ImageFacts, Label, LabelSet
 from morphoscope.io.shapes import Box, Shape, shape_from_dict, shape_to_dict
 from morphoscope.io.tables import write_csv
 
+FOLDER = False
 CORNERS = ["x0", "y0", "x1", "y1"]
 REQUIRED = ["file", "label", *CORNERS]
 TEXTS = ["file", "label", "object_id", "shape"]

@@ -40,7 +40,7 @@ from morphoscope.io.label_formats.writing import FILLED, filled, plain, write_xm
 from morphoscope.io.label_set import ImageFacts, Label, LabelSet
 from morphoscope.io.shapes import Box, Ellipse, Mask, Point, Polygon, Shape
 
-SHAPES = ("box", "ellipse", "polygon", "points", "mask")
+FOLDER = False
 OTHERS = ("tag", "polyline", "cuboid", "skeleton")
 SEEN = {"outside": "0", "occluded": "0", "keyframe": "1"}
 GONE = {"outside": "1", "occluded": "0", "keyframe": "1"}

@@ -19,6 +19,7 @@ from morphoscope.io.label_formats.writing import BOXED, LEFT_OUT, first_frames, 
 from morphoscope.io.label_set import ImageFacts, Label, LabelSet
 from morphoscope.io.shapes import Point
 
+FOLDER = False
 _BOX = re.compile(r"[^\s,]*,[^\s,]*(?:,[^\s,]*)*")
 _NUMBERS = re.compile(r"-?[\d.]+(?:e-?\d+)?(?:,-?[\d.]+(?:e-?\d+)?){4}")
 
@@ -85,6 +86,11 @@ def write(labels: LabelSet, path: Path) -> list[str]:
     spaced = sum(" " in file for file in known.images)
     said += [f"{fractions} boxes written with decimals, which keras-yolo3 itself does not read"] if fractions else []
     return said + ([f"{spaced} images with spaces in their path, which keras-yolo3 itself does not read"] if spaced else [])
+
+
+def companions(path: Path) -> list[Path]:
+    """Files written beside the label file."""
+    return [_class_file(path)]
 
 
 def _pictured(words: list[str]) -> bool:

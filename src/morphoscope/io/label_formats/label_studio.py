@@ -41,6 +41,7 @@ from morphoscope.io.label_formats.writing import FILLED, filled, first_frames, i
 from morphoscope.io.label_set import ImageFacts, Label, LabelSet
 from morphoscope.io.shapes import Box, Ellipse, Mask, Point, Polygon, Shape
 
+FOLDER = False
 OURS = "morphoscope"
 LOCAL = "/data/local-files/?d="
 KINDS = {"rectangle": "box", "ellipse": "ellipse", "polygon": "polygon", "keypoint": "point", "brush": "mask"}

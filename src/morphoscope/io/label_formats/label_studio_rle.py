@@ -1,8 +1,9 @@
 """Run lengths of Label Studio's brush: red, green, blue and alpha of all pixels, row by row, packed into bits.
 
 Source: the rle-pack format of thi.ng, which Label Studio uses. 32 bits say how many values there are, 5 the bits of a value less
-one, and four times 4 the bits of a count less one. Then come blocks: a bit (1 for a run of one value, 0 for values one by one), 2
-bits for which of the four sizes the count has, the count less one, and the value or values. A pixel is inside where alpha is not 0.
+one, and four times 4 the bits of a count less one. Then come blocks: a bit (1 for a run of one value, 0 for values one by one),
+2 bits for which of the four sizes the count has, the count less one, and the value or values. A pixel is inside where alpha is
+not 0.
 """
 
 from __future__ import annotations
