@@ -278,6 +278,16 @@ def test_yolo_one_label_file_for_two_images_is_refused(tmp_path):
         write_labels(LabelSet({"x/a.png": ImageFacts()}), tmp_path / "out", "yolo")
 
 
+def test_yolo_images_in_the_path_of_the_settings(tmp_path):
+    picture(tmp_path / "set" / "images" / "train" / "a.png")
+    (tmp_path / "set" / "labels" / "train").mkdir(parents=True)
+    (tmp_path / "set" / "labels" / "train" / "a.txt").write_text("0 0.5 0.5 1 1")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "my.yaml").write_text("path: ../set\ntrain: images/train\nnames: [dot]\n")
+    assert recognise_labels(tmp_path / "own") == recognise_labels(tmp_path / "set") == "yolo"
+    assert read_labels(tmp_path / "own").labels == (Label("../set/images/train/a.png", "dot", Box(4, 3, 8, 6)),)
+
+
 def test_yolo_images_elsewhere_keep_their_names(tmp_path):
     picture(tmp_path / "pictures" / "a.png")
     labels = LabelSet({"../pictures/a.png": ImageFacts()}, (Label("../pictures/a.png", "dot", LAST),), root=tmp_path / "set")

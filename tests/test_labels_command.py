@@ -146,3 +146,17 @@ def test_two_names_of_one_image_are_refused(source):
 def test_a_label_beside_nothing_keeps_its_name(tmp_path):
     labels = LabelSet({"x/gone.png": ImageFacts()}, root=tmp_path / "a")
     assert list(relocated(labels, tmp_path / "b").images) == ["x/gone.png"]
+
+
+def test_the_file_that_labels_toml_names_is_taken(command, source):
+    (source / "boxes.csv").rename(source / "mine.csv")
+    (source / "labels.toml").write_text('file = "mine.csv"\ncomplete_region = { x0 = 0, y0 = 0, x1 = 5, y1 = 6 }\n')
+    assert json.loads(command("labels", "info", source, "--json")[1])["format"] == "csv"
+    code, out, _ = command("labels", "convert", source, "o", "--to", "voc")
+    assert code == 0 and "the region in which labels are complete" in out
+
+
+def test_names_that_are_no_text_are_refused(tmp_path):
+    for kind, target in (("coco", "o.json"), ("cvat", "o.xml"), ("keras-yolo3", "o.txt")):
+        with pytest.raises(InputError):
+            write_labels(LabelSet({"a\udcff.png": ImageFacts(8, 6)}), tmp_path / target, kind)

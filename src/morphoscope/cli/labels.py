@@ -35,11 +35,11 @@ def convert(
 
     Image names are written as seen from DST. Ends with 4 where damaged records were left out.
     """
-    from morphoscope.io.labels import label_targets, read_labels, recognise_labels, relocated, write_labels
+    from morphoscope.io.labels import label_source, label_targets, read_labels, recognise_labels, relocated, write_labels
 
     root, targets = label_targets(dst, to)
     _check_free(dst, targets, overwrite=overwrite, folder=root == dst)
-    kind = from_ or recognise_labels(src)
+    kind = from_ or recognise_labels(label_source(src))
     found = read_labels(src, kind=kind)
     lost = write_labels(relocated(found, root), dst, to)
     facts = describe(src, kind, found) | {"written": str(dst), "written_as": to, "lost": lost}
@@ -59,9 +59,9 @@ def convert(
 @labels.command()
 def info(src: Source, from_: From = None, as_json: AsJson = False) -> None:
     """Show the format of labels, their images, objects of each class and shapes. Ends with 4 where records are damaged."""
-    from morphoscope.io.labels import read_labels, recognise_labels
+    from morphoscope.io.labels import label_source, read_labels, recognise_labels
 
-    kind = from_ or recognise_labels(src)
+    kind = from_ or recognise_labels(label_source(src))
     found = read_labels(src, kind=kind)
     facts = describe(src, kind, found)
     if as_json:

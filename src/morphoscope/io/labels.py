@@ -69,6 +69,13 @@ def recognise_labels(path: Path) -> str:
     raise InputError(f"wanted {wanted} in a format known here ({', '.join(FORMATS)}), got {path}; say which with --from")
 
 
+def label_source(path: str | Path) -> Path:
+    """The label file or folder itself: in a folder with a `labels.toml` that names a file, that one."""
+    path = Path(path)
+    settings = _settings(path / "labels.toml") if path.is_dir() else {}
+    return path / str(settings["file"]) if "file" in settings else path
+
+
 def read_labels(path: str | Path, *, kind: str | None = None) -> LabelSet:
     """Labels of a file or folder; a `labels.toml` beside it may name the label file and give the complete region.
 
@@ -81,11 +88,9 @@ def read_labels(path: str | Path, *, kind: str | None = None) -> LabelSet:
     """
     path = Path(path)
     folder = path if path.is_dir() else path.parent
-    settings = _settings(folder / "labels.toml")
-    if path.is_dir() and "file" in settings:
-        path = folder / str(settings["file"])
-    found = label_format(kind or recognise_labels(path)).read(path)
-    region = settings.get("complete_region")
+    source = label_source(path)
+    found = label_format(kind or recognise_labels(source)).read(source)
+    region = _settings(folder / "labels.toml").get("complete_region")
     return replace(found, complete_region=_region(region, folder)) if region else found
 
 

@@ -89,7 +89,7 @@ def write(labels: LabelSet, path: Path) -> list[str]:
     content: dict[str, Any] = {"images": images, "annotations": annotations, "categories": categories}
     if labels.complete_region is not None:
         content[OURS] = {"complete_region": labels.complete_region.model_dump()}
-    write_text(path, json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False))
+    write_text(path, json.dumps(content, ensure_ascii=False, allow_nan=False))
     return []
 
 

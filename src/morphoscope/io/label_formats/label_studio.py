@@ -87,7 +87,7 @@ def write(labels: LabelSet, path: Path) -> list[str]:
             more["pixel_size_nm"] = list(facts.pixel_size_nm)
         task = {"id": k, "data": {"image": LOCAL + quote(file)}, "meta": {OURS: more}}
         tasks.append(task | {"annotations": [{"id": k, "result": [region for region in regions if region is not None]}]})
-    write_text(path, json.dumps(tasks, ensure_ascii=False, indent=1, allow_nan=False))
+    write_text(path, json.dumps(tasks, ensure_ascii=False, allow_nan=False))
     masks = [label for label in known.labels if isinstance(label.shape, Mask)]
     cut = not all(inside_image(label.shape, known.images[label.file]) for label in masks)
     changes = {"polygon with holes": FILLED} | ({"mask": FILLED} if cut else {})

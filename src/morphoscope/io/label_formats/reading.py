@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -196,8 +195,3 @@ def first_character(path: Path) -> str:
             return file.read(4096).decode("utf-8-sig", errors="replace").lstrip()[:1]
     except OSError:
         return ""
-
-
-def finite(*values: float) -> bool:
-    """Whether all values are finite."""
-    return all(math.isfinite(value) for value in values)

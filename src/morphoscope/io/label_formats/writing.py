@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,7 +12,7 @@ import numpy as np
 
 from morphoscope.errors import InputError
 from morphoscope.io.label_formats.reading import MOST_PIXELS
-from morphoscope.io.label_set import ImageFacts, Label, LabelSet
+from morphoscope.io.label_set import ImageFacts, LabelSet
 from morphoscope.io.shapes import Box, Ellipse, Mask, Polygon, Ring, Shape, as_polygon, rasterize
 from morphoscope.io.tables import replacing
 
@@ -97,9 +97,18 @@ def plain(value: float) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file under a temporary name and put it in place."""
+    """Write a UTF-8 file under a temporary name and put it in place.
+
+    Raises:
+        InputError: a name that is no Unicode text, as a file name may be.
+    """
+    try:
+        content = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        around = text[max(error.start - 20, 0) : error.end + 20]
+        raise InputError(f"{path}: a name is no valid Unicode text, near {around!r}; rename the file or class") from error
     with replacing(path) as part:
-        part.write_bytes(text.encode("utf-8"))
+        part.write_bytes(content)
 
 
 def write_xml(path: Path, root: ElementTree.Element) -> None:
@@ -130,11 +139,6 @@ def xml_text(value: str) -> str:
     if wrong:
         raise InputError(f"XML cannot hold the character {wrong[0]!r} in {value!r}; rename it or take another label format")
     return value
-
-
-def with_shapes(labels: LabelSet, kept: Collection[Label]) -> LabelSet:
-    """The set with these labels in place of its own."""
-    return replace(labels, labels=tuple(kept))
 
 
 def _directed(ring: Ring, rings: tuple[Ring, ...]) -> Ring:

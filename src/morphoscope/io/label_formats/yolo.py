@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -41,10 +42,11 @@ LIST = "images.txt"
 
 
 def recognises(path: Path) -> bool:
-    """A folder with data.yaml, classes.txt or obj.names, or such a data.yaml."""
-    if path.is_dir():
-        return _yaml_in(path) is not None or any((path / name).is_file() for name in NAME_FILES)
-    return path.suffix.lower() in (".yaml", ".yml") and path.is_file()
+    """A folder with data.yaml, classes.txt, obj.names or text files in `labels`, or such a data.yaml."""
+    if not path.is_dir():
+        return path.suffix.lower() in (".yaml", ".yml") and path.is_file()
+    named = _yaml_in(path) is not None or any((path / name).is_file() for name in NAME_FILES)
+    return named or any((path / "labels").rglob("*.txt"))
 
 
 def read(path: Path) -> LabelSet:
@@ -95,8 +97,10 @@ def write(labels: LabelSet, path: Path) -> list[str]:
 
 
 def _yaml_in(folder: Path) -> Path | None:
-    found = sorted(folder.glob("*.y*ml"), key=lambda p: (p.name != "data.yaml", p.name))
-    return found[0] if found and (found[0].name == "data.yaml" or len(found) == 1) else None
+    if (folder / "data.yaml").is_file():
+        return folder / "data.yaml"
+    found = [p for p in sorted(folder.glob("*.y*ml")) if re.search(rb"^names\s*:", p.read_bytes(), re.MULTILINE)]
+    return found[0] if len(found) == 1 else None
 
 
 def _listed_names(root: Path, records: Records) -> list[str]:
@@ -108,15 +112,15 @@ def _listed_names(root: Path, records: Records) -> list[str]:
 
 
 def _images(root: Path, settings: dict[str, object]) -> list[str]:
-    """Images a data set lists, or else those in the folder."""
+    """Images a data set lists, or else those in the folder it names as its path, or in its own."""
     base = root / str(settings.get("path", "."))
     base = base if base.is_dir() else root
     parts = [settings[part] for part in ("train", "val", "test") if settings.get(part)]
     lists = [base / str(part) for part in parts if str(part).lower().endswith(".txt")]
     if lists and all(one.is_file() for one in lists):
         return list(dict.fromkeys(file for one in dict.fromkeys(lists) for file in _listed_images(one, root)))
-    found = [p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith(".")]
-    return sorted((p.relative_to(root).as_posix() for p in found), key=natural_key)
+    found = [p for p in base.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith(".")]
+    return sorted((Path(os.path.relpath(p, root)).as_posix() for p in found), key=natural_key)
 
 
 def _listed_images(listing: Path, root: Path) -> Iterator[str]:
