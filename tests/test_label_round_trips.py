@@ -8,6 +8,7 @@ import tempfile
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from random import Random
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from morphoscope.errors import MorphoscopeError
 from morphoscope.io.label_formats.losses import shape_kind
 from morphoscope.io.label_set import ImageFacts, Label, LabelSet
 from morphoscope.io.labels import FORMATS, read_labels, recognise_labels, write_labels
@@ -278,3 +280,66 @@ def round_trip(labels, target, name):
 
 def same(a, b, *, joined):
     return replace(a, shape=None) == replace(b, shape=None) and same_shape(a.shape, b.shape, joined=joined)
+
+
+TOKENS = [
+    b"1e9",
+    b"nan",
+    b"-1",
+    b"",
+    b"null",
+    b'"',
+    b"[",
+    b"{",
+    b"}",
+    b"\xff",
+    b"<",
+    b">",
+    b"0",
+    b"9" * 20,
+    b",",
+    b"\0",
+    b"1e400",
+    b"\n",
+]
+EVERY_SHAPE = [
+    Label("a b.png", "x y", Box(4, 5, 3, 2), object_id="q", score=0.5),
+    Label("a b.png", "x y", Box(4, 5, 3, 2, 30)),
+    Label("a b.png", "z", Ellipse(9, 9, 4, 3, 20), track_id=1),
+    Label("a b.png", "z", Polygon((((1, 1), (5, 1), (5, 5)), ((9, 9), (12, 9), (12, 12))))),
+    Label("a b.png", "z", Mask.from_pixels(np.eye(4), 2, 3)),
+    Label("a b.png", "z", Point(3, 3)),
+]
+
+
+def damaged(content, random):
+    """The content cut off, or with a piece, a number or a text replaced."""
+    at, way = random.randrange(len(content) + 1), random.random()
+    if way < 0.2:
+        return content[:at]
+    values = list(re.finditer(rb'-?\d+\.?\d*|"[^"]*"', content))
+    start, end = random.choice(values).span() if way > 0.6 and values else (at, at + random.randrange(6))
+    return content[:start] + random.choice(TOKENS) + content[end:]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_damaged_files_are_read_in_part_or_refused(name, tmp_path):
+    """Nothing but MorphoscopeError, and never a place that is no number."""
+    random = Random(name)
+    labels = LabelSet({"a b.png": ImageFacts(30, 20)}, tuple(EVERY_SHAPE), ("c",), root=tmp_path)
+    put_pictures(labels, tmp_path)
+    target = tmp_path / TARGETS[name]
+    put_pictures(labels, target.parent if target.suffix else target)
+    write_labels(labels, target, name)
+    files = [p for p in tmp_path.rglob("*") if p.is_file() and p.suffix != ".png"]
+    whole = {path: path.read_bytes() for path in files}
+    for _ in range(80):
+        path = random.choice(files)
+        path.write_bytes(damaged(whole[path], random))
+        try:
+            recognise_labels(target)
+            found = read_labels(target, kind=name)
+            assert all(math.isfinite(edge) for label in found.labels for edge in label.shape.bounds)
+        except MorphoscopeError:
+            pass
+        path.write_bytes(whole[path])

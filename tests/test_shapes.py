@@ -138,7 +138,21 @@ def test_shapes_survive_json(shape: object) -> None:
     assert shape_from_dict(json.loads(json.dumps(shape_to_dict(shape)))) == shape
 
 
-@pytest.mark.parametrize("values", [{}, {"kind": "star"}, {"kind": "box", "x": 1}, {"kind": "polygon", "rings": [1]}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"kind": "star"},
+        {"kind": "box", "x": 1},
+        {"kind": "polygon", "rings": [1]},
+        {"kind": "polygon", "rings": []},
+        {"kind": "point", "x": "a", "y": 1},
+        {"kind": "point", "x": math.nan, "y": 1},
+        {"kind": "mask", "x0": 0, "y0": 0, "width": 2, "height": 1, "runs": [0, 3]},
+        {"kind": "mask", "x0": 0, "y0": 0, "width": 2, "height": 1, "runs": [math.inf]},
+        {"kind": "mask", "x0": 0, "y0": 0, "width": 10**9, "height": 10**9, "runs": [0, 10**18]},
+    ],
+)
 def test_what_is_no_shape_is_refused(values: dict) -> None:
     with pytest.raises(InputError, match="wanted a shape with a kind of"):
         shape_from_dict(values)

@@ -18,6 +18,7 @@ from morphoscope.errors import InputError
 
 Bounds = tuple[float, float, float, float]
 Ring = tuple[tuple[float, float], ...]
+MOST_PIXELS = 2**30  # of a mask that is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,7 @@ def shape_from_dict(values: dict[str, Any]) -> Shape:
     """The shape of `shape_to_dict`'s values, also after JSON made lists of the tuples.
 
     Raises:
-        InputError: an unknown kind or a missing value.
+        InputError: an unknown kind, a missing value, or one that is no finite number; a mask of more than 2^30 px.
     """
     given = dict(values)
     kind = KINDS.get(str(given.pop("kind", "")))
@@ -200,10 +201,17 @@ def shape_from_dict(values: dict[str, Any]) -> Shape:
             raise TypeError("unknown kind")
         if kind is Polygon:
             given["rings"] = tuple(tuple((float(x), float(y)) for x, y in ring) for ring in given["rings"])
-        if kind is Mask:
-            given["runs"] = tuple(int(n) for n in given["runs"])
-        return kind(**given)
-    except (TypeError, KeyError, ValueError) as error:
+        elif kind is Mask:
+            given = {key: tuple(int(n) for n in value) if key == "runs" else int(value) for key, value in given.items()}
+            if min(given["runs"]) < 0 or not 0 < sum(given["runs"]) == given["width"] * given["height"] <= MOST_PIXELS:
+                raise ValueError("runs that do not fill the box")
+        else:
+            given = {key: float(value) for key, value in given.items()}
+        shape = kind(**given)
+        if not all(math.isfinite(edge) for edge in shape.bounds):
+            raise ValueError("not finite")
+        return shape
+    except (TypeError, KeyError, ValueError, OverflowError) as error:
         raise InputError(f"wanted a shape with a kind of {', '.join(KINDS)} and its values, got {values!r:.200}") from error
 
 

@@ -7,6 +7,7 @@ box; the corners are then those of the box around it.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def _rows(path: Path) -> pd.DataFrame:
 def _checked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     empty = table[CORNERS].isna().all(axis=1)
     numeric = [*CORNERS, *(c for c in ("frame", "score", "track_id") if c in table.columns)]
-    numbers = table[numeric].apply(pd.to_numeric, errors="coerce")
+    numbers = table[numeric].apply(pd.to_numeric, errors="coerce").replace([math.inf, -math.inf], math.nan)
     points = table["shape"].fillna("").str.contains('"point"') if "shape" in table.columns else False
     flat = ((numbers["x1"] <= numbers["x0"]) | (numbers["y1"] <= numbers["y0"])) & ~points
     wrong = ~empty & (numbers[CORNERS].isna().any(axis=1) | flat | table["label"].isna())
