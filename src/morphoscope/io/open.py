@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from morphoscope.errors import InputError
-from morphoscope.io import dm, mrc
+from morphoscope.io import dm, mrc, ser
 from morphoscope.io.frames import Frames
 from morphoscope.io.images import SUFFIXES, ImageFrames, list_images
 from morphoscope.io.parts import only_grey, only_part
@@ -20,9 +20,10 @@ VIDEO = (".mp4", ".m4v", ".mov", ".avi", ".mkv")
 SCIENCE: dict[str, tuple[tuple[str, ...], Callable[..., Frames]]] = {
     "mrc": (mrc.SUFFIXES, mrc.MrcFrames),
     "dm": (dm.SUFFIXES, dm.DmFrames),
+    "ser": (ser.SUFFIXES, ser.SerFrames),
 }
 FAMILIES = {"video": VIDEO, "tiff": TIFF, "flat": FLAT, **{family: suffixes for family, (suffixes, _) in SCIENCE.items()}}
-NAMES = {"mrc": "MRC", "dm": "DigitalMicrograph"}
+NAMES = {"mrc": "MRC", "dm": "DigitalMicrograph", "ser": "TIA"}
 SUPPORTED = (
     f"videos ({', '.join(VIDEO)}), TIFF stacks ({', '.join(TIFF)}), pictures ({', '.join(FLAT)}), "
     + ", ".join(f"{NAMES[family]} ({', '.join(SCIENCE[family][0])})" for family in NAMES)
