@@ -67,6 +67,11 @@ def test_coco_boxes_polygons_masks_and_keypoints(tmp_path):
     assert "keypoints" in found.notes[0] and found.skipped == ()
 
 
+def test_coco_keypoints_beside_a_box_are_said_to_be_left_out(tmp_path):
+    found = read_labels(coco_file(tmp_path, [{"bbox": [0, 0, 1, 1], "keypoints": [1, 1, 2]}]))
+    assert found.labels[0].shape == FIRST and "keypoints" in found.notes[0]
+
+
 def test_coco_parts_that_overlap_are_all_inside(tmp_path):
     path = coco_file(tmp_path, [{"bbox": [0, 0, 4, 4], "segmentation": [[0, 0, 4, 0, 4, 4, 0, 4], [1, 1, 3, 1, 3, 3, 1, 3]]}])
     found = read_labels(path)
@@ -209,6 +214,13 @@ def test_yolo_turned_boxes_only_where_the_task_says_so(tmp_path):
     read = found.labels[0].shape
     assert (read.x, read.y, read.width, read.height, read.angle_deg) == pytest.approx((4, 3, 4, 2, 30))
     assert found.labels[1].shape.kind == "polygon"
+
+
+def test_yolo_pose_data_sets_give_boxes(tmp_path):
+    lines = ["0 0.5 0.5 1 1 0.25 0.5 0.75 0.5", "0 0.5 0.5 1 1 0.25 0.5 2"]
+    found = read_labels(yolo_folder(tmp_path, lines, "names: [a]\nkpt_shape: [2, 2]\n"))
+    assert [label.shape for label in found.labels] == [Box(4, 3, 8, 6)] * 2 and "keypoints" in found.notes[0]
+    assert [label.score for label in found.labels] == [None, None]
 
 
 @pytest.mark.parametrize("layout", ["beside", "darknet", "numbers", "mirrored"])

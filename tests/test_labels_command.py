@@ -160,3 +160,10 @@ def test_names_that_are_no_text_are_refused(tmp_path):
     for kind, target in (("coco", "o.json"), ("cvat", "o.xml"), ("keras-yolo3", "o.txt")):
         with pytest.raises(InputError):
             write_labels(LabelSet({"a\udcff.png": ImageFacts(8, 6)}), tmp_path / target, kind)
+
+
+def test_a_linked_image_keeps_its_name(source, tmp_path):
+    (source / "link.png").symlink_to(source / "a.png")
+    labels = LabelSet(dict.fromkeys(("a.png", "link.png"), ImageFacts()), root=source)
+    assert list(relocated(labels, source / "x").images) == ["../a.png", "../link.png"]
+    assert relocated(labels, source) is labels

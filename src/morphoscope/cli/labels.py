@@ -29,7 +29,7 @@ def convert(
     to: Annotated[str, typer.Option("--to", help="Format: csv, coco, yolo, voc, imagej, label-image, label-studio, cvat, ...")],
     from_: From = None,
     as_json: AsJson = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there under the same names")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same names; others stay")] = False,
 ) -> None:
     """Write labels in another format, and say what it cannot hold.
 

@@ -127,6 +127,8 @@ def relocated(labels: LabelSet, root: str | Path) -> LabelSet:
         InputError: two names turn out to be those of one image.
     """
     root = Path(root)
+    if root.resolve() == labels.root.resolve():
+        return labels
     names = {file: _seen_from(root, labels.root / file) or file for file in labels.images}
     if len(set(names.values())) < len(names):
         seen: dict[str, str] = {}
@@ -141,10 +143,11 @@ def relocated(labels: LabelSet, root: str | Path) -> LabelSet:
 def _seen_from(folder: Path, image: Path) -> str | None:
     if not image.exists():
         return None
+    place = image.parent.resolve() / image.name  # a linked image keeps its name
     try:
-        return Path(os.path.relpath(image.resolve(), folder.resolve())).as_posix()
+        return Path(os.path.relpath(place, folder.resolve())).as_posix()
     except ValueError:
-        return image.resolve().as_posix()
+        return place.as_posix()
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,8 @@ def _label(
     shape = _shape(annotation, records.images[file], records)
     if shape is None:
         return None
+    if any(annotation.get("keypoints") or ()) and not isinstance(shape, Point):
+        records.note("keypoints of objects that have a box or outline: left out")
     more = _ours(annotation)
     own_id = None if OURS in annotation else annotation.get("id")
     object_id, track_id = more.get("object_id", own_id), more.get("track_id", annotation.get("track_id"))

@@ -157,6 +157,8 @@ def _names(region: dict[str, Any]) -> list[str]:
 
 def _label(region: dict[str, Any], file: str, shape: Shape, records: Records) -> Label:
     names = _names(region)
+    if region.get("image_rotation"):
+        records.note("regions drawn on an image shown rotated: read as places on the image as it is stored")
     if len(names) > 1:
         records.note("regions with several labels: the first is taken")
     meta = region.get("meta")

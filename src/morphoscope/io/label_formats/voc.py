@@ -116,6 +116,8 @@ def _read_file(path: Path, root: Path, records: Records) -> None:
     for k, element in enumerate(tree.iterfind("object")):
         with records.record(f"{place}: object {k + 1}"):
             records.labels.append(_label(element, file))
+            if element.find("part") is not None:
+                records.note("parts of objects: left out")
 
 
 def _image(tree: ElementTree.Element, path: Path, root: Path) -> str:

@@ -3,6 +3,7 @@
 Source: the data set pages of Ultralytics and of Darknet. Numbers are fractions of the image's width and height, measured from
 the outer corner of the first pixel: `class cx cy w h` is a box, `class x1 y1 x2 y2 x3 y3 ...` a polygon; one number more is a
 score. Four corners are a turned box where data.yaml says `task: obb` and they are those of a rectangle, otherwise a polygon.
+Of pose data sets (`kpt_shape` in data.yaml) the boxes are read.
 Label files lie beside the images, in `labels` where the images are in `images`, or in a `labels` folder that mirrors theirs.
 
 Ultralytics takes every file as either boxes or polygons; thus, where anything but boxes is written, boxes are written as polygons
@@ -60,13 +61,15 @@ def read(path: Path) -> LabelSet:
     settings_file = _yaml_in(root) if path.is_dir() else path
     settings = read_data_yaml(settings_file) if settings_file else {}
     names = names_of(settings["names"], settings_file or path) if "names" in settings else _listed_names(root, records)
-    turned = settings.get("task") == "obb"
+    task = "pose" if "kpt_shape" in settings else str(settings.get("task", ""))
+    if task == "pose":
+        records.note("the keypoints of a pose data set are left out, its boxes are read")
     for file in _images(root, settings):
         source = _label_file(root, file)
         with records.record(file):
             records.images[file] = ImageFacts()
             if source is not None:
-                _read_image(root, file, source, names, turned, records)
+                _read_image(root, file, source, names, task, records)
     if not records.images:
         raise InputError(f"{path} holds no images; YOLO labels are fractions of the image size, so put the images beside them")
     return records.found(root=root, classes=names)
@@ -165,7 +168,7 @@ def _outside(file: str) -> bool:
     return is_absolute(file) or ".." in PurePosixPath(file).parts
 
 
-def _read_image(root: Path, file: str, source: Path, names: list[str], turned: bool, records: Records) -> None:
+def _read_image(root: Path, file: str, source: Path, names: list[str], task: str, records: Records) -> None:
     lines = [line.split() for line in read_name_list(source)]
     if not any(lines):
         return
@@ -176,23 +179,24 @@ def _read_image(root: Path, file: str, source: Path, names: list[str], turned: b
             with records.record(
                 f"{source.relative_to(root).as_posix() if source.is_relative_to(root) else source}: line {k + 1}"
             ):
-                records.labels.append(_label(words, file, facts, names, turned))
+                records.labels.append(_label(words, file, facts, names, task))
 
 
-def _label(words: list[str], file: str, facts: ImageFacts, names: list[str], turned: bool) -> Label:
+def _label(words: list[str], file: str, facts: ImageFacts, names: list[str], task: str) -> Label:
     kind = whole(words[0])
     if names and kind >= len(names):
         raise ValueError(f"class {kind} is not among the {len(names)} classes")
     values = [number(word) for word in words[1:]]
     if len(values) < 4:
         raise ValueError(f"wanted a class and at least 4 numbers, got {len(values)}")
-    score = values.pop() if len(values) % 2 else None
+    score = values.pop() if len(values) % 2 and task != "pose" else None
+    values = values[:4] if task == "pose" else values
     width, height = float(facts.width or 0), float(facts.height or 0)
     scaled = [value * (height if k % 2 else width) for k, value in enumerate(values)]
-    return Label(file, names[kind] if names else str(kind), _shape(scaled, turned), score=score)
+    return Label(file, names[kind] if names else str(kind), _shape(scaled, turned=task == "obb"), score=score)
 
 
-def _shape(values: list[float], turned: bool) -> Shape:
+def _shape(values: list[float], *, turned: bool) -> Shape:
     if len(values) == 4:
         x, y, width, height = values
         box_of(0, 0, width, height)
