@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from morphoscope.errors import InputError
-from morphoscope.io import dm, mrc, ser
+from morphoscope.io import dm, hdf5, mrc, ser
 from morphoscope.io.frames import Frames
 from morphoscope.io.images import SUFFIXES, ImageFrames, list_images
 from morphoscope.io.parts import only_grey, only_part
@@ -21,9 +21,10 @@ SCIENCE: dict[str, tuple[tuple[str, ...], Callable[..., Frames]]] = {
     "mrc": (mrc.SUFFIXES, mrc.MrcFrames),
     "dm": (dm.SUFFIXES, dm.DmFrames),
     "ser": (ser.SUFFIXES, ser.SerFrames),
+    "hdf5": (hdf5.SUFFIXES, hdf5.open_hdf5),
 }
 FAMILIES = {"video": VIDEO, "tiff": TIFF, "flat": FLAT, **{family: suffixes for family, (suffixes, _) in SCIENCE.items()}}
-NAMES = {"mrc": "MRC", "dm": "DigitalMicrograph", "ser": "TIA"}
+NAMES = {"mrc": "MRC", "dm": "DigitalMicrograph", "ser": "TIA", "hdf5": "HDF5 and EMD"}
 SUPPORTED = (
     f"videos ({', '.join(VIDEO)}), TIFF stacks ({', '.join(TIFF)}), pictures ({', '.join(FLAT)}), "
     + ", ".join(f"{NAMES[family]} ({', '.join(SCIENCE[family][0])})" for family in NAMES)
