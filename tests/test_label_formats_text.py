@@ -638,3 +638,19 @@ def test_label_studio_damaged_files_are_named(tmp_path, text):
     (tmp_path / "s.json").write_text(text)
     with pytest.raises(InputError, match=r"s\.json"):
         read_labels(tmp_path / "s.json")
+
+
+@pytest.mark.parametrize("kind", ["yolo", "voc"])
+def test_label_files_of_images_elsewhere_lose_their_common_folders(tmp_path, kind):
+    files = ["../far/off/x/a.png", "../far/off/y/a.png", "/root/far/off/x/b.png", "C:/data/c.png", "own/a.png"]
+    near, mixed = files[:2], files
+    for chosen, wanted in (
+        (near, ["x/a", "y/a"]),
+        (mixed, ["data/c", "far/off/x/a", "far/off/y/a", "own/a", "root/far/off/x/b"]),
+    ):
+        labels = LabelSet(dict.fromkeys(chosen, ImageFacts(8, 6)), tuple(Label(file, "dot", FIRST) for file in chosen))
+        folder = tmp_path / f"{kind}{len(chosen)}"
+        assert write_labels(labels, folder, kind) == []
+        inside = folder / "labels" if kind == "yolo" else folder
+        written = [p for p in inside.rglob("*") if p.suffix in (".txt", ".xml")]
+        assert sorted(p.relative_to(inside).with_suffix("").as_posix() for p in written) == wanted

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -135,10 +136,24 @@ def is_absolute(given: str) -> bool:
     return PurePosixPath(given).is_absolute() or bool(PureWindowsPath(given).drive)
 
 
-def inner_path(file: str) -> PurePosixPath:
-    """The path below a folder of label files for an image anywhere: without drive, root and steps upward."""
+def inner_paths(files: Iterable[str]) -> dict[str, PurePosixPath]:
+    """Paths below a folder of label files for images anywhere, subfolders kept.
+
+    Images outside the folder lose drive, root, steps upward, and the folders they have in common where that keeps paths apart.
+    """
+    full = {file: _inner_path(file) for file in files}
+    outside = [file for file in full if is_absolute(file) or ".." in PurePosixPath(file).parts]
+    folders = [full[file].parent.parts for file in outside]
+    shared = len(os.path.commonprefix(folders)) if folders else 0
+    short = {file: PurePosixPath(*path.parts[shared:]) if file in outside else path for file, path in full.items()}
+    apart = len({path.with_suffix("") for path in short.values()}) == len({path.with_suffix("") for path in full.values()})
+    return short if apart else full
+
+
+def _inner_path(file: str) -> PurePosixPath:
     parts = PurePosixPath(re.sub(r"^[A-Za-z]:", "", file)).parts
-    return PurePosixPath(*(part for part in parts if part not in ("..", "/", ".")))
+    kept = [part for part in parts if part not in ("..", "/", ".")]
+    return PurePosixPath(*(kept or ["unnamed"]))
 
 
 def load_json(path: Path) -> Any:

@@ -22,7 +22,7 @@ from morphoscope.io.label_formats.losses import losses
 from morphoscope.io.label_formats.reading import (
     Records,
     box_of,
-    inner_path,
+    inner_paths,
     is_absolute,
     load_xml,
     number,
@@ -84,10 +84,11 @@ def write(labels: LabelSet, path: Path) -> list[str]:
     """
     known, said = first_frames(labels.with_sizes())
     taken: set[PurePosixPath] = set()
+    places = inner_paths(known.images)
     for file, facts, found in known.by_image():
-        target = inner_path(file).with_suffix(".xml")
+        target = places[file].with_suffix(".xml")
         if target in taken:
-            target = inner_path(file + ".xml")
+            target = places[file].with_name(f"{places[file].name}.xml")
         if target in taken:
             raise InputError(f"two images would have one file, {path / target}; rename {file}")
         taken.add(target)

@@ -15,14 +15,14 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from morphoscope.errors import InputError
 from morphoscope.io.images import SUFFIXES, natural_key
 from morphoscope.io.label_formats.class_names import data_yaml, names_of, read_data_yaml, read_name_list
 from morphoscope.io.label_formats.losses import losses
-from morphoscope.io.label_formats.reading import Records, box_of, inner_path, is_absolute, number, plain_path, ring_of, whole
+from morphoscope.io.label_formats.reading import Records, box_of, inner_paths, is_absolute, number, plain_path, ring_of, whole
 from morphoscope.io.label_formats.writing import (
     CORNERED,
     JOINED,
@@ -64,8 +64,10 @@ def read(path: Path) -> LabelSet:
     task = "pose" if "kpt_shape" in settings else str(settings.get("task", ""))
     if task == "pose":
         records.note("the keypoints of a pose data set are left out, its boxes are read")
-    for file in _images(root, settings):
-        source = _label_file(root, file)
+    files = _images(root, settings)
+    mirrored = _targets(files)
+    for file in files:
+        source = _label_file(root, file, mirrored[file])
         with records.record(file):
             records.images[file] = ImageFacts()
             if source is not None:
@@ -83,6 +85,7 @@ def write(labels: LabelSet, path: Path) -> list[str]:
     """
     refuse_line_breaks([*labels.images, *labels.classes], path, kinds="image and class names")
     targets = _targets(labels.images)
+    _check_apart(targets)
     known, said = first_frames(labels.with_sizes())
     upright = all(isinstance(label.shape, Box) and label.shape.angle_deg == 0 for label in known.labels)
     boxes = all(isinstance(label.shape, Box) for label in known.labels)
@@ -135,11 +138,11 @@ def _listed_images(listing: Path, root: Path) -> Iterator[str]:
             yield Path(os.path.relpath(listing.parent / given, root)).as_posix() if local else given
 
 
-def _label_file(root: Path, file: str) -> Path | None:
+def _label_file(root: Path, file: str, mirrored: Path) -> Path | None:
     """The label file of an image."""
     image = root / file
     parts = list(PurePosixPath(file).parts)
-    places = [root / _target(file), image.with_suffix(".txt")]
+    places = [root / mirrored, image.with_suffix(".txt")]
     if "images" in parts:
         last = len(parts) - 1 - parts[::-1].index("images")
         places.append((root / PurePosixPath(*parts[:last], "labels", *parts[last + 1 :])).with_suffix(".txt"))
@@ -148,20 +151,21 @@ def _label_file(root: Path, file: str) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _target(file: str) -> Path:
-    """The label file written for an image, relative to the folder: labels mirror what is in `images`."""
-    inner = inner_path(file)
-    below = PurePosixPath(*inner.parts[1:]) if len(inner.parts) > 1 and inner.parts[0] == "images" else inner
-    return Path("labels", below.parent, f"{below.stem}.txt")
+def _targets(files: Iterable[str]) -> dict[str, Path]:
+    """The label files written for images, relative to the folder: labels mirror what is in `images`."""
+    found = {}
+    for file, inner in inner_paths(files).items():
+        below = PurePosixPath(*inner.parts[1:]) if len(inner.parts) > 1 and inner.parts[0] == "images" else inner
+        found[file] = Path("labels", below.parent, f"{below.stem}.txt")
+    return found
 
 
-def _targets(files: Sequence[str] | dict[str, ImageFacts]) -> dict[str, Path]:
-    found: dict[Path, str] = {}
-    for file in files:
-        other = found.setdefault(_target(file), file)
+def _check_apart(targets: dict[str, Path]) -> None:
+    seen: dict[Path, str] = {}
+    for file, target in targets.items():
+        other = seen.setdefault(target, file)
         if other != file:
-            raise InputError(f"the images {other} and {file} would have one YOLO label file, {_target(file)}; rename one of them")
-    return {file: target for target, file in found.items()}
+            raise InputError(f"the images {other} and {file} would have one YOLO label file, {target}; rename one of them")
 
 
 def _outside(file: str) -> bool:
