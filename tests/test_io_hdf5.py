@@ -10,8 +10,6 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from rsciio.emd import file_reader, file_writer
 
 from morphoscope.errors import InputError, MorphoscopeError, TruncatedError, UsageError
@@ -268,15 +266,26 @@ def test_a_long_stack_is_sliced_not_read(tmp_path: Path) -> None:
     tracemalloc.stop()
 
 
-@settings(max_examples=60, deadline=None)
-@given(place=st.integers(0, 3000), byte=st.integers(0, 255), kept=st.floats(0.2, 3))
-def test_damage_raises_our_errors_alone(tmp_path_factory: pytest.TempPathFactory, place: int, byte: int, kept: float) -> None:
-    path = nexus(tmp_path_factory.mktemp("fuzz") / "a.nxs", "nm", 1.0)
-    raw = bytearray(path.read_bytes())
-    raw[place] = byte
-    path.write_bytes(raw[: int(kept * len(raw))])
-    try:
-        with open_frames(path) as frames:
-            frames[0], frames[len(frames) - 1]
-    except MorphoscopeError:
-        pass
+def test_damage_raises_our_errors_alone(tmp_path: Path) -> None:
+    """Text of fixed length: the HDF5 library itself can hang in damaged text of variable length."""
+    with h5py.File(tmp_path / "a.nxs", "w") as file:
+        group = file.create_group("entry/data")
+        group.attrs["NX_class"], group.attrs["signal"] = np.bytes_("NXdata"), np.bytes_("image")
+        group.attrs["axes"] = np.array([b"time", b"y", b"x"])
+        group.create_dataset("image", data=stack(3), chunks=(1, *SHAPE), compression="gzip")
+        for name, size in (("time", 3), ("y", 20), ("x", 30)):
+            group[name] = np.arange(size) * 1.0
+            group[name].attrs["units"] = np.bytes_("nm")
+    whole, generator, opened = (tmp_path / "a.nxs").read_bytes(), np.random.default_rng(0), 0
+    for _ in range(200):
+        raw = bytearray(whole)
+        for place in generator.integers(0, len(raw), generator.choice([1, 3, 20])):
+            raw[place] = generator.choice([0, 1, 255, generator.integers(256)])
+        (tmp_path / "b.nxs").write_bytes(raw[: len(raw) if generator.random() < 0.8 else generator.integers(len(raw))])
+        try:
+            with open_frames(tmp_path / "b.nxs") as frames:
+                frames[0], frames[len(frames) - 1]
+            opened += 1
+        except MorphoscopeError:
+            pass
+    assert 20 < opened < 180

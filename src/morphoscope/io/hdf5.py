@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 
 from morphoscope.errors import InputError
-from morphoscope.io.hdf5_axes import Layout, stated_axes
+from morphoscope.io.hdf5_axes import Layout, stated_axes, text
 from morphoscope.io.hdf5_frames import CACHE_BYTES, DAMAGE, Hdf5Frames
 from morphoscope.io.parts import Part, choose_part
 from morphoscope.io.velox import is_velox, open_velox
@@ -87,10 +87,10 @@ def _nexus_default(file: h5py.File) -> str | None:
     """The path of the dataset that a NeXus file gives as its default plot."""
     group: Any = file
     for _ in range(8):
-        if isinstance(signal := group.attrs.get("signal"), str):
+        if signal := text(group.attrs.get("signal")):
             return f"{group.name}/{signal}".strip("/")
-        below = group.attrs.get("default")
-        if not isinstance(below, str) or below not in group or not isinstance(group[below], h5py.Group):
+        below = text(group.attrs.get("default"))
+        if not below or below not in group or not isinstance(group[below], h5py.Group):
             return None
         group = group[below]
     return None
