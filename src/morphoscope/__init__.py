@@ -17,6 +17,7 @@ _HOME = {
     "LoopVideo": "synth.loops",
     "ModelCard": "models.card",
     "MorphoscopeError": "errors",
+    "Project": "project",
     "Recipe": "recipe",
     "analyze": "pipeline",
     "evaluate_detector": "evaluate",
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from morphoscope.models.detect import Detector as Detector
     from morphoscope.models.detect import load_detector as load_detector
     from morphoscope.pipeline import analyze as analyze
+    from morphoscope.project import Project as Project
     from morphoscope.recipe import Recipe as Recipe
     from morphoscope.recipe import load_recipe as load_recipe
     from morphoscope.recipe import parse_recipe as parse_recipe

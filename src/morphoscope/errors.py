@@ -4,7 +4,8 @@
 MorphoscopeError          base; exit code 3
 ├── UsageError            the request cannot be carried out as asked; exit code 2
 │   ├── RecipeError       a recipe with an unknown key or an impossible value
-│   └── RunExistsError    the output folder already holds a run
+│   ├── RunExistsError    the output folder already holds a run
+│   └── ProjectConflictError  somebody else changed the same thing of a project since it was read
 ├── InputError            a file cannot be read or is not what was wanted; exit code 3
 │   ├── TruncatedError    a file ends early; what was read before is good
 │   └── ModelError        a model file is unreadable, or made for another task or pixel size
@@ -33,6 +34,10 @@ class RecipeError(UsageError):
 
 class RunExistsError(UsageError):
     """The output folder already holds a run."""
+
+
+class ProjectConflictError(UsageError):
+    """Somebody else changed the same thing of a project since it was read; nothing was written."""
 
 
 class InputError(MorphoscopeError):
