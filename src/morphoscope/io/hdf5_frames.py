@@ -18,7 +18,8 @@ from morphoscope.io.colours import one_grey, wanted_channel
 from morphoscope.io.frames import Image
 from morphoscope.io.hdf5_axes import Layout, Stated
 from morphoscope.io.parts import only_grey
-from morphoscope.io.pictures import grey_dtype, stored_dtype
+from morphoscope.io.pictures import grey_dtype
+from morphoscope.io.values import frame_values
 
 DAMAGE = (
     OSError,
@@ -130,4 +131,4 @@ class Hdf5Frames(Reader):
         image = self._layout.upright(image)
         if self._layout.colour is not None:
             return one_grey(image, self._channel, str(self.path))
-        return stored_dtype(image, str(self.path))
+        return frame_values(image, str(self.path))

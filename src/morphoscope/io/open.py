@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from morphoscope.errors import InputError
-from morphoscope.io import dm, hdf5, mrc, ser
+from morphoscope.io import afm, dm, em, gwy, hdf5, mrc, nanoscope, ser
 from morphoscope.io.frames import Frames
 from morphoscope.io.images import SUFFIXES, ImageFrames, list_images
 from morphoscope.io.parts import only_grey, only_part
@@ -22,13 +22,17 @@ SCIENCE: dict[str, tuple[tuple[str, ...], Callable[..., Frames]]] = {
     "dm": (dm.SUFFIXES, dm.DmFrames),
     "ser": (ser.SUFFIXES, ser.SerFrames),
     "hdf5": (hdf5.SUFFIXES, hdf5.open_hdf5),
+    "gwy": (gwy.SUFFIXES, gwy.GwyFrames),
+    "nanoscope": (nanoscope.SUFFIXES, nanoscope.NanoscopeFrames),
+    "text": (afm.SUFFIXES, afm.TextFrames),
 }
 FAMILIES = {"video": VIDEO, "tiff": TIFF, "flat": FLAT, **{family: suffixes for family, (suffixes, _) in SCIENCE.items()}}
-NAMES = {"mrc": "MRC", "dm": "DigitalMicrograph", "ser": "TIA", "hdf5": "HDF5 and EMD"}
+NAMES = {"mrc": "MRC", "dm": "DigitalMicrograph", "ser": "TIA", "hdf5": "HDF5 and EMD", "gwy": "Gwyddion"}
 SUPPORTED = (
     f"videos ({', '.join(VIDEO)}), TIFF stacks ({', '.join(TIFF)}), pictures ({', '.join(FLAT)}), "
     + ", ".join(f"{NAMES[family]} ({', '.join(SCIENCE[family][0])})" for family in NAMES)
-    + " and folders of pictures"
+    + f", Nanoscope (.spm, .000), height maps as text ({', '.join(afm.SUFFIXES)}), with the extra `em` also "
+    f"{', '.join(em.SUFFIXES)}, and folders of pictures"
 )
 
 
@@ -61,7 +65,7 @@ def open_frames(
         raise InputError(f"there is no file or folder {path}; check the path")
     family, kind = family_of(path), kind_of(path)
     if family is None:
-        return _without_family(path, kind)
+        return _without_family(path, kind, part, channel)
     if kind is not None and kind.family != family:
         raise InputError(_misnamed(path, kind))
     return _open_as(family, path, part, channel)
@@ -70,6 +74,8 @@ def open_frames(
 def family_of(path: Path) -> str | None:
     """What reads a file of this name: `video`, `tiff`, `flat` or one of the scientific families; None for an unknown suffix."""
     suffix = path.suffix.lower()
+    if nanoscope.is_numbered(suffix):
+        return "nanoscope"
     return next((family for family, suffixes in FAMILIES.items() if suffix in suffixes), None)
 
 
@@ -86,8 +92,10 @@ def _open_as(family: str, path: Path, part: str | int | None, channel: int | str
     return SCIENCE[family][1](path, part=part, channel=channel)
 
 
-def _without_family(path: Path, kind: Kind | None) -> Frames:
-    """A file whose suffix no reader has: named by its content in the error."""
+def _without_family(path: Path, kind: Kind | None, part: str | int | None, channel: int | str | None) -> Frames:
+    """A file whose suffix no reader here has: one of the plug-in's, or named by its content in the error."""
+    if path.suffix.lower() in em.SUFFIXES:
+        return em.EmFrames(path, part=part, channel=channel)
     if kind is not None and kind.suffix and kind.family != "text":
         raise InputError(_misnamed(path, kind))
     if kind is not None and path.suffix.lower() in (".gz", ".bz2"):

@@ -10,7 +10,8 @@ import numpy as np
 from morphoscope.errors import InputError, TruncatedError
 from morphoscope.io.base import Reader
 from morphoscope.io.frames import Image
-from morphoscope.io.pictures import grey_dtype, stored_dtype
+from morphoscope.io.pictures import grey_dtype
+from morphoscope.io.values import frame_values
 
 MOST_FRAMES = 10**7
 
@@ -108,4 +109,4 @@ class RawFrames(Reader):
         return self._as_frame(self._read_stored(index))
 
     def _as_frame(self, image: Image) -> Image:
-        return stored_dtype(image, str(self.path))
+        return frame_values(image, str(self.path))
