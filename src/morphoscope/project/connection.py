@@ -54,12 +54,17 @@ def reported(path: Path) -> Iterator[None]:
     """Turns SQLite's errors into those of this package, with the file's name and what to do."""
     try:
         yield
+    except sqlite3.ProgrammingError as error:
+        if "closed" in str(error):
+            raise UsageError(f"the project {path} is closed; open it again") from error
+        raise
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # the low byte is the kind of error
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise UsageError(
                 f"another program has kept the project {path} locked for {BUSY_S:.0f} s; nothing was written, try again"
             ) from error
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_READONLY:
+        if code == sqlite3.SQLITE_READONLY:
             raise UsageError(f"the project {path} can only be read here: {error}; nothing was written") from error
         raise InputError(f"cannot use the project {path}: {error}") from error
     except sqlite3.IntegrityError:
