@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,24 @@ def test_hostile_headers_cost_no_memory(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="length of"):
         open_frames(tmp_path / "many.dm4")
     assert tracemalloc.get_traced_memory()[1] < 2e6
+    tracemalloc.stop()
+
+
+def test_a_long_stack_is_sought_not_read(tmp_path: Path) -> None:
+    """A file of 10 000 frames made from one of two by stretching its array with a hole."""
+    raw = write_dm(tmp_path / "a.dm4", dm_image(pixels("u2", (2, *SHAPE)), (*AXES, (0.5, "s")))).read_bytes()
+    size, words = 9 * 14, struct.pack(">qqqq", 3, 20, 4, 2 * 9 * 14)
+    begin = raw.index(words) + len(words)
+    tail = raw[begin + 4 * size :].replace(b"\0\0\0\x05\x02\0\0\0", b"\0\0\0\x05\x10\x27\0\0", 1)
+    with open(tmp_path / "long.dm4", "wb") as file:
+        file.write(raw[: begin - 8] + struct.pack(">q", 10_000 * size))
+        file.seek(9_998 * 2 * size, 1)
+        file.write(np.full(2 * size, 7, "<u2").tobytes() + tail)
+    tracemalloc.start()
+    with open_frames(tmp_path / "long.dm4") as frames:
+        assert len(frames) == 10_000 and frames.calibration.frame_interval_s == 0.5
+        assert frames[0].max() == 0 and frames[9_998].min() == 7
+    assert tracemalloc.get_traced_memory()[1] < 1e6
     tracemalloc.stop()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from rsciio import hspy
 from rsciio.emd import file_reader, file_writer
 
 from morphoscope.errors import InputError, MorphoscopeError, TruncatedError, UsageError
@@ -142,20 +143,38 @@ def test_emd_of_the_ncem(tmp_path: Path, named: bool) -> None:
         assert any("does not name its axes" in note for note in frames.notes) is not named
 
 
-def test_emd_as_rosettasciio_writes_it(tmp_path: Path) -> None:
-    data = stack(4)
+def signal(data: np.ndarray, unit: str) -> dict[str, Any]:
+    """What rosettasciio writes: steps of 5 along z, 0.3 nm along y, 0.2 nm along x."""
     axes = [
-        {"name": "z", "scale": 5.0, "offset": 0.0, "units": "nm", "size": 4, "navigate": True, "index_in_array": 0},
-        {"name": "y", "scale": 0.3, "offset": 1.0, "units": "nm", "size": 20, "navigate": False, "index_in_array": 1},
-        {"name": "x", "scale": 0.2, "offset": 0.0, "units": "nm", "size": 30, "navigate": False, "index_in_array": 2},
+        {"name": name, "scale": scale, "offset": 0.0, "units": units, "size": size, "navigate": name == "z", "index_in_array": k}
+        for k, (name, scale, units, size) in enumerate(zip("zyx", (5.0, 0.3, 0.2), (unit, "nm", "nm"), data.shape, strict=True))
     ]
-    metadata = {"General": {"title": "t"}, "Signal": {}}
-    signal = {"data": data, "axes": axes, "metadata": metadata, "original_metadata": {}, "package": "", "package_version": ""}
-    file_writer(str(tmp_path / "a.emd"), signal)
-    with open_frames(tmp_path / "a.emd") as frames:
+    metadata = {"General": {"title": "t"}, "Signal": {"signal_type": ""}}
+    named = {"data": data, "axes": axes, "metadata": metadata, "original_metadata": {}}
+    return {
+        **named,
+        "package": "",
+        "package_version": "",
+        "learning_results": {},
+        "package_info": {},
+        "attributes": {"_lazy": False, "ragged": False},
+        "models": {},
+        "tmp_parameters": {},
+    }
+
+
+@pytest.mark.parametrize("suffix", [".emd", ".hspy"])
+def test_as_rosettasciio_writes_it(tmp_path: Path, suffix: str) -> None:
+    data, path = stack(4), tmp_path / f"a{suffix}"
+    write = file_writer if suffix == ".emd" else hspy.file_writer
+    write(str(path), signal(data, "nm"))
+    with open_frames(path) as frames:
         np.testing.assert_array_equal(np.stack([frames[k] for k in range(4)]), data)
         assert frames.calibration.pixel_size_nm == pytest.approx((0.3, 0.2))
         assert frames.metadata["slice_spacing_nm"] == pytest.approx(5)
+    write(str(tmp_path / f"b{suffix}"), signal(data, "s"))
+    with open_frames(tmp_path / f"b{suffix}") as frames:
+        assert frames.calibration.frame_interval_s == pytest.approx(5)
 
 
 VELOX = {
