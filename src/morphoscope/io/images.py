@@ -10,7 +10,7 @@ from morphoscope.calibration import Calibration
 from morphoscope.errors import InputError, TruncatedError
 from morphoscope.io.base import Reader
 from morphoscope.io.frames import Image
-from morphoscope.io.pictures import COLOUR, FLAT, TIFF, flat_size, read_flat
+from morphoscope.io.pictures import FLAT, TIFF, flat_header, read_flat
 from morphoscope.io.tiff import TiffFrames
 
 SUFFIXES = (*FLAT, *TIFF)
@@ -40,29 +40,28 @@ class ImageFrames(Reader):
     One that is damaged raises `TruncatedError` when it is read; in order, the frames before it are good.
     """
 
-    def __init__(self, paths: Sequence[Path], *, root: Path | None = None) -> None:
-        """Take files in this order; `root` is what `name` is relative to.
+    def __init__(self, paths: Sequence[Path], *, root: Path | None = None, channel: int | str | None = None) -> None:
+        """Take files in this order; `root` is what `name` is relative to, `channel` the colour taken instead of the luma.
 
         Raises:
-            InputError: no file, none can be read, or one has a different size.
+            InputError: no file, none can be read, or one has a different size or depth.
+            UsageError: there is no such channel.
         """
         super().__init__()
         self.paths = [Path(p) for p in paths]
         if not self.paths:
             raise InputError("an empty list of pictures was given; wanted at least one")
-        self.root = root
-        image, colour, self.calibration, self.notes = self._first_good()
-        if colour:
-            self.notes = (COLOUR, *self.notes)
+        self.root, self._channel = root, channel
+        image, self.calibration, self.notes = self._first_good()
         self.shape, self.dtype = (image.shape[0], image.shape[1]), image.dtype
         self._check_headers()
 
-    def _first_good(self) -> tuple[Image, bool, Calibration, tuple[str, ...]]:
+    def _first_good(self) -> tuple[Image, Calibration, tuple[str, ...]]:
         """The first picture that can be read; where none can, the error of the first."""
         wrong: InputError | None = None
         for path in self.paths:
             try:
-                return _read_picture(path)
+                return _read_picture(path, self._channel)
             except InputError as error:
                 wrong = wrong or error
         assert wrong is not None
@@ -84,7 +83,7 @@ class ImageFrames(Reader):
     def _read(self, index: int) -> Image:
         path = self.paths[index]
         try:
-            image = _read_picture(path)[0]
+            image = _read_picture(path, self._channel)[0]
         except TruncatedError:
             raise
         except InputError as error:
@@ -109,10 +108,11 @@ class ImageFrames(Reader):
         odd: Path | None = None
         for path in self.paths[1:]:
             if path.suffix.lower() not in TIFF:
-                self._check_size(path, flat_size(path) if path.is_file() else None)
+                header = flat_header(path) if path.is_file() else None
+                self._check_size(path, None if header is None else header.shape)
                 continue
             try:
-                with TiffFrames(path) as file:
+                with TiffFrames(path, channel=self._channel) as file:
                     shape, calibration = file.shape, file.calibration
             except InputError:
                 continue
@@ -123,11 +123,11 @@ class ImageFrames(Reader):
             self.notes += (f"{self.paths[0].name} and {odd.name} state different scales or intervals; none is used",)
 
 
-def _read_picture(path: Path) -> tuple[Image, bool, Calibration, tuple[str, ...]]:
+def _read_picture(path: Path, channel: int | str | None) -> tuple[Image, Calibration, tuple[str, ...]]:
     if path.suffix.lower() not in TIFF:
-        image, colour = read_flat(path)
-        return image, colour, Calibration(), ()
-    with TiffFrames(path) as file:
+        image, notes = read_flat(path, channel)
+        return image, Calibration(), notes
+    with TiffFrames(path, channel=channel) as file:
         if len(file) > 1:
             raise InputError(f"{path} is a stack of {len(file)} pages; wanted one picture per file in a folder or list")
-        return file[0], False, file.calibration, file.notes
+        return file[0], file.calibration, file.notes

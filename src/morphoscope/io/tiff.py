@@ -1,23 +1,25 @@
-"""TIFF images and stacks (plain, ImageJ, OME), read page by page."""
+"""TIFF images and stacks (plain, ImageJ, OME, of microscopes), read page by page."""
 
 from __future__ import annotations
 
 import logging
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
+from numpy.typing import NDArray
 
-from morphoscope.errors import InputError, TruncatedError
+from morphoscope.errors import InputError, MorphoscopeError, TruncatedError
 from morphoscope.io.base import Reader
 from morphoscope.io.frames import Image
-from morphoscope.io.pictures import COLOUR, grey_dtype, to_grey
+from morphoscope.io.tiff_decode import check_claim, claimed_bytes, decode
+from morphoscope.io.tiff_directory import HEIGHT, PLANAR, SAMPLES, WIDTH, Chain, Directory
+from morphoscope.io.tiff_grey import Grey
+from morphoscope.io.tiff_layout import find_layout, stored_type
 from morphoscope.io.tiff_scale import read_calibration
 
-MOST_CHANNELS = 4  # more pages under this name are frames
 DAMAGE = (
     tifffile.TiffFileError,
     OSError,
@@ -27,6 +29,9 @@ DAMAGE = (
     TypeError,
     AttributeError,
     RuntimeError,
+    ArithmeticError,
+    MemoryError,
+    AssertionError,
     struct.error,
 )
 
@@ -36,47 +41,51 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it logs 
 class TiffFrames(Reader):
     """Grey pages of a TIFF file: 8- and 16-bit as stored, everything else as float32.
 
-    One axis besides y and x may be longer than one (time, z, or plain pages). Colour is turned to grey and said. Only ImageJ and
-    OME headers are taken for a scale; a resolution for printing is not.
+    One axis besides y and x may be longer than one (time, z, or plain pages). Smaller copies of pages and masks (of pyramids) are
+    left out. Colour is turned to grey and said. Where the file says that 0 is white, values are inverted and that is said. The
+    scale is that of ImageJ, OME and SEM headers, or of the text file an SEM writes beside the picture; a resolution for printing
+    is none. Opening walks the chain of directories; pixels are read when a frame is asked for, memory is that of one page.
+
+    Args:
+        path: the file.
+        part: which series of pages of one size and type, by name or number from 0, where there are several.
+        channel: a number from 0, or red, green, blue, alpha, instead of the luma; also of channels that are pages.
 
     Raises:
-        InputError: the file is missing, damaged, or holds pages of different sizes or several axes or channels.
+        InputError: the file is missing, damaged, claims more pixels than its bytes can hold, or holds several series, axes or
+            channels and none is chosen.
+        UsageError: there is no such part or channel.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, part: str | int | None = None, channel: int | str | None = None) -> None:
         super().__init__()
         self.path = Path(path)
+        self._tiff: tifffile.TiffFile | None = None
         if not self.path.is_file():
             raise InputError(f"wanted a TIFF file, there is no {path}")
         try:
-            self._tiff = tifffile.TiffFile(self.path)
+            self._chain = Chain(self.path)
         except DAMAGE as error:
             raise InputError(f"{path} cannot be read as TIFF: {error}") from error
         try:
-            self._look()
+            self._tiff = tifffile.TiffFile(self.path)
+            self._look(self._tiff, part, channel)
         except DAMAGE as error:
             self.close()
             raise InputError(f"{path} is damaged and cannot be read as TIFF: {error}") from error
-        except InputError:
+        except MorphoscopeError:
             self.close()
             raise
 
-    def _look(self) -> None:
-        self._series = _only_series(self._tiff, self.path)
-        self._page = self._series.keyframe
-        self._stored = np.dtype(self._series.dtype)
-        self.shape = (int(self._page.imagelength), int(self._page.imagewidth))
-        self.dtype = grey_dtype(self._stored, str(self.path))
-        self._offset: int | None = self._series.dataoffset
-        self._length = _count_pages(self._series, self.path)
-        if isinstance(self._series, _LoosePages):
-            self._length += 1
-        elif self._tiff.is_imagej and self._page.is_contiguous and _imagej_pages(self._tiff) > self._length:
-            self._offset, self._length = self._page.dataoffsets[0], _imagej_pages(self._tiff)
-        elif self._length == len(self._tiff.pages):
-            self._length += _points_outside(self._tiff)
-        self.calibration, notes = read_calibration(self._tiff)
-        notes += _oddities(self._page, self._stored)
+    def _look(self, tiff: tifffile.TiffFile, part: str | int | None, channel: int | str | None) -> None:
+        self._layout = find_layout(tiff, self._chain, self.path, part, channel)
+        first = self._layout.first
+        check_claim(first, str(self.path))
+        self._stored = stored_type(first)
+        self._grey = Grey(first, self._stored, self._layout.channel, str(self.path))
+        self.shape, self.dtype = (first.number(HEIGHT, 0), first.number(WIDTH, 0)), self._grey.dtype
+        self.calibration, notes = read_calibration(tiff)
+        notes += self._grey.notes
         if (good := self._count_good()) < len(self):
             notes.append(f"ends early: {good} of at least {len(self)} frames can be read")
         self.notes = tuple(notes)
@@ -85,7 +94,7 @@ class TiffFrames(Reader):
         return f"TiffFrames({str(self.path)!r})"
 
     def __len__(self) -> int:
-        return self._length
+        return len(self._layout.numbers)
 
     def name(self, index: int) -> str:
         """The file's name."""
@@ -94,39 +103,56 @@ class TiffFrames(Reader):
     def close(self) -> None:
         """Free file handles; a second call does nothing."""
         super().close()
-        self._tiff.close()
+        self._chain.close()
+        if self._tiff is not None:
+            self._tiff.close()
 
     def _read(self, index: int) -> Image:
         if not self._is_there(index):
             raise TruncatedError(f"{self.path} ends early: it should hold at least {len(self)} frames.", self._count_good())
+        assert self._tiff is not None
         try:
-            page = self._series.pages[index].asarray() if self._offset is None else self._read_from(self._offset, index)
+            page = self._page(index)
+            assert page is not None
+            check_claim(page, f"page {index} of {self.path}")
+            number, offset = self._layout.numbers[index], self._layout.offset
+            values = decode(self._tiff, page, number) if offset is None else self._read_from(page, offset, number)
+            return self._grey(values)
+        except ImportError as error:
+            raise InputError(f"{self.path} cannot be read: {error}") from error
         except DAMAGE as error:
             raise TruncatedError(f"{self.path}: page {index} is damaged and cannot be decoded: {error}", index) from error
-        page = np.asarray(page)
-        if page.ndim == 3 and self._page.axes.startswith("S"):
-            page = np.moveaxis(page, 0, -1)
-        return to_grey(page, str(self.path))[0]
 
-    @property
-    def _page_bytes(self) -> int:
-        return int(self._stored.itemsize * np.prod(self._page.shape))
+    def _page(self, index: int) -> Directory | None:
+        try:
+            return self._layout.page(self._layout.numbers[index])
+        except DAMAGE:
+            return None
 
-    def _read_from(self, offset: int, index: int) -> Image:
+    def _read_from(self, page: Directory, offset: int, number: int) -> NDArray[Any]:
+        """A page of those that lie one after the other."""
+        length, samples = claimed_bytes(page), page.number(SAMPLES, 1)
+        assert self._tiff is not None
         file = self._tiff.filehandle
-        file.seek(offset + index * self._page_bytes)
-        order = self._stored.newbyteorder(self._tiff.byteorder)
-        return np.frombuffer(file.read(self._page_bytes), order).reshape(self._page.shape).astype(self._stored)
+        file.seek(offset + number * length)
+        raw = file.read(length)
+        if len(raw) < length:
+            raise ValueError("the file ends inside it")
+        values = np.frombuffer(raw, np.dtype(f"{page.order}{self._stored.str[1:]}"))
+        shape = self.shape if samples == 1 else (samples, *self.shape) if page.number(PLANAR, 1) == 2 else (*self.shape, samples)
+        return values.reshape(shape)
 
     def _is_there(self, index: int) -> bool:
         """Whether all data of a page lies inside the file."""
-        size = self._tiff.filehandle.size
-        if self._offset is not None:
-            return bool(self._offset + (index + 1) * self._page_bytes <= size)
-        if index >= len(self._series.pages) or (page := self._series.pages[index]) is None:
+        page = self._page(index)
+        if page is None:
             return False
-        ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
-        return max(ends, default=0) <= size
+        if self._layout.offset is not None:
+            return self._layout.offset + (self._layout.numbers[index] + 1) * claimed_bytes(page) <= page.size
+        offsets, counts = page.segments
+        if len(offsets) != len(counts) or not len(offsets):
+            return False
+        return bool((offsets.astype(float) + counts.astype(float)).max() <= page.size)
 
     def _count_good(self) -> int:
         low, high = 0, len(self)
@@ -134,97 +160,3 @@ class TiffFrames(Reader):
             middle = (low + high) // 2
             low, high = (middle + 1, high) if self._is_there(middle) else (low, middle)
         return low
-
-
-@dataclass(frozen=True)
-class _LoosePages:
-    """The pages before one whose directory is damaged, as far as the reader needs them as a series."""
-
-    pages: list[Any]
-    dataoffset: None = None
-
-    @property
-    def keyframe(self) -> Any:
-        return self.pages[0]
-
-    @property
-    def dtype(self) -> Any:
-        return self.keyframe.dtype
-
-    @property
-    def axes(self) -> str:
-        return f"I{self.keyframe.axes}"
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return len(self.pages), *self.keyframe.shape
-
-
-def _loose_pages(tiff: tifffile.TiffFile) -> _LoosePages:
-    pages: list[Any] = []
-    try:
-        for page in tiff.pages:
-            if pages and page.shape != pages[0].shape:
-                break
-            pages.append(page)
-    except DAMAGE:
-        if not pages:
-            raise
-    return _LoosePages(pages)
-
-
-def _imagej_pages(tiff: tifffile.TiffFile) -> int:
-    return int((tiff.imagej_metadata or {}).get("images", 1))
-
-
-def _only_series(tiff: tifffile.TiffFile, path: Path) -> Any:
-    """The series of pages that holds the data."""
-    try:
-        every = [one for one in tiff.series if not one.keyframe.is_reduced]
-    except DAMAGE:
-        return _loose_pages(tiff)
-    if not every:
-        raise InputError(f"{path} holds no image")
-    if len(every) > 1:
-        sizes = [f"page {k.index} has {k.imagewidth} x {k.imagelength} px of {k.dtype}" for k in (s.keyframe for s in every[:2])]
-        raise InputError(f"{path}: all pages must be of one size and type, {', '.join(sizes)}; split the file")
-    return every[0]
-
-
-def _count_pages(series: Any, path: Path) -> int:
-    axes = {axis: int(n) for axis, n in zip(series.axes, series.shape, strict=True) if axis not in "YXS"}
-    long = {axis: n for axis, n in axes.items() if n > 1}
-    if 1 < long.get("C", 1) <= MOST_CHANNELS:
-        raise InputError(
-            f"{path} holds {long['C']} channels as separate pages; save the one to analyse as a file of its own, or, if they "
-            "are frames, give the file a time axis"
-        )
-    if len(long) > 1:
-        found = ", ".join(f"{axis}: {n}" for axis, n in long.items())
-        raise InputError(
-            f"{path} has several axes besides y and x ({found}); wanted one, such as time: split the file along the others"
-        )
-    return max(long.values(), default=1)
-
-
-def _points_outside(tiff: tifffile.TiffFile) -> bool:
-    """Whether the last page found points to a next one that is not there."""
-    kind, file = tiff.tiff, tiff.filehandle
-    file.seek(tiff.pages[-1].offset)
-    (tags,) = struct.unpack(kind.tagnoformat, file.read(kind.tagnosize))
-    file.seek(tiff.pages[-1].offset + kind.tagnosize + tags * kind.tagsize)
-    pointer = file.read(kind.offsetsize)
-    return len(pointer) == kind.offsetsize and bool(struct.unpack(kind.offsetformat, pointer)[0] >= file.size)
-
-
-def _oddities(page: Any, stored: np.dtype[Any]) -> list[str]:
-    said = []
-    if page.ndim == 3:
-        said.append(COLOUR if page.samplesperpixel > 2 else "the opacity channel is ignored")
-    if stored not in (np.uint8, np.uint16, np.float32, np.bool_):
-        said.append(f"{stored} values are read as float32")
-    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-        said.append("the file says that 0 is white; values are as stored, not inverted")
-    if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
-        said.append("the file has a colour table; values are as stored, without it")
-    return said
