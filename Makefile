@@ -19,6 +19,7 @@ lint: $(VENV)/dev
 
 bench: $(VENV)/dev
 	$(BIN)/python -m benchmarks.loops
+	$(BIN)/python -m benchmarks.scale_bars
 
 train-defaults: $(VENV)/dev
 	$(BIN)/python -m benchmarks.defaults

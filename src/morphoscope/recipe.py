@@ -52,6 +52,11 @@ class CalibrationRecipe(_Section):
 
     pixel_size_nm: Positive | tuple[Positive, Positive] | None = Field(None, description="nm per px, or [y, x]")
     frame_interval_s: Positive | None = Field(None, description="true seconds between stored frames (not the playback rate)")
+    scale_bar: str = Field(
+        "check",
+        pattern=r"^(off|check|read|\d+(\.\d+)? ?(pm|nm|um|µm|μm|mm|cm|Å))$",
+        description="burnt-in scale bar: off, check (compare), read (use it if nothing else is known), or its length: '200 nm'",
+    )
     axes: tuple[AxisRecipe, ...] = Field((), description="axes such as dose, linear in the frame number")
 
     @model_validator(mode="after")
@@ -70,6 +75,10 @@ class FramesRecipe(_Section):
     step: int = Field(1, ge=1, description="every step-th frame is analysed")
     region: Region | None = Field(None, description="analysed region; none for the whole frame")
     exclude: tuple[Region, ...] = Field((), description="parts left out of detection results and of the valid area")
+    info_bar: Literal["cut", "keep"] = Field("cut", description="a band with texts under the picture: left out, or kept")
+    invert: bool = Field(False, description="turn bright into dark before detection")
+    channel: int | str | None = Field(None, description="colour or channel (0, 1, ... or red, green, blue); none for luma grey")
+    part: int | str | None = Field(None, description="which image or dataset of a file that holds several")
     series: bool = Field(True, description="a folder is one series in natural order (false: independent images)")
 
 

@@ -18,6 +18,8 @@ EXAMPLES: dict[str, str] = {
     "calibration.axes": '[{ name = "dose", unit = "dpa", start = 0.0, step = 0.0014 }]',
     "frames.stop": "500",
     "frames.region": "{ x0 = 0, y0 = 0, x1 = 780, y1 = 710 }",
+    "frames.channel": '"red"',
+    "frames.part": "0",
     "frames.exclude": "[{ x0 = 0, y0 = 0, x1 = 120, y1 = 40 }]",
     "detect.threshold": "0.3",
     "physics.thickness_nm": "75.0",

@@ -18,6 +18,9 @@ def analyze(
     model: Annotated[str | None, typer.Option(help="a shipped model's name or an .onnx file; wins over the recipe")] = None,
     scale: Annotated[float | None, typer.Option(help="nm per px; wins over file and recipe")] = None,
     interval: Annotated[float | None, typer.Option(help="true seconds between frames; wins over file and recipe")] = None,
+    scale_bar: Annotated[
+        str | None, typer.Option(help="burnt-in scale bar: check, read, off, or the length it stands for, such as '200 nm'")
+    ] = None,
     overlay: Annotated[bool | None, typer.Option("--overlay/--no-overlay", help="write overlay.mp4")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace the run that is in the folder")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run that is in the folder")] = False,
@@ -33,7 +36,7 @@ def analyze(
 
     if overwrite and resume:
         raise UsageError("--overwrite starts again, --resume goes on: give one of them")
-    settings = settings_from(recipe, model=model, scale=scale, interval=interval, overlay=overlay)
+    settings = settings_from(recipe, model=model, scale=scale, interval=interval, overlay=overlay, scale_bar=scale_bar)
     with resumable(output), progress_bar("detecting", quiet=as_json) as progress:
         run = run_analysis(inputs, settings, output, overwrite=overwrite, resume=resume, progress=progress)
     say_run(run, as_json=as_json)
@@ -47,6 +50,7 @@ def settings_from(
     scale: float | None = None,
     interval: float | None = None,
     overlay: bool | None = None,
+    scale_bar: str | None = None,
 ) -> Recipe:
     """The recipe at `path`, or the default one, with what the command line says put in."""
     from morphoscope.recipe import Recipe, load_recipe, parse_recipe
@@ -56,6 +60,7 @@ def settings_from(
         ("detect", "model", model),
         ("calibration", "pixel_size_nm", scale),
         ("calibration", "frame_interval_s", interval),
+        ("calibration", "scale_bar", scale_bar),
         ("report", "overlay", overlay),
     )
     for section, key, value in given:

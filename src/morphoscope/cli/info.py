@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,18 +15,36 @@ if TYPE_CHECKING:
 
 def info(
     file: Annotated[Path, typer.Argument(help="Video, TIFF stack, picture or folder of pictures")],
+    part: Annotated[str | None, typer.Option(help="which image or dataset, by name or number, of a file with several")] = None,
+    channel: Annotated[str | None, typer.Option(help="colour or channel: 0, 1, ... or red, green, blue")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for programs")] = False,
 ) -> None:
     """Show size, frames, scale and interval of a file, each with where it comes from."""
     from morphoscope.io.open import open_frames
 
-    with open_frames(file) as frames:
+    with open_frames(file, part=as_number(part), channel=as_number(channel)) as frames:
         found = describe(file, frames)
     typer.echo(json_module.dumps(found, indent=2, ensure_ascii=False) if json else as_text(found))
 
 
+def as_number(text: str | None) -> int | str | None:
+    """A name, or the number that it is."""
+    return int(text) if text is not None and text.isdecimal() else text
+
+
 def describe(file: Path, frames: Frames) -> dict[str, Any]:
-    """Plain values about opened frames: file, frames, height_px, width_px, dtype, calibration, notes."""
+    """Plain values about opened frames, and about the scale bar and info bar in the first of them."""
+    from morphoscope.errors import TruncatedError
+    from morphoscope.measure.info_bar import find_info_bar
+    from morphoscope.models.scale_bar import find_scale_bar
+    from morphoscope.pipeline.scale import check_scale
+
+    try:
+        picture = frames[0]
+    except TruncatedError:
+        picture = None
+    bar = None if picture is None else find_scale_bar(picture)
+    info_bar = frames.metadata.get("image_height_px") or (None if picture is None else find_info_bar(picture))
     return {
         "file": str(file),
         "frames": len(frames),
@@ -33,7 +52,11 @@ def describe(file: Path, frames: Frames) -> dict[str, Any]:
         "width_px": frames.shape[1],
         "dtype": str(frames.dtype),
         "calibration": frames.calibration.to_dict(),
-        "notes": list(frames.notes),
+        "scale_bar": None if bar is None else {**asdict(bar), "pixel_size_nm": bar.pixel_size_nm},
+        "info_bar_from_row": info_bar,
+        "metadata": dict(frames.metadata),
+        "frame_data": [] if frames.frame_data is None else list(frames.frame_data.columns),
+        "notes": [*frames.notes, *check_scale(frames.calibration, bar).warnings],
     }
 
 
@@ -56,5 +79,14 @@ def as_text(found: dict[str, Any]) -> str:
         f"scale     {scale}",
         f"interval  {time}",
     ]
+    bar = found["scale_bar"]
+    if bar is not None:
+        reads = f"reads {bar['text']}: {bar['pixel_size_nm']:.6g} nm per px" if bar["text"] else "its text cannot be read"
+        lines.append(f"scale bar {bar['length_px']:.1f} px in the picture, {reads}")
+    if found["info_bar_from_row"] is not None:
+        lines.append(f"info bar  from row {found['info_bar_from_row']}")
+    lines += [f"{name}: {value}" for name, value in found["metadata"].items()]
+    if found["frame_data"]:
+        lines.append(f"per frame {', '.join(found['frame_data'])}")
     lines += [f"axis      {a['name']} = {a['start']:g} + {a['step']:g} x frame {a['unit']}".rstrip() for a in calibration["axes"]]
     return "\n".join(lines + [f"note      {note}" for note in found["notes"]])

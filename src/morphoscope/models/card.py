@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from morphoscope.errors import ModelError
 
 KEY = "morphoscope"
-Task = Literal["detect", "classify", "score", "segment"]
+Task = Literal["detect", "classify", "score", "segment", "read"]
 
 
 class DataSource(BaseModel):
@@ -33,8 +33,8 @@ class ModelCard(BaseModel):
     name: str
     task: Task
     classes: tuple[str, ...] = Field(min_length=1)
-    preprocess: str = Field(description="input scaling: robust-1, or rgb-letterbox-1 for the YOLO family")
-    postprocess: str = Field(description="reading of the output: centres-1, yolo-v8-1 or yolo-v5-1")
+    preprocess: str = Field(description="input scaling: robust-1, rgb-letterbox-1 for the YOLO family, line-1 for texts")
+    postprocess: str = Field(description="reading of the output: centres-1, yolo-v8-1, yolo-v5-1 or ctc-1")
     stride: int = Field(1, ge=1, description="height and width are padded to a multiple of this")
     threshold: float = Field(0.25, gt=0, lt=1, description="lowest score, chosen on validation data")
     pixel_size_nm: float | None = Field(None, gt=0, description="pixel size the model was trained at; none: any")

@@ -74,7 +74,7 @@ def parts_key(
     """What the parts of a run depend on; runs may share parts only where this is equal (`chunk` aside)."""
     frames = recipe.frames
     settings = {
-        "frames": [frames.start, frames.stop, frames.step],
+        "frames": [frames.start, frames.stop, frames.step, frames.invert, frames.channel, frames.part],
         "region": plan.region.model_dump(),
         "exclude": [part.model_dump() for part in plan.exclude],
         "zoom": plan.zoom and list(plan.zoom),

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from morphoscope.calibration import Calibration
-from morphoscope.errors import InputError, MorphoscopeError, PartialError, RecipeError, TruncatedError, UsageError
-from morphoscope.io.frames import Frames
-from morphoscope.io.open import open_frames
+from morphoscope.errors import InputError, MorphoscopeError, PartialError, TruncatedError, UsageError
 from morphoscope.models.detect import load_detector
 from morphoscope.models.runtime import available_cores
 from morphoscope.pipeline.batch import analyze_many
 from morphoscope.pipeline.folder import Parts, Run, claim, remove_parts, remove_run, write_json
 from morphoscope.pipeline.outputs import write_outputs
+from morphoscope.pipeline.prepare import Task, open_input, prepare
 from morphoscope.pipeline.provenance import input_hash, machine, model_facts, now, parts_key, peak_memory_mb, versions
-from morphoscope.pipeline.results import Results, compute_results, read_truth
-from morphoscope.pipeline.stages import Finder, Plan, make_plan
+from morphoscope.pipeline.results import Results, compute_results
+from morphoscope.pipeline.stages import Finder
 from morphoscope.pipeline.stream import WORKERS, Chunks, Job, Progress
 from morphoscope.recipe import Recipe, load_recipe
 
@@ -86,28 +81,6 @@ def _load(recipe: Recipe) -> tuple[Finder, bool]:
     return detector, parallel
 
 
-@dataclass(frozen=True)
-class _Task:
-    """One input, checked and ready."""
-
-    path: Path
-    recipe: Recipe
-    frames: Frames
-    calibration: Calibration
-    detector: Finder
-    plan: Plan
-    numbers: range
-    truth: pd.DataFrame | None
-
-    @property
-    def tracked(self) -> bool:
-        return self.recipe.track.enabled and self.recipe.frames.series and len(self.numbers) > 1
-
-    @property
-    def registered(self) -> bool:
-        return self.tracked and self.recipe.track.register_frames
-
-
 def _analyze_one(
     path: Path,
     recipe: Recipe,
@@ -119,8 +92,8 @@ def _analyze_one(
     progress: Progress | None,
 ) -> Run:
     start = time.perf_counter()
-    with open_frames(path) as frames:
-        task = _prepare(path, recipe, frames, detector)
+    with open_input(path, recipe) as frames:
+        task = prepare(path, recipe, frames, detector)
         inputs = [{"path": str(path.resolve()), "sha256": input_hash(path, frames), "frames": len(frames), "shape": frames.shape}]
         model = model_facts(detector, task.plan)
         key = parts_key(recipe, task.plan, task.registered, inputs, model)
@@ -203,21 +176,7 @@ def _make_parts(job: Job, output: Path) -> tuple[TruncatedError | None, list[int
     return ended, done()
 
 
-def _prepare(path: Path, recipe: Recipe, frames: Frames, detector: Finder) -> _Task:
-    calibration = recipe.calibrate(frames.calibration)
-    if recipe.report.axis is not None:
-        calibration.axis(recipe.report.axis)
-    wanted = recipe.frames
-    numbers = range(wanted.start, min(wanted.stop or len(frames), len(frames)), wanted.step)
-    if not numbers:
-        raise RecipeError(
-            f"frames.start = {wanted.start}, frames.stop = {wanted.stop}: no frame of {path}, which has {len(frames)}"
-        )
-    plan = make_plan(recipe, frames.shape, calibration, detector.card)
-    return _Task(path, recipe, frames, calibration, detector, plan, numbers, read_truth(recipe))
-
-
-def _results(task: _Task, job: Job, done: list[int]) -> Results:
+def _results(task: Task, job: Job, done: list[int]) -> Results:
     objects, frames = job.parts.read(done)
     with job.clock.stage("track and physics"):
         return compute_results(
@@ -231,8 +190,8 @@ def _results(task: _Task, job: Job, done: list[int]) -> Results:
         )
 
 
-def _warnings(task: _Task, results: Results, ended: TruncatedError | None, skipped: Sequence[TruncatedError]) -> list[str]:
-    said = [f"Left out: {error}" for error in skipped]
+def _warnings(task: Task, results: Results, ended: TruncatedError | None, skipped: Sequence[TruncatedError]) -> list[str]:
+    said = [f"Left out: {error}" for error in skipped] + list(task.warnings)
     if ended is not None:
         last = int(results.frames["frame"].max())
         said.append(f"The input ends early: {ended} Frames {task.numbers[0]} to {last} were analysed.")
@@ -254,8 +213,8 @@ def _warnings(task: _Task, results: Results, ended: TruncatedError | None, skipp
     return said
 
 
-def _notes(task: _Task) -> list[str]:
-    said = list(task.frames.notes)
+def _notes(task: Task) -> list[str]:
+    said = [*task.frames.notes, *task.notes]
     stop = task.recipe.frames.stop
     if stop is not None and stop > len(task.frames):
         said.append(f"frames.stop is {stop}, the input has {len(task.frames)} frames: all up to the end were analysed.")

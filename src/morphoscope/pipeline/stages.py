@@ -64,15 +64,17 @@ class Plan:
         return mask
 
 
-def make_plan(recipe: Recipe, shape: tuple[int, int], calibration: Calibration, card: ModelCard) -> Plan:
-    """The plan for frames of a shape.
+def make_plan(
+    recipe: Recipe, shape: tuple[int, int], calibration: Calibration, card: ModelCard, *, bottom: int | None = None
+) -> Plan:
+    """The plan for frames of a shape; without a region in the recipe, rows from `bottom` on (an info bar) are left out.
 
     Raises:
         RecipeError: the region reaches outside the frame, or the excluded parts leave nothing of it.
         ModelError: the pixel size is far from the model's and the recipe does not allow resampling, or too far for it.
     """
     height, width = shape
-    region = recipe.frames.region or Region(x0=0, y0=0, x1=width, y1=height)
+    region = recipe.frames.region or Region(x0=0, y0=0, x1=width, y1=bottom or height)
     if region.x1 > width or region.y1 > height:
         raise RecipeError(
             f"frames.region reaches to x {region.x1}, y {region.y1}, the frames are {width} x {height} px; "

@@ -1,0 +1,99 @@
+"""One input made ready: opened, its scale settled, what of it is analysed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from morphoscope.calibration import Calibration
+from morphoscope.errors import RecipeError, TruncatedError
+from morphoscope.io.adjust import inverted
+from morphoscope.io.frames import Frames
+from morphoscope.io.open import open_frames
+from morphoscope.measure.info_bar import find_info_bar
+from morphoscope.pipeline.results import read_truth
+from morphoscope.pipeline.scale import Scale, settle_scale
+from morphoscope.pipeline.stages import Finder, Image, Plan, make_plan
+from morphoscope.recipe import Recipe
+
+TRIED = 8  # frames from the first on of which one must be readable
+
+
+@dataclass(frozen=True)
+class Task:
+    """One input, checked and ready."""
+
+    path: Path
+    recipe: Recipe
+    frames: Frames
+    calibration: Calibration
+    detector: Finder
+    plan: Plan
+    numbers: range
+    truth: pd.DataFrame | None
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def tracked(self) -> bool:
+        """Whether objects are followed from frame to frame."""
+        return self.recipe.track.enabled and self.recipe.frames.series and len(self.numbers) > 1
+
+    @property
+    def registered(self) -> bool:
+        """Whether drift between frames is measured."""
+        return self.tracked and self.recipe.track.register_frames
+
+
+def open_input(path: Path, recipe: Recipe) -> Frames:
+    """Frames of an input as the recipe wants them."""
+    frames = open_frames(path, part=recipe.frames.part, channel=recipe.frames.channel)
+    return inverted(frames) if recipe.frames.invert else frames
+
+
+def prepare(path: Path, recipe: Recipe, frames: Frames, detector: Finder) -> Task:
+    """The task of a run over opened frames.
+
+    Raises:
+        RecipeError: the recipe asks for frames, a region or an axis that the input does not have.
+        InputError: a scale was to come from a scale bar that is not there.
+    """
+    wanted = recipe.frames
+    numbers = range(wanted.start, min(wanted.stop or len(frames), len(frames)), wanted.step)
+    if not numbers:
+        raise RecipeError(
+            f"frames.start = {wanted.start}, frames.stop = {wanted.stop}: no frame of {path}, which has {len(frames)}"
+        )
+    picture = _first_good(frames, numbers)
+    scale = Scale(recipe.calibrate(frames.calibration))
+    bottom = None
+    if picture is not None:
+        scale = settle_scale(scale.calibration, picture, recipe.calibration.scale_bar)
+        bottom = _info_bar(recipe, frames, picture)
+    calibration, notes = scale.calibration, scale.notes
+    if recipe.report.axis is not None:
+        calibration.axis(recipe.report.axis)
+    if bottom is not None:
+        notes += (f'The info bar from row {bottom} on is left out of the analysis (frames.info_bar = "keep" keeps it).',)
+    plan = make_plan(recipe, frames.shape, calibration, detector.card, bottom=bottom)
+    return Task(path, recipe, frames, calibration, detector, plan, numbers, read_truth(recipe), scale.warnings, notes)
+
+
+def _first_good(frames: Frames, numbers: range) -> Image | None:
+    """The first frame that can be read."""
+    for number in numbers[:TRIED]:
+        try:
+            return frames[number]
+        except TruncatedError:
+            continue
+    return None
+
+
+def _info_bar(recipe: Recipe, frames: Frames, picture: Image) -> int | None:
+    """The row the info bar begins at, by the header or by the picture; None without one, or where the recipe names a region."""
+    if recipe.frames.info_bar == "keep" or recipe.frames.region is not None:
+        return None
+    stated = frames.metadata.get("image_height_px")
+    return int(stated) if stated and 0 < int(stated) < frames.shape[0] else find_info_bar(picture)
