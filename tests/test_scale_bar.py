@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from morphoscope.calibration import Calibration
+from morphoscope.cli.main import main
 from morphoscope.errors import InputError, UsageError
 from morphoscope.measure.info_bar import find_info_bar
 from morphoscope.models.read_text import parse_length
@@ -146,3 +152,53 @@ def test_a_bar_that_is_not_there_is_an_error_where_it_was_asked_for() -> None:
             settle_scale(known(None), sample(), wanted)
     with pytest.raises(UsageError, match="wanted the length"):
         settle_scale(known(None), sample(), "long")
+
+
+def run_on(tmp_path: Path, picture: np.ndarray, *options: str) -> tuple[dict, pd.DataFrame]:
+    """run.json and the frames table of `analyze` of a picture with one given object."""
+    cv2.imwrite(str(tmp_path / "p.png"), picture)
+    (tmp_path / "l.csv").write_text("file,label,x0,y0,x1,y1\np.png,disc,50,50,70,70\n")
+    command = [
+        "analyze",
+        str(tmp_path / "p.png"),
+        "--objects",
+        str(tmp_path / "l.csv"),
+        "--no-overlay",
+        "-o",
+        str(tmp_path / "run"),
+    ]
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--overwrite", *options])
+    assert ended.value.code == 0
+    return json.loads((tmp_path / "run" / "run.json").read_text()), pd.read_parquet(tmp_path / "run" / "frames.parquet")
+
+
+def test_analyze_cuts_the_info_bar_and_reads_the_scale_where_asked(tmp_path: Path) -> None:
+    picture = add_info_bar(sample(), 60, [(10, "15.0 kV"), (120, "SE")])
+    draw_scale_bar(picture, (230, 335), 100, "200 nm")
+    told, frames = run_on(tmp_path, picture)
+    assert told["calibration"]["pixel_size_nm"] is None
+    assert any("--scale-bar read" in said for said in told["warnings"])
+    assert any("info bar from row 300" in said for said in told["notes"])
+    assert frames["valid_area_px"].tolist() == [300 * 400]
+    read, frames = run_on(tmp_path, picture, "--scale-bar", "read")
+    assert read["calibration"]["pixel_size_nm"] == pytest.approx([2.0, 2.0], rel=0.015)
+    assert read["calibration"]["provenance"]["pixel_size_nm"].startswith("scale bar")
+    stated, _ = run_on(tmp_path, picture, "--scale-bar", "1 um")
+    assert stated["calibration"]["pixel_size_nm"] == pytest.approx([10.0, 10.0], rel=0.015)
+    contradicted, _ = run_on(tmp_path, picture, "--scale", "3.0")
+    assert contradicted["calibration"]["pixel_size_nm"] == [3.0, 3.0]
+    assert any("Two scales disagree" in said for said in contradicted["warnings"])
+
+
+def test_info_shows_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = add_info_bar(sample(), 60, [(10, "15.0 kV"), (120, "SE")])
+    draw_scale_bar(picture, (230, 335), 100, "200 nm")
+    cv2.imwrite(str(tmp_path / "p.png"), picture)
+    with pytest.raises(SystemExit):
+        main(["info", str(tmp_path / "p.png")])
+    said = capsys.readouterr().out
+    assert "scale bar 100.0 px" in said and "200 nm" in said and "from row 300" in said
+    with pytest.raises(SystemExit):
+        main(["info", str(tmp_path / "p.png"), "--json"])
+    assert json.loads(capsys.readouterr().out)["scale_bar"]["length_nm"] == 200

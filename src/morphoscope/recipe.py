@@ -86,6 +86,7 @@ class DetectRecipe(_Section):
     """How objects are found."""
 
     model: str = Field("loops", description="a shipped model's name or the path of an .onnx file")
+    objects: str | None = Field(None, description="labels, masks or corrected objects to measure; no model is used then")
     threshold: float | None = Field(None, gt=0, lt=1, description="lowest score; none for the model card's own")
     nms_iou: float = Field(0.45, gt=0, le=1, description="boxes overlapping more than this are one object")
     resample: bool = Field(True, description="resample frames whose pixel size is far from the model's; false refuses them")
@@ -225,7 +226,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def load_recipe(path: str | Path) -> Recipe:
-    """The recipe in a TOML file; the model and the hand counts it names are relative to it.
+    """The recipe in a TOML file; the model, objects and hand counts it names are relative to it.
 
     Raises:
         InputError: the file cannot be read.
@@ -248,4 +249,6 @@ def _from_folder(recipe: Recipe, folder: Path) -> Recipe:
     truth, model = recipe.physics.truth, folder / recipe.detect.model
     physics = recipe.physics.model_copy(update={"truth": str(folder / truth)}) if truth is not None else recipe.physics
     detect = recipe.detect.model_copy(update={"model": str(model)}) if model.is_file() else recipe.detect
+    if detect.objects is not None:
+        detect = detect.model_copy(update={"objects": str(folder / detect.objects)})
     return recipe.model_copy(update={"physics": physics, "detect": detect})

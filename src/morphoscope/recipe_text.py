@@ -21,6 +21,7 @@ EXAMPLES: dict[str, str] = {
     "frames.channel": '"red"',
     "frames.part": "0",
     "frames.exclude": "[{ x0 = 0, y0 = 0, x1 = 120, y1 = 40 }]",
+    "detect.objects": '"corrected.csv"',
     "detect.threshold": "0.3",
     "physics.thickness_nm": "75.0",
     "physics.truth": '"hand_counts.csv"',

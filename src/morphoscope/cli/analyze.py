@@ -16,6 +16,9 @@ def analyze(
     output: Annotated[Path, typer.Option("--output", "-o", help="the run folder")],
     recipe: Annotated[Path | None, typer.Option(help="settings; `morphoscope init` writes one to start from")] = None,
     model: Annotated[str | None, typer.Option(help="a shipped model's name or an .onnx file; wins over the recipe")] = None,
+    objects: Annotated[
+        Path | None, typer.Option(help="labels, masks or corrected objects to measure in place of detection, without a model")
+    ] = None,
     scale: Annotated[float | None, typer.Option(help="nm per px; wins over file and recipe")] = None,
     interval: Annotated[float | None, typer.Option(help="true seconds between frames; wins over file and recipe")] = None,
     scale_bar: Annotated[
@@ -36,7 +39,9 @@ def analyze(
 
     if overwrite and resume:
         raise UsageError("--overwrite starts again, --resume goes on: give one of them")
-    settings = settings_from(recipe, model=model, scale=scale, interval=interval, overlay=overlay, scale_bar=scale_bar)
+    settings = settings_from(
+        recipe, model=model, scale=scale, interval=interval, overlay=overlay, scale_bar=scale_bar, objects=objects
+    )
     with resumable(output), progress_bar("detecting", quiet=as_json) as progress:
         run = run_analysis(inputs, settings, output, overwrite=overwrite, resume=resume, progress=progress)
     say_run(run, as_json=as_json)
@@ -51,6 +56,7 @@ def settings_from(
     interval: float | None = None,
     overlay: bool | None = None,
     scale_bar: str | None = None,
+    objects: Path | None = None,
 ) -> Recipe:
     """The recipe at `path`, or the default one, with what the command line says put in."""
     from morphoscope.recipe import Recipe, load_recipe, parse_recipe
@@ -58,6 +64,7 @@ def settings_from(
     values = (load_recipe(path) if path is not None else Recipe()).model_dump()
     given = (
         ("detect", "model", model),
+        ("detect", "objects", None if objects is None else str(objects)),
         ("calibration", "pixel_size_nm", scale),
         ("calibration", "frame_interval_s", interval),
         ("calibration", "scale_bar", scale_bar),

@@ -126,11 +126,7 @@ class Polygon:
 
         Exact for rings that do not cross each other or themselves.
         """
-        total = 0.0
-        for k, ring in enumerate(self.rings):
-            depth = sum(_holds(other, ring[0]) for j, other in enumerate(self.rings) if j != k)
-            total += abs(_shoelace(ring)) * (-1) ** depth
-        return total
+        return sum(sign * abs(_shoelace(ring)) for sign, ring in zip(ring_signs(self), self.rings, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +209,12 @@ def shape_from_dict(values: dict[str, Any]) -> Shape:
         return shape
     except (TypeError, KeyError, ValueError, OverflowError) as error:
         raise InputError(f"wanted a shape with a kind of {', '.join(KINDS)} and its values, got {values!r:.200}") from error
+
+
+def ring_signs(polygon: Polygon) -> list[int]:
+    """1 for each ring that adds area, -1 for one that lies inside an odd number of others, a hole."""
+    rings = polygon.rings
+    return [(-1) ** sum(_holds(other, ring[0]) for j, other in enumerate(rings) if j != k) for k, ring in enumerate(rings)]
 
 
 def rasterize(shape: Shape, height: int, width: int) -> NDArray[np.bool_]:

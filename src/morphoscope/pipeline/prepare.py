@@ -13,6 +13,7 @@ from morphoscope.io.adjust import inverted
 from morphoscope.io.frames import Frames
 from morphoscope.io.open import open_frames
 from morphoscope.measure.info_bar import find_info_bar
+from morphoscope.pipeline.given import GivenObjects
 from morphoscope.pipeline.results import read_truth
 from morphoscope.pipeline.scale import Scale, settle_scale
 from morphoscope.pipeline.stages import Finder, Image, Plan, make_plan
@@ -78,6 +79,9 @@ def prepare(path: Path, recipe: Recipe, frames: Frames, detector: Finder) -> Tas
     if bottom is not None:
         notes += (f'The info bar from row {bottom} on is left out of the analysis (frames.info_bar = "keep" keeps it).',)
     plan = make_plan(recipe, frames.shape, calibration, detector.card, bottom=bottom)
+    if isinstance(detector, GivenObjects):
+        detector, said = detector.bound(frames)
+        notes += said
     return Task(path, recipe, frames, calibration, detector, plan, numbers, read_truth(recipe), scale.warnings, notes)
 
 

@@ -59,11 +59,16 @@ def _file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def text_hash(text: str) -> str:
+    """SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def model_facts(detector: Finder, plan: Plan) -> dict[str, Any]:
     """Name and SHA-256 of the model, and the factor frames were resampled by."""
     path = getattr(detector, "path", None)
     card = detector.card.model_dump_json()
-    digest = _file_hash(Path(path)) if path is not None else hashlib.sha256(card.encode()).hexdigest()
+    digest = _file_hash(Path(path)) if path is not None else text_hash(card)
     zoom = None if plan.zoom is None else round((plan.zoom[0] * plan.zoom[1]) ** 0.5, 6)
     return {"name": detector.card.name, "sha256": digest, "path": None if path is None else str(path), "resampled_by": zoom}
 

@@ -124,13 +124,19 @@ def _register(objects: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
 
 
 def _follow(objects: pd.DataFrame, frames: pd.DataFrame, recipe: Recipe) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Objects with tracks, and frames with the drift those tracks show: linked, drift refined, linked again."""
-    linked = _link(_register(objects, frames), frames, recipe)
+    """Objects with tracks, and frames with the drift those tracks show: linked, drift refined, linked again.
+
+    Objects that come with tracks keep them.
+    """
+    known = "track_id" in objects.columns and bool(objects["track_id"].notna().any())
+    linked = objects if known else _link(_register(objects, frames), frames, recipe)
     if not recipe.track.register_frames:
         return linked, frames
     columns = ["shift_x_px", "shift_y_px"]
     moved = refine_with_objects(linked, frames[columns].to_numpy(float), frames=frames["frame"].to_numpy(np.int64))
     frames = frames.assign(shift_x_px=moved[:, 0], shift_y_px=moved[:, 1])
+    if known:
+        return linked, frames
     return _link(_register(objects, frames), frames, recipe), frames
 
 

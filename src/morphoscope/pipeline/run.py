@@ -13,6 +13,7 @@ from morphoscope.models.detect import load_detector
 from morphoscope.models.runtime import available_cores
 from morphoscope.pipeline.batch import analyze_many
 from morphoscope.pipeline.folder import Parts, Run, claim, remove_parts, remove_run, write_json
+from morphoscope.pipeline.given import GivenObjects
 from morphoscope.pipeline.outputs import write_outputs
 from morphoscope.pipeline.prepare import Task, open_input, prepare
 from morphoscope.pipeline.provenance import input_hash, machine, model_facts, now, parts_key, peak_memory_mb, versions
@@ -70,6 +71,8 @@ def analyze(
 
 def _load(recipe: Recipe) -> tuple[Finder, bool]:
     """The recipe's detector, and whether the workers may run it at the same time, each with its share of the cores."""
+    if recipe.detect.objects is not None:
+        return GivenObjects(recipe.detect.objects), True
     parallel = recipe.run.provider == "cpu"
     cores = recipe.run.threads or available_cores()
     detector = load_detector(
@@ -103,7 +106,7 @@ def _analyze_one(
             return _complete(Run(output), recipe)
         job = Job(
             frames=frames,
-            detector=detector,
+            detector=task.detector,
             plan=task.plan,
             chunks=Chunks(task.numbers, chunk),
             parts=Parts(output / "parts"),

@@ -124,7 +124,7 @@ def detect_frame(image: Image, detector: Finder, plan: Plan) -> pd.DataFrame:
         width_px=found["width_px"] / zoom_x,
         height_px=found["height_px"] / zoom_y,
     )
-    valid = _in_any(found, [plan.region]) & ~_in_any(found, plan.exclude)
+    valid = in_any(found, [plan.region]) & ~in_any(found, plan.exclude)
     return found[valid].reset_index(drop=True)
 
 
@@ -134,8 +134,8 @@ def _resample(image: Image, zoom: tuple[float, float]) -> Image:
     return np.asarray(cv2.resize(image, size, interpolation=kind))
 
 
-def _in_any(found: pd.DataFrame, regions: Sequence[Region]) -> NDArray[np.bool_]:
-    """Whether each centre lies on a pixel of one of the regions; a pixel reaches half a px beyond its centre."""
+def in_any(found: pd.DataFrame, regions: Sequence[Region]) -> NDArray[np.bool_]:
+    """Whether each centre (`x_px`, `y_px`) lies on a pixel of one of the regions; a pixel reaches half a px beyond its centre."""
     x, y = found["x_px"].to_numpy(float) + 0.5, found["y_px"].to_numpy(float) + 0.5
     inside = np.zeros(len(found), dtype=bool)
     for part in regions:

@@ -20,6 +20,7 @@ import pandas as pd
 from morphoscope.errors import TruncatedError
 from morphoscope.io.frames import Frames
 from morphoscope.pipeline.folder import Parts
+from morphoscope.pipeline.given import GivenObjects
 from morphoscope.pipeline.stages import Finder, Image, Plan, detect_frame, measure_frame
 from morphoscope.schema import OBJECTS, conform
 from morphoscope.track.drift import Registrar
@@ -164,6 +165,17 @@ class Job:
                 yield number, image
 
     def _work(self, number: int, image: Image, previous: Image | None, registrar: Registrar) -> _Rows:
+        objects = self._objects_of(number, image)
+        if previous is None:
+            return _Rows(number, objects, (0.0, 0.0, 1.0, False))
+        with self.clock.stage("register"):
+            shift = registrar.shift(self.plan.crop(previous), self.plan.crop(image))
+        return _Rows(number, objects, (float(shift.dx), float(shift.dy), float(shift.quality), bool(shift.jump)))
+
+    def _objects_of(self, number: int, image: Image) -> pd.DataFrame:
+        if isinstance(self.detector, GivenObjects):
+            with self.clock.stage("measure"):
+                return self.detector.objects(number, image, self.plan)
         if self.parallel_model:
             with self.clock.stage("detect"):
                 found = detect_frame(image, self.detector, self.plan)
@@ -171,12 +183,7 @@ class Job:
             with self._model_lock, self.clock.stage("detect"):
                 found = detect_frame(image, self.detector, self.plan)
         with self.clock.stage("measure"):
-            objects = measure_frame(image, found, self.plan)
-        if previous is None:
-            return _Rows(number, objects, (0.0, 0.0, 1.0, False))
-        with self.clock.stage("register"):
-            shift = registrar.shift(self.plan.crop(previous), self.plan.crop(image))
-        return _Rows(number, objects, (float(shift.dx), float(shift.dy), float(shift.quality), bool(shift.jump)))
+            return measure_frame(image, found, self.plan)
 
     def _tell(self, done: int) -> None:
         if self.progress is not None:

@@ -20,10 +20,10 @@ def methods_paragraph(run: Mapping[str, Any], card: Mapping[str, Any] | None) ->
         card: the model's card as plain values.
     """
     recipe = run.get("recipe") or {}
+    given = ((card or {}).get("training") or {}) if (recipe.get("detect") or {}).get("objects") else {}
     parts = [
         _data(run, recipe.get("frames") or {}),
-        _detection(run, recipe.get("detect") or {}, card or {}),
-        _geometry(),
+        *([_given(given)] if given else [_detection(run, recipe.get("detect") or {}, card or {}), _geometry()]),
         _tracking(run, recipe),
         _physics(run, recipe.get("physics") or {}),
     ]
@@ -107,6 +107,16 @@ def _detection(run: Mapping[str, Any], detect: Mapping[str, Any], card: Mapping[
     precision = f", {run['precision']}" if run.get("precision") else ""
     runtime = "OpenVINO (CPU" if provider == "openvino" else f"ONNX Runtime ({str(provider).upper()}"
     return text + (f". Inference: {runtime}{precision})." if provider else ".")
+
+
+def _given(labels: Mapping[str, Any]) -> str:
+    """How objects that were given, not detected, were measured."""
+    shapes = labels.get("shapes") or {}
+    kinds = ", ".join(f"{count} as {kind}" for kind, count in shapes.items())
+    text = f"Objects were not detected but given ({kinds}; SHA-256 {str(labels.get('sha256'))[:12]}...)."
+    if any(kind not in ("box", "point") for kind in shapes):
+        text += " The ellipse of a given outline or mask has its second moments; the major axis is the size."
+    return text + (f" {_geometry().replace('detection', 'upright box')}" if "box" in shapes else "")
 
 
 def _geometry() -> str:

@@ -1,0 +1,159 @@
+"""Objects measured from labels and masks, without any model."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from morphoscope.cli.main import main
+from morphoscope.errors import InputError
+from morphoscope.io.label_set import ImageFacts, Label, LabelSet
+from morphoscope.io.labels import write_labels
+from morphoscope.io.shapes import Box, Ellipse, Mask, Point, Polygon, as_polygon, rasterize
+from morphoscope.measure.outlines import ellipse_of_mask, ellipse_of_rings
+from morphoscope.pipeline import analyze
+from morphoscope.recipe import parse_recipe
+
+
+@given(st.floats(4, 60), st.floats(0.2, 1), st.floats(0, 179.9), st.floats(-50, 50))
+def test_a_fine_polygon_of_an_ellipse_gives_the_ellipse(major: float, ratio: float, angle: float, x: float) -> None:
+    t = np.arange(2000) * 2 * np.pi / 2000
+    u, v = major / 2 * np.cos(t), major * ratio / 2 * np.sin(t)
+    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    ring = np.stack([x + u * cos + v * sin, 7 - u * sin + v * cos], axis=1)
+    for corners in (ring, ring[::-1]):
+        fit = ellipse_of_rings([corners], [1])
+        assert fit is not None
+        assert (fit.x, fit.y) == pytest.approx((x, 7), abs=1e-6)
+        assert (fit.major, fit.minor) == pytest.approx((major, major * ratio), rel=1e-4)
+        assert fit.area == pytest.approx(math.pi / 4 * major**2 * ratio, rel=1e-4)
+        if ratio < 0.95:
+            assert min(abs(fit.angle_deg - angle), 180 - abs(fit.angle_deg - angle)) < 0.1
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**31))
+def test_a_mask_and_its_outline_have_the_same_ellipse(height: int, width: int, seed: int) -> None:
+    pixels = np.random.default_rng(seed).random((height, width)) < 0.6
+    pixels[height // 2, width // 2] = True
+    mask = Mask.from_pixels(pixels)
+    outline = as_polygon(mask)
+    signs = [1 if _clockwise(ring) else -1 for ring in outline.rings]
+    by_outline = ellipse_of_rings([np.asarray(r) for r in outline.rings], signs)
+    by_pixels = ellipse_of_mask(mask.pixels, mask.x0 + 0.5, mask.y0 + 0.5)
+    assert by_outline is not None and by_pixels is not None
+    assert by_outline[:4] == pytest.approx(by_pixels[:4], abs=1e-6)
+    assert by_outline.area == pytest.approx(pixels.sum())
+
+
+def _clockwise(ring: tuple) -> bool:
+    """Rings of `as_polygon` have the inside on the right, so holes run the other way."""
+    return sum(xa * yb - xb * ya for (xa, ya), (xb, yb) in zip(ring, (*ring[1:], ring[0]), strict=True)) > 0
+
+
+def test_nothing_has_no_ellipse() -> None:
+    assert ellipse_of_mask(np.zeros((3, 3))) is None
+    assert ellipse_of_rings([np.array([[0, 0], [1, 1], [2, 2]])], [1]) is None
+
+
+SHAPES = {
+    "ellipse": Ellipse(40.5, 30.5, 20, 10, 30),
+    "polygon": Polygon((((60, 10), (80, 10), (80, 20), (60, 20)),)),
+    "turned": Box(30.5, 70.5, 24, 6, 45),
+    "point": Point(90.5, 90.5),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two pictures with dark discs, and labels of four shapes on the first, none on the second."""
+    picture = np.full((100, 120), 200, np.uint8)
+    picture[rasterize(Ellipse(90.5, 50.5, 16, 16), 100, 120)] = 60
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(tmp_path / name), picture)
+    labels = [Label("a.png", name, shape, object_id=f"id-{name}") for name, shape in SHAPES.items()]
+    labels.append(Label("a.png", "box", Box.from_corners(82, 42, 99, 59)))
+    write_labels(
+        LabelSet({"a.png": ImageFacts(120, 100), "b.png": ImageFacts(120, 100)}, tuple(labels)), tmp_path / "l.csv", "csv"
+    )
+    return tmp_path
+
+
+RECIPE = {"frames": {"series": False}, "calibration": {"pixel_size_nm": 2.0}, "report": {"overlay": False}}
+
+
+def test_given_shapes_are_measured_as_they_are(folder: Path) -> None:
+    recipe = parse_recipe({**RECIPE, "detect": {"objects": str(folder / "l.csv")}})
+    run = analyze(folder, recipe, folder / "run")
+    objects = run.objects.set_index("label")
+    assert objects.loc["ellipse", ["ellipse_x_px", "ellipse_y_px", "major_px", "minor_px", "angle_deg"]].tolist() == [
+        40,
+        30,
+        20,
+        10,
+        30,
+    ]
+    assert objects.loc["ellipse", "major_nm"] == 40
+    assert objects.loc["polygon", ["x_px", "y_px", "area_px"]].tolist() == [69.5, 14.5, 200]
+    assert objects.loc["polygon", "major_px"] == pytest.approx(4 * 20 / math.sqrt(12))
+    assert objects.loc["turned", ["area_px", "angle_deg"]].tolist() == pytest.approx([144, 45])
+    assert objects.loc["box", "major_px"] == pytest.approx(16, abs=1.5)
+    assert not objects.loc["point", "fitted"] and math.isnan(objects.loc["point", "major_px"])
+    assert objects.loc["turned", "given_id"] == "id-turned"
+    assert run.frames["count"].tolist() == [5, 0]
+    assert run.info["model"]["name"] == "objects given"
+    page = (folder / "run" / "report.html").read_text(encoding="utf-8")
+    assert "not detected but given" in page
+
+
+def test_masks_are_matched_by_name_and_tracks_are_kept(tmp_path: Path) -> None:
+    frames = [np.full((60, 80), 180, np.uint8) for _ in range(4)]
+    labels = []
+    for k, frame in enumerate(frames):
+        disc = rasterize(Ellipse(30.5 + 2 * k, 30.5, 12, 12), 60, 80)
+        frame[disc] = 50
+        cv2.imwrite(str(tmp_path / f"f{k}.png"), frame)
+        labels.append(Label(f"masks/f{k}.tif", "disc", Mask.from_pixels(disc), track_id=7))
+    files = {label.file: ImageFacts(80, 60) for label in labels}
+    write_labels(LabelSet(files, tuple(labels)), tmp_path / "labels" / "l.csv", "csv")
+    recipe = parse_recipe({"detect": {"objects": str(tmp_path / "labels" / "l.csv")}, "track": {"register_frames": False}})
+    run = analyze(tmp_path, recipe, tmp_path.with_name("out"))
+    assert run.objects["track_id"].tolist() == [7] * 4
+    assert run.objects["x_px"].tolist() == [30, 32, 34, 36]
+    assert run.tracks["track_id"].tolist() == [7]
+
+
+def test_labels_of_other_files_are_refused(folder: Path) -> None:
+    cv2.imwrite(str(folder / "other.png"), np.zeros((50, 50), np.uint8))
+    (folder / "x.csv").write_text("file,label,x0,y0,x1,y1\nq.png,a,0,0,5,5\nr.png,a,0,0,5,5\n")
+    with pytest.raises(InputError, match=r"none of the files labelled .* is in the input"):
+        analyze(folder / "other.png", parse_recipe({"detect": {"objects": str(folder / "x.csv")}}), folder / "run")
+
+
+def test_from_the_command_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "r.toml").write_text("[frames]\nseries = false\n")
+    command = ["analyze", str(folder), "--objects", str(folder / "l.csv"), "--recipe", str(folder / "r.toml"), "--no-overlay"]
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--scale", "2", "-o", str(folder / "run"), "--json"])
+    assert ended.value.code == 0
+    assert json.loads(capsys.readouterr().out)
+    assert len(pd.read_parquet(folder / "run" / "objects.parquet")) == 5
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.floats(0.5, 4), st.floats(0.5, 4))
+def test_unequal_pixels_change_nm_only(size_y: float, size_x: float) -> None:
+    from morphoscope.calibration import Calibration
+
+    fit = ellipse_of_rings([np.asarray(Ellipse(0, 0, 20, 10, 0).ring)], [1])
+    assert fit is not None
+    known = Calibration().updated("test", pixel_size_nm=(size_y, size_x))
+    major, minor = known.ellipse_nm(fit.major, fit.minor, fit.angle_deg)
+    assert float(major * minor) == pytest.approx(fit.major * fit.minor * size_x * size_y)
