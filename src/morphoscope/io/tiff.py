@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from morphoscope.errors import InputError, MorphoscopeError, TruncatedError
 from morphoscope.io.base import Reader
 from morphoscope.io.frames import Image
+from morphoscope.io.sem_sidecars import Sidecars
 from morphoscope.io.tiff_decode import check_claim, claimed_bytes, decode
 from morphoscope.io.tiff_directory import HEIGHT, PLANAR, SAMPLES, WIDTH, Chain, Directory
 from morphoscope.io.tiff_grey import Grey
+from morphoscope.io.tiff_header import read_stated
 from morphoscope.io.tiff_layout import find_layout, stored_type
-from morphoscope.io.tiff_scale import read_calibration
 
 DAMAGE = (
     tifffile.TiffFileError,
@@ -50,6 +51,7 @@ class TiffFrames(Reader):
         path: the file.
         part: which series of pages of one size and type, by name or number from 0, where there are several.
         channel: a number from 0, or red, green, blue, alpha, instead of the luma; also of channels that are pages.
+        sidecars: text files found beside pictures so far, where many files of a folder are read.
 
     Raises:
         InputError: the file is missing, damaged, claims more pixels than its bytes can hold, or holds several series, axes or
@@ -57,8 +59,16 @@ class TiffFrames(Reader):
         UsageError: there is no such part or channel.
     """
 
-    def __init__(self, path: str | Path, *, part: str | int | None = None, channel: int | str | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        part: str | int | None = None,
+        channel: int | str | None = None,
+        sidecars: Sidecars | None = None,
+    ) -> None:
         super().__init__()
+        self._sidecars = sidecars or Sidecars()
         self.path = Path(path)
         self._tiff: tifffile.TiffFile | None = None
         if not self.path.is_file():
@@ -84,8 +94,9 @@ class TiffFrames(Reader):
         self._stored = stored_type(first)
         self._grey = Grey(first, self._stored, self._layout.channel, str(self.path))
         self.shape, self.dtype = (first.number(HEIGHT, 0), first.number(WIDTH, 0)), self._grey.dtype
-        self.calibration, notes = read_calibration(tiff)
-        notes += self._grey.notes
+        stated = read_stated(tiff, self._chain, self._layout, self.path, self._sidecars)
+        self.calibration, self.metadata, self.frame_data = stated.calibration, stated.metadata, stated.frame_data
+        notes = stated.notes + self._grey.notes
         if (good := self._count_good()) < len(self):
             notes.append(f"ends early: {good} of at least {len(self)} frames can be read")
         self.notes = tuple(notes)

@@ -75,18 +75,20 @@ def decode(tiff: tifffile.TiffFile, page: Directory, index: int) -> NDArray[Any]
     """
     if _is_ours(page):
         return _Decoder(page).array()
+    coding = page.number(COMPRESSION, 1)
     tiff.filehandle.seek(page.offset)
-    found = tifffile.TiffPage(tiff, index)
-    coding = found.compression
-    if coding not in tifffile.TIFF.DECOMPRESSORS:
-        name = getattr(coding, "name", coding)
-        raise ImportError(f"its pages are compressed with {name}, which needs the package imagecodecs: pip install imagecodecs")
-    return np.asarray(found.asarray(buffersize=BUFFER, maxworkers=1))
+    try:
+        if coding in tifffile.TIFF.DECOMPRESSORS:
+            return np.asarray(tifffile.TiffPage(tiff, index).asarray(buffersize=BUFFER, maxworkers=1))
+    except ImportError:
+        pass
+    name = tifffile.COMPRESSION(coding).name if coding in set(tifffile.COMPRESSION) else coding
+    raise ImportError(f"its pages are compressed with {name}, which needs the package imagecodecs: pip install imagecodecs")
 
 
 def _is_ours(page: Directory) -> bool:
     coding, bits = page.number(COMPRESSION, 1), page.number(BITS, 1)
-    packed = bits not in (1, 2, 4, 8, 16, 24, 32, 64) and bits < 16
+    packed = bits not in (1, 8) and bits < 16
     return coding == LZW or (packed and coding in (NONE, *DEFLATE, PACKBITS))
 
 
@@ -127,6 +129,7 @@ class _Decoder:
             target = whole[plane, y : y + tall, x : x + self.across]
             target[:] = segment[: target.shape[0], : target.shape[1]]
         whole = whole[0] if self.planes == 1 else whole[..., 0]
+        whole = whole.astype(bool) if self.bits == 1 else whole
         return np.asarray(whole[..., 0] if self.planes == 1 and self.samples == 1 else whole)
 
     def _segment(self, offset: int, count: int, tall: int) -> NDArray[Any]:

@@ -16,7 +16,17 @@ import tifffile
 from morphoscope.errors import InputError
 from morphoscope.io.parts import Part, choose_part
 from morphoscope.io.tiff_decode import claimed_bytes
-from morphoscope.io.tiff_directory import BITS, COMPRESSION, HEIGHT, SAMPLE_FORMAT, WIDTH, Chain, Directory
+from morphoscope.io.tiff_directory import (
+    BITS,
+    COMPRESSION,
+    HEIGHT,
+    PLANAR,
+    SAMPLE_FORMAT,
+    SAMPLES,
+    WIDTH,
+    Chain,
+    Directory,
+)
 from morphoscope.io.tiff_grey import channel_number
 
 MOST_CHANNELS = 4  # more pages under this name are frames
@@ -31,7 +41,8 @@ class Layout:
 
     `first` is the directory that tells how all are stored, `numbers` the pages that are frames, `page` the directory of a page
     (None where it is missing). With `offset` all pages lie one after the other from that byte on. `unread` says that the chain of
-    directories broke off after the last page.
+    directories broke off after the last page. `axes` are those longer than one (at most one besides the channel), `picked` is the
+    channel chosen among those that are pages, `channel` the one to choose inside a page, `series` the number of an OME image.
     """
 
     first: Directory
@@ -41,6 +52,7 @@ class Layout:
     unread: bool = False
     series: int = 0
     channel: int | str | None = None
+    picked: int = 0
     axes: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -69,7 +81,7 @@ def find_layout(tiff: tifffile.TiffFile, chain: Chain, path: Path, part: str | i
     top = tiff.pages.first
     if any(getattr(top, name) for name in SPECIAL) and (found := _from_series(tiff, chain, path, part)) is not None:
         return _frames(found, path, channel)
-    axes = _imagej_axes(first.text(DESCRIPTION)) or _shaped_axes(first.text(DESCRIPTION))
+    axes = _imagej_axes(first.text(DESCRIPTION)) or _shaped_axes(first)
     count = math.prod(axes.values())
     if part in (None, 0, "0") and count > 1 and (start := _contiguous(chain, first)) is not None:
         return _frames(Layout(first, range(count), lambda _: first, offset=start, axes=axes), path, channel)
@@ -147,18 +159,23 @@ def _imagej_axes(text: str) -> dict[str, int]:
     return axes
 
 
-def _shaped_axes(text: str) -> dict[str, int]:
-    """Axes besides y, x and sample of tifffile's own header; empty where there is none."""
+def _shaped_axes(page: Directory) -> dict[str, int]:
+    """Axes besides those of a page in tifffile's own header; empty where there is none or it does not fit."""
+    text = page.text(DESCRIPTION)
     try:
-        found = json.loads(text) if text.startswith('{"shape":') else None
-        shape = [int(n) for n in found["shape"]] if found else []
-        names = str(found.get("axes", "")) if found else ""
-    except (ValueError, TypeError, KeyError, AttributeError):
+        found = json.loads(text) if text.startswith('{"shape":') else {}
+        shape = [int(n) for n in found.get("shape", [])]
+        names = str(found.get("axes", ""))
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return {}
-    if len(names) == len(shape):
-        axes = {name: n for name, n in zip(names, shape, strict=True) if name not in "YXS"}
-        return axes if all(n > 0 for n in shape) and "Y" in names and "X" in names else {}
-    return {"I": shape[0]} if len(shape) == 3 and min(shape) > 0 else {}
+    samples = page.number(SAMPLES, 1)
+    size = [page.number(HEIGHT, 0), page.number(WIDTH, 0)]
+    size = size if samples == 1 else [samples, *size] if page.number(PLANAR, 1) == 2 else [*size, samples]
+    leading = shape[: -len(size)]
+    if shape[-len(size) :] != size or any(n < 1 for n in leading):
+        return {}
+    names = names if len(names) == len(shape) and len(set(names)) == len(names) else ""
+    return {names[k] if names else f"axis {k}": n for k, n in enumerate(leading)}
 
 
 def _contiguous(chain: Chain, first: Directory) -> int | None:
@@ -191,7 +208,7 @@ def _frames(layout: Layout, path: Path, channel: int | str | None) -> Layout:
     for axis in reversed(layout.axes):
         strides[axis] = count
         count *= layout.axes[axis]
-    start, chosen = 0, channel
+    start, picked, chosen = 0, 0, channel
     channels = axes.get("C", 1)
     if channels > 1 and (channel is not None or channels <= MOST_CHANNELS):
         if channel is None:
@@ -199,7 +216,8 @@ def _frames(layout: Layout, path: Path, channel: int | str | None) -> Layout:
                 f"{path} holds {channels} channels as separate pages; say which one with `channel` (0 to {channels - 1}), or, if "
                 "they are frames, give the file a time axis"
             )
-        start = strides["C"] * channel_number(channel, tuple(str(k) for k in range(channels)), str(path))
+        picked = channel_number(channel, tuple(str(k) for k in range(channels)), str(path))
+        start = strides["C"] * picked
         chosen = None
         del axes["C"]
     if len(axes) > 1:
@@ -210,4 +228,4 @@ def _frames(layout: Layout, path: Path, channel: int | str | None) -> Layout:
     long = next(iter(axes), "")
     step, length = (strides[long], axes[long]) if long else (1, 1)
     numbers = range(start, start + length * step, step)
-    return replace(layout, numbers=numbers, channel=chosen, axes=axes)
+    return replace(layout, numbers=numbers, channel=chosen, picked=picked, axes=axes)

@@ -1,10 +1,9 @@
-"""Scale and timing that TIFF headers state (ImageJ, OME); what is not believed is said."""
+"""Scale and timing that ImageJ headers state, and the units headers use; what is not believed is said."""
 
 from __future__ import annotations
 
 import math
 import re
-import xml.etree.ElementTree as ElementTree
 from typing import Any
 
 import tifffile
@@ -31,6 +30,7 @@ SECONDS = {
     },
     **{"s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "hours": 3600.0, "d": 86400.0, "day": 86400.0},
 }
+PRINT_NOTE = "the resolution in the header is one for printing (dots per inch or cm), not a scale"
 PRINT_UNITS = ("inch", "inches", "in", "cm")
 SMALLEST_NM, LARGEST_NM = 1e-4, 1e7
 Stated = tuple[float, str] | None
@@ -38,13 +38,11 @@ Stated = tuple[float, str] | None
 
 def read_calibration(tiff: tifffile.TiffFile) -> tuple[Calibration, list[str]]:
     """What the header of an open TIFF states, and notes on what it states but is not believed."""
-    if tiff.is_ome and tiff.ome_metadata:
-        return _from_ome(tiff.ome_metadata)
     if tiff.is_imagej and tiff.imagej_metadata is not None:
         return _from_imagej(tiff.imagej_metadata, tiff.pages.first)
     dots = _dots(tiff.pages.first, "XResolution")
     if dots is not None and dots > 1:
-        return Calibration(), ["the resolution in the header is one for printing (dots per inch or cm), not a scale"]
+        return Calibration(), [PRINT_NOTE]
     return Calibration(), []
 
 
@@ -63,36 +61,17 @@ def _from_imagej(metadata: dict[str, Any], page: Any) -> tuple[Calibration, list
         notes.append(f"the ImageJ scale is in {unit_x}, which comes from a resolution for printing; it is not taken for a scale")
     elif unit_x not in ("", "pixel", "pixels", "px"):
         per_px = [_inverse(_dots(page, tag)) for tag in ("YResolution", "XResolution")]
-        size = _size((per_px[0], unit_y), (per_px[1], unit_x), "ImageJ", notes)
+        size = stated_size((per_px[0], unit_y), (per_px[1], unit_x), "ImageJ", notes)
     interval = None
     if "finterval" in metadata:
-        interval = _interval(
-            (_number(metadata["finterval"]), plain_unit(str(metadata.get("tunit", "s"))) or "s"), "ImageJ", notes
+        interval = stated_interval(
+            (to_float(metadata["finterval"]), plain_unit(str(metadata.get("tunit", "s"))) or "s"), "ImageJ", notes
         )
     return Calibration().updated("header (ImageJ)", pixel_size_nm=size, frame_interval_s=interval), notes
 
 
-def _from_ome(text: str) -> tuple[Calibration, list[str]]:
-    try:
-        root = ElementTree.fromstring(text)
-    except ElementTree.ParseError as error:
-        return Calibration(), [f"the OME header is damaged ({error}); no scale was read"]
-    pixels = next((e for e in root.iter() if e.tag.rpartition("}")[2] == "Pixels"), None)
-    if pixels is None:
-        return Calibration(), []
-
-    def stated(name: str, unit: str) -> Stated:
-        value = pixels.get(name)
-        return None if value is None else (_number(value), plain_unit(pixels.get(f"{name}Unit", unit)))
-
-    notes: list[str] = []
-    size_y, size_x, step = stated("PhysicalSizeY", "um"), stated("PhysicalSizeX", "um"), stated("TimeIncrement", "s")
-    size = _size(size_y, size_x, "OME", notes) if size_y or size_x else None
-    interval = _interval(step, "OME", notes) if step else None
-    return Calibration().updated("header (OME)", pixel_size_nm=size, frame_interval_s=interval), notes
-
-
-def _size(y: Stated, x: Stated, who: str, notes: list[str]) -> tuple[float, float] | None:
+def stated_size(y: Stated, x: Stated, who: str, notes: list[str]) -> tuple[float, float] | None:
+    """(y, x) in nm per px of two stated (value, unit); None, and a note, where it cannot be."""
     if y is None or x is None:
         notes.append(f"the {who} header states a pixel size for one direction only; it is not used")
         return None
@@ -106,7 +85,8 @@ def _size(y: Stated, x: Stated, who: str, notes: list[str]) -> tuple[float, floa
     return y[0] * NM[y[1]], x[0] * NM[x[1]]
 
 
-def _interval(stated: tuple[float, str], who: str, notes: list[str]) -> float | None:
+def stated_interval(stated: tuple[float, str], who: str, notes: list[str]) -> float | None:
+    """Seconds of a stated (value, unit); None where it cannot be, with a note unless it is 0."""
     value, unit = stated
     if unit not in SECONDS or not (math.isfinite(value) and value > 0):
         if value != 0:
@@ -115,7 +95,8 @@ def _interval(stated: tuple[float, str], who: str, notes: list[str]) -> float | 
     return value * SECONDS[unit]
 
 
-def _number(value: object) -> float:
+def to_float(value: object) -> float:
+    """A number from a header; nan where it is none."""
     try:
         return float(str(value))
     except ValueError:
