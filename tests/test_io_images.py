@@ -11,7 +11,7 @@ import tifffile
 
 from morphoscope.calibration import Calibration
 from morphoscope.cli.info import info
-from morphoscope.errors import InputError
+from morphoscope.errors import InputError, TruncatedError, UsageError
 from morphoscope.io.frames import Frames
 from morphoscope.io.images import natural_key
 from morphoscope.io.open import open_frames
@@ -135,3 +135,53 @@ def test_real_folder(shared_data):
     with open_frames(shared_data / "bulk-water" / "frames") as frames:
         assert (len(frames), frames.shape, frames.dtype) == (40, (424, 640), np.uint8)
         assert frames.name(39) == "bulk_water_039.png"
+
+
+def test_one_channel_of_flat_pictures(tmp_path):
+    bgra = np.dstack([picture(k) for k in (10, 60, 110, 160)])
+    cv2.imwrite(str(tmp_path / "c.png"), bgra)
+    for number, name, stored in ((0, "red", 2), (1, "Green", 1), (2, "blue", 0), (3, "alpha", 3)):
+        for channel in (number, name):
+            with open_frames(tmp_path / "c.png", channel=channel) as frames:
+                np.testing.assert_array_equal(frames[0], bgra[..., stored])
+    with open_frames(tmp_path / "c.png") as frames:
+        assert "the opacity channel is ignored" in frames.notes
+    with pytest.raises(UsageError, match="red, green, blue, alpha"):
+        open_frames(tmp_path / "c.png", channel=4)
+    cv2.imwrite(str(tmp_path / "g.png"), picture(3))
+    with pytest.raises(UsageError, match="grey values alone"):
+        open_frames(tmp_path / "g.png", channel="red")
+    with open_frames(tmp_path / "g.png", channel=0) as frames:
+        np.testing.assert_array_equal(frames[0], picture(3))
+
+
+def test_a_folder_may_hold_several_formats(tmp_path):
+    for k, kind in enumerate(("png", "bmp", "tif", "tiff", "jpg")):
+        write = tifffile.imwrite if kind.startswith("tif") else cv2.imwrite
+        write(str(tmp_path / f"f{k}.{kind}"), picture(k))
+    with open_frames(tmp_path) as frames:
+        assert [frames.name(k) for k in range(5)] == ["f0.png", "f1.bmp", "f2.tif", "f3.tiff", "f4.jpg"]
+        for k in range(4):
+            np.testing.assert_array_equal(frames[k], picture(k))
+
+
+def test_one_unreadable_header_does_not_stop_and_is_named_when_read(tmp_path):
+    for k in range(3):
+        cv2.imwrite(str(tmp_path / f"a{k}.png"), picture(k))
+    (tmp_path / "a1.png").write_bytes(b"nothing")
+    tifffile.imwrite(tmp_path / "a3.tif", picture(3))
+    (tmp_path / "a4.tif").write_bytes(b"II*\x00")
+    with open_frames(tmp_path) as frames:
+        assert len(frames) == 5
+        for k in (0, 2, 3):
+            np.testing.assert_array_equal(frames[k], picture(k))
+        for k in (1, 4):
+            with pytest.raises(TruncatedError, match=rf"a{k}\."):
+                frames[k]
+
+
+def test_depths_of_tiff_files_are_looked_at_when_opening(tmp_path):
+    tifffile.imwrite(tmp_path / "a1.tif", picture(0))
+    tifffile.imwrite(tmp_path / "a2.tif", picture(0, np.float32))
+    with pytest.raises(InputError, match=r"a1\.tif.*uint8.*a2\.tif.*float32"):
+        open_frames(tmp_path)

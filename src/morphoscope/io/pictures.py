@@ -20,7 +20,7 @@ FLAT = (".png", ".jpg", ".jpeg", ".bmp")
 COLOUR = "colour is turned to grey (luma)"
 NAMES = ("red", "green", "blue", "alpha")
 MOST_TIMES, SMALL_CLAIM = 2000, 64 << 20
-AT_ONCE = 1 << 20
+AT_ONCE = 1 << 17
 
 
 @dataclass(frozen=True)

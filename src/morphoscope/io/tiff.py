@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import lzma
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,8 @@ DAMAGE = (
     MemoryError,
     AssertionError,
     struct.error,
+    zlib.error,
+    lzma.LZMAError,
 )
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it logs becomes an error or a note here
@@ -146,12 +150,11 @@ class TiffFrames(Reader):
         assert self._tiff is not None
         file = self._tiff.filehandle
         file.seek(offset + number * length)
-        raw = file.read(length)
-        if len(raw) < length:
+        values: Any = np.empty(length // self._stored.itemsize, f"{page.order}{self._stored.str[1:]}")
+        if file.readinto(values) != length:
             raise ValueError("the file ends inside it")
-        values = np.frombuffer(raw, np.dtype(f"{page.order}{self._stored.str[1:]}"))
         shape = self.shape if samples == 1 else (samples, *self.shape) if page.number(PLANAR, 1) == 2 else (*self.shape, samples)
-        return values.reshape(shape)
+        return np.asarray(values.reshape(shape))
 
     def _is_there(self, index: int) -> bool:
         """Whether all data of a page lies inside the file."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import struct
 import zlib
 from typing import Any
@@ -26,13 +25,14 @@ from morphoscope.io.tiff_directory import (
     TILES,
     WIDTH,
     Directory,
+    read_at,
 )
 
 NONE, LZW, DEFLATE, PACKBITS = 1, 5, (8, 32946, 50013), 32773
 PREDICTOR, ROWS_PER_STRIP, FILL_ORDER = 317, 278, 266
 MOST_TIMES = 2000  # no stream of LZW, deflate or PackBits unpacks to more times its bytes
 SMALL_CLAIM, LARGE_CLAIM = 64 << 20, 2 << 30
-BUFFER = 16 << 20
+BUFFER = 2 << 20
 
 
 def claimed_bytes(page: Directory) -> int:
@@ -134,7 +134,7 @@ class _Decoder:
 
     def _segment(self, offset: int, count: int, tall: int) -> NDArray[Any]:
         width = (self.across * self.samples * self.bits + 7) // 8
-        raw = self._unpacked(os.pread(self.page.fd, count, offset), tall, width)
+        raw = self._unpacked(read_at(self.page.fd, count, offset), tall, width)
         if len(raw) < tall * width:
             raise ValueError("a strip or tile is cut off")
         grid = np.frombuffer(raw, np.uint8, tall * width).reshape(tall, width)

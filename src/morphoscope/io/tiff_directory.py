@@ -22,6 +22,14 @@ STRIPS, STRIP_COUNTS, TILES, TILE_COUNTS = 273, 279, 324, 325
 MOST_TAGS = 4096
 
 
+def read_at(fd: int, length: int, offset: int) -> bytes:
+    """Up to `length` bytes of an open file from a place on."""
+    if hasattr(os, "pread"):
+        return os.pread(fd, length, offset)
+    os.lseek(fd, offset, os.SEEK_SET)
+    return os.read(fd, length)
+
+
 @dataclass(frozen=True)
 class Directory:
     """The tags of one page: number to (type, count, the bytes of the value or of its offset)."""
@@ -41,7 +49,7 @@ class Directory:
         if length <= len(place):
             return place[:length]
         (start,) = struct.unpack(f"{self.order}{'I' if len(place) == 4 else 'Q'}", place)
-        return os.pread(self.fd, length, start) if start + length <= self.size else None
+        return read_at(self.fd, length, start) if start + length <= self.size else None
 
     def numbers(self, tag: int) -> NDArray[Any]:
         """The numbers of a tag (n,), empty where it has none; fractions are their quotients."""
@@ -105,7 +113,7 @@ class Chain:
         self.fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         try:
             self.size = os.fstat(self.fd).st_size
-            head = os.pread(self.fd, 16, 0)
+            head = read_at(self.fd, 16, 0)
             self.order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
             version = struct.unpack(f"{self.order}H", head[2:4])[0] if self.order and len(head) >= 8 else 0
             if version not in (42, 43) or (version == 43 and len(head) < 16):
@@ -140,7 +148,7 @@ class Chain:
     def _raw(self, offset: int) -> tuple[bytes, int | None]:
         """The entries of a directory and the offset of the next one; None where the file ends before it is stated."""
         start, each, length = (8, 20, 8) if self.big else (2, 12, 4)
-        raw = os.pread(self.fd, self._guess, offset) if 8 <= offset < self.size else b""
+        raw = read_at(self.fd, self._guess, offset) if 8 <= offset < self.size else b""
         if len(raw) < start:
             raise ValueError(f"there is no directory at byte {offset}")
         count = int.from_bytes(raw[:start], self._word)
@@ -149,7 +157,7 @@ class Chain:
         end = start + count * each
         if end + length > self._guess:
             self._guess = end + length
-            raw = os.pread(self.fd, self._guess, offset)
+            raw = read_at(self.fd, self._guess, offset)
         if len(raw) < end:
             raise ValueError(f"the directory at byte {offset} is cut off")
         following = raw[end : end + length]
