@@ -32,6 +32,7 @@ NONE, LZW, DEFLATE, PACKBITS = 1, 5, (8, 32946, 50013), 32773
 PREDICTOR, ROWS_PER_STRIP, FILL_ORDER = 317, 278, 266
 MOST_TIMES = 2000  # no stream of LZW, deflate or PackBits unpacks to more times its bytes
 SMALL_CLAIM, LARGE_CLAIM = 64 << 20, 2 << 30
+MOST_SAMPLES = 1024
 BUFFER = 2 << 20
 
 
@@ -57,6 +58,8 @@ def check_claim(page: Directory, where: str) -> None:
     claim, coding = claimed_bytes(page), page.number(COMPRESSION, 1)
     if claim <= 0 or page.number(WIDTH, 0) <= 0 or page.number(HEIGHT, 0) <= 0:
         raise InputError(f"{where} is damaged: its header states {page.number(WIDTH, 0)} x {page.number(HEIGHT, 0)} px")
+    if page.number(SAMPLES, 1) > MOST_SAMPLES:
+        raise InputError(f"{where} is damaged: its header states {page.number(SAMPLES, 1)} values per pixel")
     stored = min(int(page.segments[1].astype(float).sum()), page.size)
     limit = LARGE_CLAIM if coding not in (NONE, LZW, *DEFLATE, PACKBITS) else SMALL_CLAIM
     if claim > (page.size if coding == NONE else max(limit, MOST_TIMES * stored)):
