@@ -36,6 +36,7 @@ TARGETS = {
     "cvat": "l.xml",
     "trackmate": "l.xml",
     "keras-yolo3": "l.txt",
+    "objects": "l.parquet",
 }
 FILES = ["a.png", "b c.png", "deep/er/a.png", "é#1.png", 'it\'s "x" & <y>.png', "stack.tif", "deep/b.c.png", "100% ü;:,.png"]
 CLASSES = ["loop", "black dot", "Ré#2", "a \"b\" <c>&'d'", "x:y", "1", "- no", "[0]"]
@@ -240,6 +241,7 @@ def moved(polygon):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_written_is_read_back(name):
     """One test per format with many label sets; every difference that the writer did not announce fails."""
+    a, b = long_first(a), long_first(b)
 
     @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(label_sets())
@@ -247,6 +249,13 @@ def test_what_is_written_is_read_back(name):
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / TARGETS[name]
             round_trip(labels, target, name)
+def long_first(ellipse):
+    """The same ellipse with its longer axis as the major one."""
+    if ellipse.major >= ellipse.minor:
+        return ellipse
+    return replace(ellipse, major=ellipse.minor, minor=ellipse.major, angle_deg=ellipse.angle_deg + 90)
+
+
 
     check()
 

@@ -20,6 +20,7 @@ CORNERS = ["x0", "y0", "x1", "y1"]
 # name on the command line: module of label_formats
 FORMATS = {
     "csv": "csv",
+    "objects": "objects",
     "coco": "coco",
     "yolo": "yolo",
     "voc": "voc",

@@ -6,6 +6,7 @@ box; the corners are then those of the box around it.
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from pathlib import Path
@@ -27,8 +28,19 @@ OPTIONAL = ["frame", "object_id", "score", "track_id", "shape"]
 
 
 def recognises(path: Path) -> bool:
-    """A .csv file with these columns, or a folder with a boxes.csv."""
-    return (path / "boxes.csv").is_file() if path.is_dir() else path.suffix.lower() == ".csv"
+    """A .csv file that is no table of objects, or a folder with a boxes.csv."""
+    if path.is_dir():
+        return (path / "boxes.csv").is_file()
+    return path.suffix.lower() == ".csv" and ("x_px" not in (columns := columns_of(path)) or set(REQUIRED) <= set(columns))
+
+
+def columns_of(path: Path) -> list[str]:
+    """The names in the first line of a CSV file; none where it cannot be read."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return next(csv.reader([file.readline(65536)]), [])
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
 
 
 def read(path: Path) -> LabelSet:
