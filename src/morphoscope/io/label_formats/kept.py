@@ -1,0 +1,87 @@
+"""What a label has beyond a format's own means, kept in a place that other tools pass over, so that reading back is lossless."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from morphoscope.io.label_formats.reading import score_of, text, whole
+from morphoscope.io.label_set import ImageFacts, Label, LabelSet
+from morphoscope.io.shapes import Point, Shape, shape_from_dict, shape_to_dict
+from morphoscope.recipe import Region
+
+ALL = ("frame", "object_id", "score", "track_id", "empty images", "pixel_size_nm", "complete_region", "classes")
+
+
+def kept_label(label: Label) -> dict[str, Any]:
+    """Class, ids, score and the exact shape as plain values."""
+    values = {"label": label.label, "object_id": label.object_id, "score": label.score, "track_id": label.track_id}
+    return {**{k: v for k, v in values.items() if v is not None}, "shape": shape_to_dict(label.shape)}
+
+
+def restored(plain: Label, kept: Any, *, drawn: Callable[[Shape], Shape] = lambda shape: shape) -> Label:
+    """A label read by a format's own means, with what was kept of it.
+
+    Args:
+        plain: as the format has it; a track of its own wins over the kept one.
+        kept: values of `kept_label`; anything else is passed over.
+        drawn: what the format makes of a shape. A kept shape counts only where that lies in the same place still.
+    """
+    if not isinstance(kept, dict) or "label" not in kept:
+        return plain
+    track = kept.get("track_id")
+    found = replace(
+        plain,
+        label=text(kept["label"], "a class"),
+        object_id=str(kept["object_id"]) if "object_id" in kept else None,
+        score=score_of(kept.get("score")),
+        track_id=whole(track, least=-(2**53), most=2**53) if plain.track_id is None and track is not None else plain.track_id,
+    )
+    shape: Shape = shape_from_dict(kept["shape"])
+    if isinstance(shape, Point):
+        x0, y0, x1, y1 = plain.shape.bounds
+        unmoved = np.allclose(((x0 + x1) / 2, (y0 + y1) / 2), (shape.x, shape.y), atol=2e-3)
+    else:
+        unmoved = np.allclose(drawn(shape).bounds, plain.shape.bounds, atol=2e-3)
+    return replace(found, shape=shape) if unmoved else found
+
+
+def kept_image(file: str, facts: ImageFacts, labels: LabelSet) -> dict[str, Any]:
+    """An image's name and facts, and what holds for the whole set, as plain values."""
+    region = labels.complete_region
+    return {
+        "file": file,
+        "width": facts.width,
+        "height": facts.height,
+        "frames": facts.frames,
+        "pixel_size_nm": facts.pixel_size_nm,
+        "classes": labels.classes,
+        "complete_region": None if region is None else region.model_dump(),
+    }
+
+
+def restored_image(kept: Any) -> tuple[str, ImageFacts, tuple[str, ...], Region | None] | None:
+    """Name, facts, classes and region of `kept_image`'s values; None where they are none."""
+    if not isinstance(kept, dict) or not isinstance(kept.get("file"), str):
+        return None
+    scale = kept.get("pixel_size_nm")
+    facts = ImageFacts(
+        width=whole(kept["width"]) if kept.get("width") else None,
+        height=whole(kept["height"]) if kept.get("height") else None,
+        frames=whole(kept.get("frames", 1), least=1),
+        pixel_size_nm=(float(scale[0]), float(scale[1])) if scale else None,
+    )
+    region = kept.get("complete_region")
+    return kept["file"], facts, tuple(str(c) for c in kept.get("classes", ())), Region.model_validate(region) if region else None
+
+
+def parsed(content: str) -> Any:
+    """JSON content, None where it is not valid."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None

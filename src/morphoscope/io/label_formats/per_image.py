@@ -1,0 +1,49 @@
+"""Formats with a file per image: where each goes, and which image a label file is of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from morphoscope.errors import InputError
+from morphoscope.io.label_formats.reading import inner_paths
+from morphoscope.io.label_set import ImageFacts, Label, LabelSet
+from morphoscope.io.pictures import FLAT, TIFF
+
+IMAGE_FOLDERS = (".", "..", "../image", "../images", "image", "images")
+PICTURES = (*TIFF, *FLAT)
+
+
+def targets(labels: LabelSet, path: Path, suffix: str) -> Iterator[tuple[Path, str, ImageFacts, list[Label]]]:
+    """The file to write for each image, its name, facts and labels: `path` if it has the suffix, else files in that folder.
+
+    Raises:
+        InputError: several images for one file, or two that would have the same file.
+    """
+    if path.suffix.lower() == suffix:
+        if len(labels.images) > 1:
+            raise InputError(f"{path} can hold one image, there are {len(labels.images)}; give a folder")
+        yield from ((path, file, facts, found) for file, facts, found in labels.by_image())
+        return
+    taken: set[PurePosixPath] = set()
+    places = inner_paths(labels.images)
+    for file, facts, found in labels.by_image():
+        target = places[file].with_suffix(suffix)
+        if target in taken:
+            target = places[file].with_name(f"{places[file].name}{suffix}")
+        if target in taken:
+            raise InputError(f"two images would have one file, {path / target}; rename {file}")
+        taken.add(target)
+        yield path / target, file, facts, found
+
+
+def image_of(label_file: Path, root: Path, suffixes: Iterable[str] = PICTURES) -> str | None:
+    """The picture a label file is of, as seen from `root`: one of its stem beside it or in image(s); None without one."""
+    here = label_file.parent
+    for folder in IMAGE_FOLDERS:
+        for suffix in suffixes:
+            found = here / folder / f"{label_file.stem}{suffix}"
+            if found.is_file() and found != label_file:
+                return Path(os.path.relpath(found.resolve(), root.resolve())).as_posix()
+    return None

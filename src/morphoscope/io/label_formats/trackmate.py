@@ -1,0 +1,250 @@
+"""TrackMate XML (version 7), a file per image: spots with outlines, and the tracks that join them.
+
+Source: the documentation of TrackMate's file format and its TmXmlReader. Positions are in the unit of the file, pixel centres at
+whole numbers times the pixel size, so x in px edges is POSITION_X / pixelwidth + 0.5. Outlines are polygons about the position; a
+spot without one is a circle of its RADIUS. The score is QUALITY, and a spot's name is its class with a number (`loop ID12`).
+
+A track with merges or splits is one track here. What TrackMate has no room for is kept in an element of its own, which it drops
+when it saves the file.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement
+
+from morphoscope.errors import InputError
+from morphoscope.io.images import natural_key
+from morphoscope.io.label_formats.kept import ALL, kept_image, kept_label, parsed, restored, restored_image
+from morphoscope.io.label_formats.losses import losses
+from morphoscope.io.label_formats.per_image import image_of, targets
+from morphoscope.io.label_formats.reading import Records, load_xml, number, plain_path, ring_of, size, whole, xml_root_name
+from morphoscope.io.label_formats.writing import one_ring, write_xml, xml_text
+from morphoscope.io.label_set import ImageFacts, Label, LabelSet
+from morphoscope.io.shapes import Ellipse, Point, Polygon, Shape
+from morphoscope.io.tiff_scale import NM, plain_unit
+
+OURS = "Morphoscope"
+POINT_PX = 1.0  # across the circle that stands for a point
+SPOT_FEATURES = {
+    "QUALITY": ("Quality", "QUALITY", False),
+    "POSITION_X": ("X", "POSITION", False),
+    "POSITION_Y": ("Y", "POSITION", False),
+    "POSITION_Z": ("Z", "POSITION", False),
+    "POSITION_T": ("T", "TIME", False),
+    "FRAME": ("Frame", "NONE", True),
+    "RADIUS": ("Radius", "LENGTH", False),
+    "VISIBILITY": ("Visibility", "NONE", True),
+}
+EDGE_FEATURES = {
+    "SPOT_SOURCE_ID": ("Source spot ID", "NONE", True),
+    "SPOT_TARGET_ID": ("Target spot ID", "NONE", True),
+    "LINK_COST": ("Edge cost", "COST", False),
+}
+TRACK_FEATURES = {"TRACK_INDEX": ("Track index", "NONE", True), "TRACK_ID": ("Track ID", "NONE", True)}
+
+
+def recognises(path: Path) -> bool:
+    """An XML file of TrackMate, or a folder with such files."""
+    first = next(path.rglob("*.xml"), None) if path.is_dir() else path if path.suffix.lower() == ".xml" else None
+    return first is not None and xml_root_name(first) == "TrackMate"
+
+
+def read(path: Path) -> LabelSet:
+    """Spots of one file or of all in a folder.
+
+    Raises:
+        InputError: nothing that can be read.
+    """
+    root = path if path.is_dir() else path.parent
+    files = sorted(path.rglob("*.xml"), key=lambda p: natural_key(p.relative_to(root).as_posix())) if path.is_dir() else [path]
+    if not files or not path.exists():
+        raise InputError(f"there is no XML file in {path}; wanted one of TrackMate")
+    records = Records(path)
+    found: dict[str, Any] = {}
+    for file in files:
+        with records.record(file.relative_to(root).as_posix()):
+            found |= _read_file(file, root, records)
+    return records.found(root=root, **found)
+
+
+def write(labels: LabelSet, path: Path) -> list[str]:
+    """Write an XML file per image: `path` where it ends in .xml, else into that folder; returns what cannot be held.
+
+    Raises:
+        InputError: the size of an image is not known, or a class that XML cannot hold.
+    """
+    known = labels.with_sizes()
+    for target, file, facts, found in targets(known, path, ".xml"):
+        write_xml(target, _document(file, facts, found, known))
+    return losses(labels, changed_shapes={}, holds=ALL)
+
+
+def _read_file(path: Path, root: Path, records: Records) -> dict[str, Any]:
+    tree = load_xml(path)
+    if tree.tag != "TrackMate":
+        records.note("XML files of something else than TrackMate: left out")
+        return {}
+    kept = parsed(tree.findtext(OURS) or "null")
+    kept = kept if isinstance(kept, dict) else {}
+    about = restored_image(kept.get("image"))
+    scale = _pixel(tree)
+    file, facts = (about[0], about[1]) if about else _image(tree, path, root)
+    records.images[file] = facts
+    tracks = _tracks(tree, records)
+    spots = kept.get("spots") if isinstance(kept.get("spots"), dict) else {}
+    for k, element in enumerate(tree.iterfind("Model/AllSpots/SpotsInFrame/Spot")):
+        with records.record(f"{path.relative_to(root).as_posix()}: spot {k + 1}"):
+            name = str(element.get("ID"))
+            plain = _label(element, file, scale, tracks.get(name))
+            records.labels.append(restored(plain, (spots or {}).get(name), drawn=_outline))
+    return {} if about is None else {"classes": about[2], **({"complete_region": about[3]} if about[3] else {})}
+
+
+def _pixel(tree: Element) -> tuple[float, float]:
+    """Pixel height and width in the unit of the file."""
+    data = tree.find("Settings/ImageData")
+    given = [1.0 if data is None else number(data.get(name, "1")) for name in ("pixelheight", "pixelwidth")]
+    if not (given[0] > 0 and given[1] > 0):
+        raise ValueError(f"wanted a pixel size above 0, got {given[1]:g} x {given[0]:g}")
+    return given[0], given[1]
+
+
+def _image(tree: Element, path: Path, root: Path) -> tuple[str, ImageFacts]:
+    data = tree.find("Settings/ImageData")
+    values = {} if data is None else data.attrib
+    unit = plain_unit((tree.find("Model") or Element("x")).get("spatialunits", "pixel") if len(tree) else "pixel")
+    height, width = _pixel(tree)
+    scale = (height * NM[unit], width * NM[unit]) if unit in NM else None
+    name = PurePosixPath(plain_path(values.get("filename", ""))).name
+    beside = path.parent / name if name else None
+    file = beside.relative_to(root).as_posix() if beside is not None and beside.is_file() else image_of(path, root)
+    frames = whole(values["nframes"], least=1) if values.get("nframes", "0") not in ("0", "") else 1
+    facts = ImageFacts(size(values.get("width")), size(values.get("height")), frames, scale)
+    return file or name or path.relative_to(root).with_suffix("").as_posix(), facts
+
+
+def _tracks(tree: Element, records: Records) -> dict[str, int]:
+    """The track of each spot that an edge touches."""
+    found: dict[str, int] = {}
+    for track in tree.iterfind("Model/AllTracks/Track"):
+        with records.record(f"track {track.get('TRACK_ID')}"):
+            number_ = whole(track.get("TRACK_ID"))
+            sources = []
+            for edge in track.iterfind("Edge"):
+                ends = str(edge.get("SPOT_SOURCE_ID")), str(edge.get("SPOT_TARGET_ID"))
+                sources.append(ends[0])
+                found |= dict.fromkeys(ends, number_)
+            if len(set(sources)) < len(sources):
+                records.note("tracks that split or merge: all their branches have one track id")
+    return found
+
+
+def _label(element: Element, file: str, pixel: tuple[float, float], track: int | None) -> Label:
+    height, width = pixel
+    x, y = number(element.get("POSITION_X")) / width + 0.5, number(element.get("POSITION_Y")) / height + 0.5
+    name = re.fullmatch(r"(.+?)[ _]?ID\d+", element.get("name", ""))
+    corners = (element.text or "").split()
+    if corners:
+        ring = ring_of(corners)
+        shape: Shape = Polygon((tuple((x + u / width, y + v / height) for u, v in ring),))
+    else:
+        radius = number(element.get("RADIUS"), least=1e-12)
+        across, down = 2 * radius / width, 2 * radius / height
+        shape = Ellipse(x, y, across, down) if across >= down else Ellipse(x, y, down, across, 90.0)
+    quality = element.get("QUALITY")
+    return Label(
+        file=file,
+        label=name.group(1) if name else "object",
+        shape=shape,
+        frame=whole(element.get("FRAME", "0")),
+        object_id=element.get("ID"),
+        score=None if quality is None else number(quality),
+        track_id=track,
+    )
+
+
+def _outline(shape: Shape) -> Shape:
+    """What a spot makes of a shape."""
+    return shape if isinstance(shape, Point) else Polygon((one_ring(shape),))
+
+
+def _document(file: str, facts: ImageFacts, labels: list[Label], known: LabelSet) -> Element:
+    pixel = facts.pixel_size_nm or (1.0, 1.0)
+    root = Element("TrackMate", version="7.11.1")
+    model = SubElement(root, "Model", spatialunits="nm" if facts.pixel_size_nm else "pixel", timeunits="frame")
+    declared = SubElement(model, "FeatureDeclarations")
+    for kind, features in (("Spot", SPOT_FEATURES), ("Edge", EDGE_FEATURES), ("Track", TRACK_FEATURES)):
+        parent = SubElement(declared, f"{kind}Features")
+        for feature, (name, dimension, isint) in features.items():
+            about = {"feature": feature, "name": name, "shortname": name, "dimension": dimension, "isint": str(isint).lower()}
+            SubElement(parent, "Feature", about)
+    spots = SubElement(model, "AllSpots", nspots=str(len(labels)))
+    frames: dict[int, Element] = {}
+    for number_, label in sorted(enumerate(labels), key=lambda pair: pair[1].frame):
+        if label.frame not in frames:
+            frames[label.frame] = SubElement(spots, "SpotsInFrame", frame=str(label.frame))
+        frames[label.frame].append(_spot(number_, label, pixel))
+    _add_tracks(model, labels)
+    settings = SubElement(root, "Settings")
+    data: dict[str, Any] = {
+        "filename": xml_text(PurePosixPath(file).name),
+        "folder": "",
+        "width": facts.width,
+        "height": facts.height,
+        "nslices": 1,
+    }
+    data |= {"nframes": facts.frames, "pixelwidth": pixel[1], "pixelheight": pixel[0], "voxeldepth": 1.0, "timeinterval": 1.0}
+    SubElement(settings, "ImageData", {name: str(value) for name, value in data.items()})
+    kept = {"image": kept_image(file, facts, known), "spots": {str(k): kept_label(label) for k, label in enumerate(labels)}}
+    SubElement(root, OURS).text = json.dumps(kept)
+    return root
+
+
+def _spot(number_: int, label: Label, pixel: tuple[float, float]) -> Element:
+    x0, y0, x1, y1 = label.shape.bounds
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    area = label.shape.area_px or math.pi * POINT_PX**2 / 4
+    values: dict[str, Any] = {
+        "ID": number_,
+        "name": xml_text(f"{label.label} ID{number_}"),
+        "QUALITY": 1.0 if label.score is None else label.score,
+        "POSITION_X": (x - 0.5) * pixel[1],
+        "POSITION_Y": (y - 0.5) * pixel[0],
+        "POSITION_Z": 0.0,
+        "POSITION_T": float(label.frame),
+        "FRAME": label.frame,
+        "RADIUS": math.sqrt(area * pixel[0] * pixel[1] / math.pi)
+        if not isinstance(label.shape, Point)
+        else POINT_PX / 2 * pixel[1],
+        "VISIBILITY": 1,
+    }
+    spot = Element("Spot", {name: str(value) for name, value in values.items()})
+    if not isinstance(label.shape, Point):
+        ring = one_ring(label.shape)
+        spot.set("ROI_N_POINTS", str(len(ring)))
+        spot.text = " ".join(f"{(u - x) * pixel[1]!r} {(v - y) * pixel[0]!r}" for u, v in ring)
+    return spot
+
+
+def _add_tracks(model: Element, labels: list[Label]) -> None:
+    """Tracks with an edge between each detection and the next in time."""
+    members: dict[int, list[tuple[int, int]]] = {}
+    for number_, label in enumerate(labels):
+        if label.track_id is not None:
+            members.setdefault(label.track_id, []).append((label.frame, number_))
+    every, shown = SubElement(model, "AllTracks"), Element("FilteredTracks")
+    for index, (track, spots) in enumerate(sorted(members.items())):
+        spots.sort()
+        edges = [(a, b) for (first, a), (second, b) in zip(spots, spots[1:], strict=False) if first < second]
+        if not edges or track < 0:
+            continue
+        element = SubElement(every, "Track", name=f"Track_{track}", TRACK_INDEX=str(index), TRACK_ID=str(track))
+        for source, target in edges:
+            SubElement(element, "Edge", SPOT_SOURCE_ID=str(source), SPOT_TARGET_ID=str(target), LINK_COST="-1.0")
+        SubElement(shown, "TrackID", TRACK_ID=str(track))
+    model.append(shown)
