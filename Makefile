@@ -20,6 +20,7 @@ lint: $(VENV)/dev
 bench: $(VENV)/dev
 	$(BIN)/python -m benchmarks.loops
 	$(BIN)/python -m benchmarks.scale_bars
+	$(BIN)/python -m benchmarks.stacks
 
 train-defaults: $(VENV)/dev
 	$(BIN)/python -m benchmarks.defaults

@@ -2,8 +2,8 @@
 
 `python -m benchmarks.scale_bars` prints every figure in docs/models/scale-text.md. The tables have file, length of the bar in px
 and text for the pictures of emps-particles: texts read by eye, lengths checked by eye on an enlarged overlay (empty where that
-was not possible). A file alone is a picture without a bar, `?` a bar without a text. The rules of the search were made while looking
-at the first half and corrected after mistakes in the second; neither figure is one of pictures never looked at.
+was not possible). A file alone is a picture without a bar, `?` a bar without a text. The rules of the search were made while
+looking at the first half and corrected after mistakes in the second; neither figure is one of pictures never looked at.
 """
 
 from __future__ import annotations

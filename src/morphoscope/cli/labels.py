@@ -38,7 +38,8 @@ def convert(
     from morphoscope.io.labels import label_source, label_targets, read_labels, recognise_labels, relocated, write_labels
 
     root, targets = label_targets(dst, to)
-    _check_free(dst, targets, overwrite=overwrite, folder=root == dst)
+    if to != "project":  # labels are added to a project
+        _check_free(dst, targets, overwrite=overwrite, folder=root == dst)
     kind = from_ or recognise_labels(label_source(src))
     found = read_labels(src, kind=kind)
     lost = write_labels(relocated(found, root), dst, to)

@@ -30,6 +30,7 @@ FORMATS = {
     "cvat": "cvat",
     "trackmate": "trackmate",
     "keras-yolo3": "keras_yolo3",
+    "project": "project",
 }
 
 
@@ -62,9 +63,7 @@ def recognise_labels(path: Path) -> str:
     if not path.exists():
         raise InputError(f"there is no label file or folder {path}; check the path")
     for name in FORMATS:
-        if (Path(__file__).parent / "label_formats" / f"{FORMATS[name]}.py").is_file() and label_format(name).recognises(
-            path
-        ):  # TEMP
+        if label_format(name).recognises(path):
             return name
     wanted = "a folder with boxes.csv, or with a labels.toml that names the label file," if path.is_dir() else "a label file"
     raise InputError(f"wanted {wanted} in a format known here ({', '.join(FORMATS)}), got {path}; say which with --from")
