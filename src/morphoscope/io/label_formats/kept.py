@@ -11,7 +11,7 @@ import numpy as np
 
 from morphoscope.io.label_formats.reading import score_of, text, whole
 from morphoscope.io.label_set import ImageFacts, Label, LabelSet
-from morphoscope.io.shapes import Point, Shape, shape_from_dict, shape_to_dict
+from morphoscope.io.shapes import Polygon, Shape, shape_from_dict, shape_to_dict
 from morphoscope.recipe import Region
 
 ALL = ("frame", "object_id", "score", "track_id", "empty images", "pixel_size_nm", "complete_region", "classes")
@@ -24,30 +24,42 @@ def kept_label(label: Label) -> dict[str, Any]:
 
 
 def restored(plain: Label, kept: Any, *, drawn: Callable[[Shape], Shape] = lambda shape: shape) -> Label:
-    """A label read by a format's own means, with what was kept of it.
+    """A label read by a format's own means, with what was kept of it, unless it was changed since.
 
     Args:
         plain: as the format has it; a track of its own wins over the kept one.
         kept: values of `kept_label`; anything else is passed over.
-        drawn: what the format makes of a shape. A kept shape counts only where that lies in the same place still.
+        drawn: what the format makes of a shape. A kept shape counts only where that is the same still, a kept class only where
+            the format's own differs in nothing but spaces.
     """
     if not isinstance(kept, dict) or "label" not in kept:
         return plain
     track = kept.get("track_id")
+    label = text(kept["label"], "a class")
     found = replace(
         plain,
-        label=text(kept["label"], "a class"),
+        label=label if label.split() == plain.label.split() else plain.label,
         object_id=str(kept["object_id"]) if "object_id" in kept else None,
         score=score_of(kept.get("score")),
         track_id=whole(track, least=-(2**53), most=2**53) if plain.track_id is None and track is not None else plain.track_id,
     )
     shape: Shape = shape_from_dict(kept["shape"])
-    if isinstance(shape, Point):
-        x0, y0, x1, y1 = plain.shape.bounds
-        unmoved = np.allclose(((x0 + x1) / 2, (y0 + y1) / 2), (shape.x, shape.y), atol=2e-3)
-    else:
-        unmoved = np.allclose(drawn(shape).bounds, plain.shape.bounds, atol=2e-3)
-    return replace(found, shape=shape) if unmoved else found
+    return replace(found, shape=shape) if _alike(drawn(shape), plain.shape) else found
+
+
+def _alike(one: Shape, other: Shape) -> bool:
+    """Whether two shapes are of one kind and no number of theirs differs by more than rounding."""
+    if type(one) is not type(other):
+        return False
+    first, second = (_numbers(shape) for shape in (one, other))
+    return len(first) == len(second) and bool(np.allclose(first, second, rtol=1e-6, atol=2e-3))
+
+
+def _numbers(shape: Shape) -> list[float]:
+    if isinstance(shape, Polygon):
+        return [float(len(shape.rings)), *(value for ring in shape.rings for corner in ring for value in corner)]
+    values = shape_to_dict(shape)
+    return [float(value) for key, value in values.items() if key not in ("kind", "runs")] + list(values.get("runs", ()))
 
 
 def kept_image(file: str, facts: ImageFacts, labels: LabelSet) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -26,7 +27,7 @@ from morphoscope.io.label_formats.reading import Records, load_xml, number, plai
 from morphoscope.io.label_formats.writing import one_ring, write_xml, xml_text
 from morphoscope.io.label_set import ImageFacts, Label, LabelSet
 from morphoscope.io.shapes import Ellipse, Point, Polygon, Shape
-from morphoscope.io.tiff_scale import NM, plain_unit
+from morphoscope.io.tiff_scale import LARGEST_NM, NM, SMALLEST_NM, plain_unit
 
 OURS = "Morphoscope"
 POINT_PX = 1.0  # across the circle that stands for a point
@@ -80,8 +81,13 @@ def write(labels: LabelSet, path: Path) -> list[str]:
     """
     known = labels.with_sizes()
     for target, file, facts, found in targets(known, path, ".xml"):
-        write_xml(target, _document(file, facts, found, known))
+        write_xml(target, _document(file, facts, found, known, folder=_folder(target, known.root / file)))
     return losses(labels, changed_shapes={}, holds=ALL)
+
+
+def _folder(target: Path, image: Path) -> str:
+    """Where TrackMate finds an image: nothing for one beside the file."""
+    return "" if (target.parent / image.name).is_file() or not image.is_file() else str(image.parent.resolve())
 
 
 def _read_file(path: Path, root: Path, records: Records) -> dict[str, Any]:
@@ -92,16 +98,19 @@ def _read_file(path: Path, root: Path, records: Records) -> dict[str, Any]:
     kept = parsed(tree.findtext(OURS) or "null")
     kept = kept if isinstance(kept, dict) else {}
     about = restored_image(kept.get("image"))
-    scale = _pixel(tree)
-    file, facts = (about[0], about[1]) if about else _image(tree, path, root)
+    pixel = _pixel(tree)
+    file, facts = (about[0], about[1]) if about else _image(tree, path, root, records)
     records.images[file] = facts
     tracks = _tracks(tree, records)
     spots = kept.get("spots") if isinstance(kept.get("spots"), dict) else {}
     for k, element in enumerate(tree.iterfind("Model/AllSpots/SpotsInFrame/Spot")):
         with records.record(f"{path.relative_to(root).as_posix()}: spot {k + 1}"):
+            if element.get("VISIBILITY") == "0":
+                records.note("spots that a filter of TrackMate hides: left out")
+                continue
             name = str(element.get("ID"))
-            plain = _label(element, file, scale, tracks.get(name))
-            records.labels.append(restored(plain, (spots or {}).get(name), drawn=_outline))
+            plain = _label(element, file, pixel, tracks.get(name))
+            records.labels.append(restored(plain, (spots or {}).get(name), drawn=lambda shape: _as_read(shape, pixel)))
     return {} if about is None else {"classes": about[2], **({"complete_region": about[3]} if about[3] else {})}
 
 
@@ -114,53 +123,55 @@ def _pixel(tree: Element) -> tuple[float, float]:
     return given[0], given[1]
 
 
-def _image(tree: Element, path: Path, root: Path) -> tuple[str, ImageFacts]:
-    data = tree.find("Settings/ImageData")
+def _image(tree: Element, path: Path, root: Path, records: Records) -> tuple[str, ImageFacts]:
+    data, model = tree.find("Settings/ImageData"), tree.find("Model")
     values = {} if data is None else data.attrib
-    unit = plain_unit((tree.find("Model") or Element("x")).get("spatialunits", "pixel") if len(tree) else "pixel")
-    height, width = _pixel(tree)
-    scale = (height * NM[unit], width * NM[unit]) if unit in NM else None
     name = PurePosixPath(plain_path(values.get("filename", ""))).name
-    beside = path.parent / name if name else None
-    file = beside.relative_to(root).as_posix() if beside is not None and beside.is_file() else image_of(path, root)
+    folders = [path.parent, path.parent / plain_path(values.get("folder", ""))]
+    beside = next((folder / name for folder in folders if name and (folder / name).is_file()), None)
+    file = image_of(path, root) if beside is None else Path(os.path.relpath(beside, root)).as_posix()
     frames = whole(values["nframes"], least=1) if values.get("nframes", "0") not in ("0", "") else 1
-    facts = ImageFacts(size(values.get("width")), size(values.get("height")), frames, scale)
+    unit = "pixel" if model is None else model.get("spatialunits", "pixel")
+    facts = ImageFacts(size(values.get("width")), size(values.get("height")), frames, _scale(unit, _pixel(tree), records))
     return file or name or path.relative_to(root).with_suffix("").as_posix(), facts
 
 
+def _scale(unit: str, pixel: tuple[float, float], records: Records) -> tuple[float, float] | None:
+    """The pixel size (y, x) in nm; None where the unit is none of length."""
+    nm = NM.get(plain_unit(unit))
+    if nm is None:
+        return None
+    if not all(SMALLEST_NM <= side * nm <= LARGEST_NM for side in pixel):
+        records.note(f"a pixel size of {pixel[1] * nm:g} x {pixel[0] * nm:g} nm is absurd: not used")
+        return None
+    return pixel[0] * nm, pixel[1] * nm
+
+
 def _tracks(tree: Element, records: Records) -> dict[str, int]:
-    """The track of each spot that an edge touches."""
+    """The track of each spot that an edge touches; tracks that a filter hides are none."""
     found: dict[str, int] = {}
+    shown = tree.find("Model/FilteredTracks")
+    names = None if shown is None else {track.get("TRACK_ID") for track in shown.iterfind("TrackID")}
     for track in tree.iterfind("Model/AllTracks/Track"):
         with records.record(f"track {track.get('TRACK_ID')}"):
-            number_ = whole(track.get("TRACK_ID"))
-            sources = []
-            for edge in track.iterfind("Edge"):
-                ends = str(edge.get("SPOT_SOURCE_ID")), str(edge.get("SPOT_TARGET_ID"))
-                sources.append(ends[0])
-                found |= dict.fromkeys(ends, number_)
-            if len(set(sources)) < len(sources):
+            track_id = whole(track.get("TRACK_ID"))
+            if names is not None and track.get("TRACK_ID") not in names:
+                records.note("tracks that a filter of TrackMate hides: their spots belong to no track")
+                continue
+            ends = [(str(edge.get("SPOT_SOURCE_ID")), str(edge.get("SPOT_TARGET_ID"))) for edge in track.iterfind("Edge")]
+            found |= dict.fromkeys((spot for edge in ends for spot in edge), track_id)
+            if any(len(set(spots)) < len(spots) for spots in zip(*ends, strict=True)):
                 records.note("tracks that split or merge: all their branches have one track id")
     return found
 
 
 def _label(element: Element, file: str, pixel: tuple[float, float], track: int | None) -> Label:
-    height, width = pixel
-    x, y = number(element.get("POSITION_X")) / width + 0.5, number(element.get("POSITION_Y")) / height + 0.5
-    name = re.fullmatch(r"(.+?)[ _]?ID\d+", element.get("name", ""))
-    corners = (element.text or "").split()
-    if corners:
-        ring = ring_of(corners)
-        shape: Shape = Polygon((tuple((x + u / width, y + v / height) for u, v in ring),))
-    else:
-        radius = number(element.get("RADIUS"), least=1e-12)
-        across, down = 2 * radius / width, 2 * radius / height
-        shape = Ellipse(x, y, across, down) if across >= down else Ellipse(x, y, down, across, 90.0)
+    name = re.fullmatch(r"(.+?)[ _]?ID\d+", element.get("name", ""), flags=re.DOTALL)
     quality = element.get("QUALITY")
     return Label(
         file=file,
         label=name.group(1) if name else "object",
-        shape=shape,
+        shape=_shape(element, pixel),
         frame=whole(element.get("FRAME", "0")),
         object_id=element.get("ID"),
         score=None if quality is None else number(quality),
@@ -168,12 +179,24 @@ def _label(element: Element, file: str, pixel: tuple[float, float], track: int |
     )
 
 
-def _outline(shape: Shape) -> Shape:
-    """What a spot makes of a shape."""
-    return shape if isinstance(shape, Point) else Polygon((one_ring(shape),))
+def _shape(element: Element, pixel: tuple[float, float]) -> Shape:
+    """The outline of a spot, or a circle of its radius."""
+    height, width = pixel
+    x, y = number(element.get("POSITION_X")) / width + 0.5, number(element.get("POSITION_Y")) / height + 0.5
+    corners = (element.text or "").split()
+    if corners:
+        return Polygon((tuple((x + u / width, y + v / height) for u, v in ring_of(corners)),))
+    radius = number(element.get("RADIUS"), least=1e-12)
+    across, down = 2 * radius / width, 2 * radius / height
+    return Ellipse(x, y, across, down) if across >= down else Ellipse(x, y, down, across, 90.0)
 
 
-def _document(file: str, facts: ImageFacts, labels: list[Label], known: LabelSet) -> Element:
+def _as_read(shape: Shape, pixel: tuple[float, float]) -> Shape:
+    """What a shape is after it was written, without what is kept of it."""
+    return _shape(_spot(0, Label("", "", shape), pixel), pixel)
+
+
+def _document(file: str, facts: ImageFacts, labels: list[Label], known: LabelSet, *, folder: str) -> Element:
     pixel = facts.pixel_size_nm or (1.0, 1.0)
     root = Element("TrackMate", version="7.11.1")
     model = SubElement(root, "Model", spatialunits="nm" if facts.pixel_size_nm else "pixel", timeunits="frame")
@@ -190,19 +213,33 @@ def _document(file: str, facts: ImageFacts, labels: list[Label], known: LabelSet
             frames[label.frame] = SubElement(spots, "SpotsInFrame", frame=str(label.frame))
         frames[label.frame].append(_spot(number_, label, pixel))
     _add_tracks(model, labels)
-    settings = SubElement(root, "Settings")
-    data: dict[str, Any] = {
-        "filename": xml_text(PurePosixPath(file).name),
-        "folder": "",
-        "width": facts.width,
-        "height": facts.height,
-        "nslices": 1,
-    }
-    data |= {"nframes": facts.frames, "pixelwidth": pixel[1], "pixelheight": pixel[0], "voxeldepth": 1.0, "timeinterval": 1.0}
-    SubElement(settings, "ImageData", {name: str(value) for name, value in data.items()})
+    _add_settings(root, PurePosixPath(file).name, folder, facts)
     kept = {"image": kept_image(file, facts, known), "spots": {str(k): kept_label(label) for k, label in enumerate(labels)}}
     SubElement(root, OURS).text = json.dumps(kept)
     return root
+
+
+def _add_settings(root: Element, name: str, folder: str, facts: ImageFacts) -> None:
+    """The image, and the settings that TrackMate looks for when it opens a file."""
+    pixel, width, height = facts.pixel_size_nm or (1.0, 1.0), facts.width or 0, facts.height or 0
+    settings = SubElement(root, "Settings")
+    data: dict[str, Any] = {
+        "filename": xml_text(name),
+        "folder": xml_text(folder),
+        "width": width,
+        "height": height,
+        "nslices": 1,
+    }
+    data |= {"nframes": facts.frames, "pixelwidth": pixel[1], "pixelheight": pixel[0], "voxeldepth": 1.0, "timeinterval": 1.0}
+    SubElement(settings, "ImageData", {key: str(value) for key, value in data.items()})
+    ends = {"x": width - 1, "y": height - 1, "z": 0, "t": facts.frames - 1}
+    around = {f"{axis}{end}": str(value) for axis, last in ends.items() for end, value in (("start", 0), ("end", last))}
+    SubElement(settings, "BasicSettings", around)
+    SubElement(settings, "DetectorSettings", DETECTOR_NAME="MANUAL_DETECTOR", RADIUS=str(5 * pixel[1]))
+    SubElement(settings, "InitialSpotFilter", feature="QUALITY", value="0.0", isabove="true")
+    for empty in ("SpotFilterCollection", "TrackFilterCollection", "AnalyzerCollection"):
+        SubElement(settings, empty)
+    SubElement(root, "GUIState", state="ConfigureViews")
 
 
 def _spot(number_: int, label: Label, pixel: tuple[float, float]) -> Element:
