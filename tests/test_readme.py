@@ -35,6 +35,14 @@ def test_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     assert (tmp_path / "run" / "report.html").exists() and "precision" in capsys.readouterr().out
 
 
+def test_the_page_on_files_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for number, block in enumerate(_python((ROOT / "docs" / "files.md").read_text(encoding="utf-8"))):
+        exec(compile(block, f"files.md, block {number}", "exec"), names)
+    assert "(500.0, 250.0)" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("recipe", sorted((ROOT / "examples").glob("*.toml")), ids=lambda path: path.name)
 def test_recipes_load(recipe: Path) -> None:
     assert load_recipe(recipe) != Recipe()

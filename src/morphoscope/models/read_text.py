@@ -16,6 +16,7 @@ from morphoscope.models.card import resolve_model
 from morphoscope.models.runtime import Session, load_session
 
 HEIGHT = 32  # px of a line as the reader gets it
+BATCH = 16  # lines of like width at a time: memory stays small
 ALPHABET = "0123456789. nmµpcÅ#"  # '#': any other letter
 NM = {"nm": 1.0, "µm": 1e3, "mm": 1e6, "cm": 1e7, "pm": 1e-3, "Å": 0.1}
 LENGTH = re.compile(r"(\d{1,4}(?:\.\d{1,3})?) ?(nm|µm|mm|cm|pm|Å)")
@@ -72,8 +73,15 @@ def read_lines(lines: Sequence[NDArray[Any]]) -> list[Reading]:
     Args:
         lines: (32, width) as `to_line` makes them of crops with bright text.
     """
-    if not lines:
-        return []
+    order = sorted(range(len(lines)), key=lambda k: lines[k].shape[1])
+    found: dict[int, Reading] = {}
+    for first in range(0, len(order), BATCH):
+        chosen = order[first : first + BATCH]
+        found |= dict(zip(chosen, _read_batch([lines[k] for k in chosen]), strict=True))
+    return [found[k] for k in range(len(lines))]
+
+
+def _read_batch(lines: list[NDArray[Any]]) -> list[Reading]:
     wide = max(max(line.shape[1] for line in lines), 32)
     wide += -wide % 4
     batch = np.stack([np.pad(line, ((0, 0), (0, wide - line.shape[1])), constant_values=line.min()) for line in lines])
