@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -157,3 +158,20 @@ def test_unequal_pixels_change_nm_only(size_y: float, size_x: float) -> None:
     known = Calibration().updated("test", pixel_size_nm=(size_y, size_x))
     major, minor = known.ellipse_nm(fit.major, fit.minor, fit.angle_deg)
     assert float(major * minor) == pytest.approx(fit.major * fit.minor * size_x * size_y)
+
+
+def test_what_the_header_says_of_frames_goes_into_the_table(tmp_path: Path) -> None:
+    """An OME stack with uneven times and a moving stage: both are in frames.parquet, the times in objects.parquet too."""
+    planes = {"DeltaT": [0.0, 1.0, 5.0], "PositionX": [10.0, 11.0, 12.0], "PositionXUnit": ["µm"] * 3}
+    stack = np.full((3, 40, 50), 100, np.uint8)
+    tifffile.imwrite(
+        tmp_path / "s.ome.tif", stack, metadata={"axes": "TYX", "Plane": planes, "PhysicalSizeX": 2, "PhysicalSizeY": 2}
+    )
+    rows = "".join(f"s.ome.tif,disc,10,10,20,20,{frame}\n" for frame in range(3))
+    (tmp_path / "l.csv").write_text("file,label,x0,y0,x1,y1,frame\n" + rows)
+    recipe = parse_recipe({"detect": {"objects": str(tmp_path / "l.csv")}, "report": {"overlay": False}})
+    run = analyze(tmp_path / "s.ome.tif", recipe, tmp_path / "run")
+    assert run.frames["time_s"].tolist() == [0, 1, 5]
+    assert run.frames["stage_x_um"].tolist() == [10, 11, 12]
+    assert run.objects["time_s"].tolist() == [0, 1, 5]
+    assert any("steps" in note or "even" in note for note in run.info["notes"])

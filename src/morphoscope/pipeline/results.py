@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +83,22 @@ def compute_results(
         registered=registered,
         truth=truth,
     )
+
+
+def with_header_data(results: Results, stated: pd.DataFrame | None) -> Results:
+    """The results with what the header states of each frame (stage, tilt, ...) as further columns of the frames table.
+
+    Its times are taken for `time_s` where no even interval is known.
+    """
+    if stated is None:
+        return results
+    frames = results.frames.merge(stated.drop(columns="time_s", errors="ignore"), on="frame", how="left", validate="one_to_one")
+    objects = results.objects
+    if "time_s" in stated.columns and results.calibration.frame_interval_s is None:
+        times = stated.set_index("frame")["time_s"].astype(float)
+        frames = frames.assign(time_s=frames["frame"].map(times))
+        objects = objects.assign(time_s=objects["frame"].map(times).astype(float))
+    return replace(results, frames=frames, objects=objects)
 
 
 def read_truth(recipe: Recipe) -> pd.DataFrame | None:

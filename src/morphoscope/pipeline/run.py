@@ -17,7 +17,7 @@ from morphoscope.pipeline.given import GivenObjects
 from morphoscope.pipeline.outputs import write_outputs
 from morphoscope.pipeline.prepare import Task, open_input, prepare
 from morphoscope.pipeline.provenance import input_hash, machine, model_facts, now, parts_key, peak_memory_mb, versions
-from morphoscope.pipeline.results import Results, compute_results
+from morphoscope.pipeline.results import Results, compute_results, with_header_data
 from morphoscope.pipeline.stages import Finder
 from morphoscope.pipeline.stream import WORKERS, Chunks, Job, Progress
 from morphoscope.recipe import Recipe, load_recipe
@@ -131,6 +131,7 @@ def _analyze_one(
             "versions": versions(),
             "machine": machine(),
             "calibration": task.calibration.to_dict(),
+            "metadata": dict(task.frames.metadata),
             "counts": results.counts,
             "frames_per_s": round(len(results.frames) / seconds, 2),
             "warnings": _warnings(task, results, ended, job.skipped),
@@ -182,7 +183,7 @@ def _make_parts(job: Job, output: Path) -> tuple[TruncatedError | None, list[int
 def _results(task: Task, job: Job, done: list[int]) -> Results:
     objects, frames = job.parts.read(done)
     with job.clock.stage("track and physics"):
-        return compute_results(
+        results = compute_results(
             objects,
             frames,
             recipe=task.recipe,
@@ -191,6 +192,7 @@ def _results(task: Task, job: Job, done: list[int]) -> Results:
             track=task.tracked,
             truth=task.truth,
         )
+        return with_header_data(results, task.frames.frame_data)
 
 
 def _warnings(task: Task, results: Results, ended: TruncatedError | None, skipped: Sequence[TruncatedError]) -> list[str]:
