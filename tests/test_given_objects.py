@@ -175,3 +175,15 @@ def test_what_the_header_says_of_frames_goes_into_the_table(tmp_path: Path) -> N
     assert run.frames["stage_x_um"].tolist() == [10, 11, 12]
     assert run.objects["time_s"].tolist() == [0, 1, 5]
     assert any("steps" in note or "even" in note for note in run.info["notes"])
+
+
+@pytest.mark.parametrize("polarity", ["dark", "bright"])
+def test_boxes_of_bright_objects_are_measured_where_the_recipe_says_so(tmp_path: Path, polarity: str) -> None:
+    disc = rasterize(Ellipse(30.5, 30.5, 14, 14), 60, 60)
+    picture = np.where(disc, 200, 60).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "p.png"), picture if polarity == "bright" else 255 - picture)
+    (tmp_path / "l.csv").write_text("file,label,x0,y0,x1,y1\np.png,disc,23,23,38,38\n")
+    values = {"objects": str(tmp_path / "l.csv"), "polarity": polarity}
+    run = analyze(tmp_path / "p.png", parse_recipe({"detect": values, "report": {"overlay": False}}), tmp_path / "run")
+    assert run.objects["area_px"].tolist() == pytest.approx([disc.sum()], rel=0.06)
+    assert run.objects["major_px"].tolist() == pytest.approx([14], abs=0.8)

@@ -89,6 +89,9 @@ class DetectRecipe(_Section):
     objects: str | None = Field(None, description="labels, masks or corrected objects to measure; no model is used then")
     threshold: float | None = Field(None, gt=0, lt=1, description="lowest score; none for the model card's own")
     nms_iou: float = Field(0.45, gt=0, le=1, description="boxes overlapping more than this are one object")
+    polarity: Literal["dark", "bright"] = Field(
+        "dark", description="what is measured in each box: dark on bright, or bright on dark"
+    )
     resample: bool = Field(True, description="resample frames whose pixel size is far from the model's; false refuses them")
 
 

@@ -33,6 +33,8 @@ def analyze_many(paths: Sequence[Path], output: Path, one: RunOne, *, overwrite:
             runs[name] = one(path, output / name)
         except MorphoscopeError as error:
             failed.append((path, error))
+        except PermissionError as error:
+            failed.append((path, InputError(f"{error.strerror}: {error.filename}")))
     if not runs:
         listed = "\n".join(f"  {path}: {error}" for path, error in failed)
         kind = UsageError if all(isinstance(error, UsageError) for _, error in failed) else InputError

@@ -85,6 +85,7 @@ def parts_key(
         "zoom": plan.zoom and list(plan.zoom),
         "threshold": plan.threshold,
         "nms_iou": plan.nms_iou,
+        "polarity": plan.polarity,
         "register": register,
         "provider": [recipe.run.provider, recipe.run.precision],
     }

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from morphoscope.calibration import Calibration
 from morphoscope.errors import ModelError, RecipeError
-from morphoscope.measure.geometry import measure_ellipses
+from morphoscope.measure.geometry import Polarity, measure_ellipses
 from morphoscope.models.card import ModelCard
 from morphoscope.recipe import Recipe, Region
 
@@ -50,6 +50,7 @@ class Plan:
     zoom: tuple[float, float] | None = None
     threshold: float | None = None
     nms_iou: float = 0.45
+    polarity: Polarity = "dark"
 
     def crop(self, image: Image) -> Image:
         """The analysed part (a view)."""
@@ -86,6 +87,7 @@ def make_plan(
         zoom=_zoom(recipe, calibration, card),
         threshold=recipe.detect.threshold,
         nms_iou=recipe.detect.nms_iou,
+        polarity=recipe.detect.polarity,
     )
     if not plan.valid_mask().any():
         raise RecipeError("frames.exclude covers the whole region, nothing is left to analyse")
@@ -146,7 +148,8 @@ def in_any(found: pd.DataFrame, regions: Sequence[Region]) -> NDArray[np.bool_]:
 def measure_frame(image: Image, found: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """`found` with the columns of `measure_ellipses`, in px of the stored frame (h, w); edges are those of the region."""
     x0, y0 = plan.region.x0, plan.region.y0
-    measured = measure_ellipses(plan.crop(image), found.assign(x_px=found["x_px"] - x0, y_px=found["y_px"] - y0))
+    local = found.assign(x_px=found["x_px"] - x0, y_px=found["y_px"] - y0)
+    measured = measure_ellipses(plan.crop(image), local, polarity=plan.polarity)
     return measured.assign(
         x_px=found["x_px"],
         y_px=found["y_px"],
