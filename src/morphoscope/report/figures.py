@@ -49,6 +49,7 @@ __all__ = [
 ]
 
 
+FEW = 8  # frames that are drawn with a mark each
 _ABOVE: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.1, "columnspacing": 1.2}
 
 
@@ -80,6 +81,19 @@ def density_and_size(
     return figure
 
 
+def _line(x: Any) -> dict[str, Any]:
+    """How values along x are drawn: few of them with a mark each, as a single one would not show as a line."""
+    return {"linewidth": 1.1} | ({"marker": "o", "markersize": 4.5} if len(x) < FEW else {})
+
+
+def _band(ax: Axes, x: Any, low: Any, high: Any, *, color: str, label: str) -> None:
+    """An interval along x: a band, of a single value a bar."""
+    if len(x) > 1:
+        ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0, label=label)
+    else:
+        ax.vlines(x, low, high, color=color, alpha=0.35, linewidth=5, label=label)
+
+
 def _density(ax: Axes, frames: pd.DataFrame, x: Any, along: Axis, truth: pd.DataFrame | None) -> None:
     has_density = "density" in frames and frames["density"].notna().any()
     count = frames["count"].to_numpy(float)
@@ -92,9 +106,9 @@ def _density(ax: Axes, frames: pd.DataFrame, x: Any, along: Axis, truth: pd.Data
         low, high = poisson_interval(count)
     exponent = power_of_ten(high)
     scale = 10.0**-exponent
-    ax.fill_between(x, low * scale, high * scale, color=BLUE, alpha=0.18, linewidth=0, label="95 % counting interval")
+    _band(ax, x, low * scale, high * scale, color=BLUE, label="95 % counting interval")
     corrected = has_density and not np.allclose(middle, raw, equal_nan=True)
-    ax.plot(x, middle * scale, color=BLUE, linewidth=1.1, label="corrected for visibility" if corrected else "measured")
+    ax.plot(x, middle * scale, color=BLUE, **_line(x), label="corrected for visibility" if corrected else "measured")
     if corrected:
         ax.plot(x, raw * scale, color=GREY, linewidth=0.9, linestyle=(0, (4, 2)), label="as counted")
     if truth is not None and len(truth):
@@ -108,8 +122,8 @@ def _density(ax: Axes, frames: pd.DataFrame, x: Any, along: Axis, truth: pd.Data
 def _sizes(ax: Axes, frames: pd.DataFrame, x: Any, along: Axis, truth: pd.DataFrame | None, nm: bool) -> None:
     unit = "nm" if nm else "px"
     low, middle, high = (frames[f"size_{c}_{unit}"].to_numpy(float) for c in ("q1", "median", "q3"))
-    ax.fill_between(x, low, high, color=GREEN, alpha=0.2, linewidth=0, label="quartiles")
-    ax.plot(x, middle, color=GREEN, linewidth=1.1, label="median")
+    _band(ax, x, low, high, color=GREEN, label="quartiles")
+    ax.plot(x, middle, color=GREEN, **_line(x), label="median")
     column = f"size_median_{unit}"
     if truth is not None and column in truth and truth[column].notna().any():
         ax.plot(along.at(truth["frame"]), truth[column], **_points("by hand"))
