@@ -1,59 +1,56 @@
 """Label images: pictures in which each object has a number of its own, 0 for the background.
 
-A TIFF (or 16-bit PNG) per image; pages are frames. Written files are TIFFs with their pixel size, and `objects.csv` beside them
-says what each number is (file, mask, frame, value, label, object_id, score, track_id); without it every object is of the class
-`object` and its number is its id. Where one image holds a single number, as masks of 255 do, its connected parts are the objects.
-In a folder named `mask`, which holds classes and not objects, the connected parts of each number are of the class `class N`.
+A TIFF (or 16-bit PNG) per image; pages are frames. Written ones lie in the folder `instances` and carry their pixel size as
+ImageJ does; `instances.csv` beside that folder says what each number is (file, mask, frame, value, label, object_id, score,
+track_id). Without it every object is of the class `object` and its number is its id. Where all images together hold a single
+number, as masks of 255 do, the connected parts are the objects. In a folder named `mask`, which holds classes and not objects,
+the connected parts of each number are objects of the class `class N`.
 
-A pixel holds one number: of objects that overlap, the later covers the earlier.
+A pixel holds one number: of objects that overlap, the later covers the earlier. Numbers beyond 65535 make a 32-bit image, which
+ImageJ opens without a scale.
 """
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pandas as pd
-import tifffile
-from numpy.typing import NDArray
-from scipy import ndimage
 
 from morphoscope.errors import InputError
 from morphoscope.io.images import natural_key
+from morphoscope.io.label_formats.label_pages import (
+    Drawing,
+    check_no_picture,
+    objects_in,
+    of_one_number,
+    pages,
+    parts_in,
+    scale_of,
+    write_pages,
+)
 from morphoscope.io.label_formats.losses import losses
 from morphoscope.io.label_formats.per_image import image_of, targets
 from morphoscope.io.label_formats.reading import Records, number, text, whole
 from morphoscope.io.label_formats.writing import FILLED, LEFT_OUT, filled
 from morphoscope.io.label_set import ImageFacts, Label, LabelSet
 from morphoscope.io.shapes import Mask
-from morphoscope.io.tables import replacing, write_csv
+from morphoscope.io.tables import write_csv
+from morphoscope.io.tiff_scale import LARGEST_NM, SMALLEST_NM
 
 SUFFIXES = (".tif", ".tiff", ".png")
-FOLDERS = ("instances", "masks", "mask", "labels")
-SIDECAR = "objects.csv"
+WRITTEN = "instances"
+FOLDERS = (WRITTEN, "masks", "mask", "labels")
+SIDECAR = "instances.csv"
 COLUMNS = ["file", "mask", "frame", "value", "label", "object_id", "score", "track_id", "pixel_y_nm", "pixel_x_nm"]
-DAMAGE = (
-    tifffile.TiffFileError,
-    zlib.error,
-    OSError,
-    ValueError,
-    KeyError,
-    IndexError,
-    TypeError,
-    RuntimeError,
-    struct.error,
-    cv2.error,
-)
-MOST_BYTES, MOST_RATIO = 2**31, 1000  # an image that claims more than both is not believed
+
+CHANGES = {"point": LEFT_OUT} | dict.fromkeys(("box", "turned box", "ellipse", "polygon", "polygon with holes", "mask"), FILLED)
+HOLDS = ("frame", "object_id", "score", "track_id", "empty images", "pixel_size_nm")
 
 
 def recognises(path: Path) -> bool:
-    """A folder with objects.csv beside label images or with a folder of masks in it, or a label image."""
+    """A folder with instances.csv or with a folder of masks in it, such a folder itself, or a picture that may be one."""
     if path.is_dir():
         held = [path / name for name in FOLDERS if (path / name).is_dir()]
         named = path.name in FOLDERS and any(_images(path))
@@ -70,16 +67,23 @@ def read(path: Path) -> LabelSet:
     root = path if path.is_dir() else path.parent
     records = Records(path)
     known = _known(root, records)
+    if known is not None and path.is_file() and path.name not in set(known["mask"]):
+        known = None
     folder = next((path / name for name in FOLDERS if (path / name).is_dir()), path)
     files = [path] if path.is_file() else sorted(_images(folder), key=lambda p: natural_key(p.relative_to(root).as_posix()))
     if known is not None:
         files = [root / mask for mask in dict.fromkeys(known["mask"]) if path.is_dir() or root / mask == path]
     if not files:
         raise InputError(f"there is no label image in {path}; wanted {', '.join(SUFFIXES)}")
+    binary = known is None and of_one_number(files)
+    if binary:
+        records.note("masks of one number: their connected parts are the objects")
     for file in files:
         with records.record(file.relative_to(root).as_posix()):
-            rows = None if known is None else known[known["mask"] == file.relative_to(root).as_posix()]
-            _read_file(file, root, rows, records)
+            if known is None:
+                _read_unlisted(file, root, records, binary=binary)
+            else:
+                _read_listed(file, known[known["mask"] == file.relative_to(root).as_posix()], records)
     return records.found(root=root)
 
 
@@ -87,28 +91,37 @@ def write(labels: LabelSet, path: Path) -> list[str]:
     """Write a label TIFF for each image, or `path` itself where it ends in .tif; returns what cannot be held.
 
     Raises:
-        InputError: the size of an image is not known.
+        InputError: the size of an image is not known, or the label image would replace the image.
     """
+    known = labels.with_sizes()
+    single = path.suffix.lower() == ".tif"
+    root = path.parent if single else path
+    placed = list(targets(known, path if single else path / WRITTEN, ".tif"))
+    images = {(known.root / file).resolve() for file in known.images}
+    for target, file, _, _ in placed:
+        if target.resolve() in images:
+            raise InputError(f"the label image {target} would replace the image {file}; name another file or folder")
     rows: list[dict[str, Any]] = []
-    covered: list[str] = []
-    root = path.parent if path.suffix.lower() == ".tif" else path
-    for target, file, facts, found in targets(labels.with_sizes(), path, ".tif"):
-        objects = [(label, filled(label.shape, facts)) for label in found]
-        numbered = [(k, label, mask) for k, (label, mask) in enumerate(((a, b) for a, b in objects if b is not None), 1)]
-        pages, hidden = _drawn([(k, label.frame, mask) for k, label, mask in numbered], facts)
-        covered += hidden
-        _write_tiff(target, pages, facts)
+    covered = lost = 0
+    for target, file, facts, found in placed:
+        masks = [(label, mask) for label in found if (mask := filled(label.shape, facts)) is not None]
+        frames = max([facts.frames, *(label.frame + 1 for label, _ in masks)])
+        drawing = Drawing(
+            [(k, label.frame, mask) for k, (label, mask) in enumerate(masks, 1)], (frames, facts.height or 0, facts.width or 0)
+        )
+        write_pages(target, drawing, facts.pixel_size_nm)
+        covered, lost = covered + drawing.covered, lost + drawing.lost_px
         scale = facts.pixel_size_nm or (None, None)
         about = {"file": file, "mask": target.relative_to(root).as_posix(), "pixel_y_nm": scale[0], "pixel_x_nm": scale[1]}
-        rows += [{**about, **_row(k, label)} for k, label, _ in numbered] or [about]
+        rows += [{**about, **_row(k, label)} for k, (label, _) in enumerate(masks, 1)] or [about]
     table = pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(("frame", "value", "track_id"), "Int64"))
     write_csv(root / SIDECAR, table)
-    changes = {
-        "point": LEFT_OUT,
-        **dict.fromkeys(("box", "turned box", "ellipse", "polygon", "polygon with holes", "mask"), FILLED),
-    }
-    holds = ("frame", "object_id", "score", "track_id", "empty images", "pixel_size_nm")
-    return [*covered, *losses(labels, changed_shapes=changes, holds=holds)]
+    return [*_hidden(covered, lost), *losses(labels, changed_shapes=CHANGES, holds=HOLDS)]
+
+
+def _hidden(covered: int, lost: int) -> list[str]:
+    many = "1 object is" if covered == 1 else f"{covered} objects are"
+    return [f"{many} partly covered by later ones: {lost} px lost"] if covered else []
 
 
 def companions(path: Path) -> list[Path]:
@@ -136,30 +149,38 @@ def _known(root: Path, records: Records) -> pd.DataFrame | None:
     return table[~bad]
 
 
-def _read_file(path: Path, root: Path, rows: pd.DataFrame | None, records: Records) -> None:
-    file = image_of(path, root) or path.relative_to(root).as_posix() if rows is None else str(rows["file"].iloc[0])
-    scale = None if rows is None else _scale(rows.iloc[0])
-    classes = _semantic(path, root) and rows is None
-    named = {} if rows is None else _by_place(rows[rows["value"].notna()], path, records)
-    shape, count = (0, 0), 0
-    for frame, page in enumerate(_pages(path)):
-        shape, count = page.shape, frame + 1
-        values = np.unique(page)
-        single = rows is None and len(values[values != 0]) == 1
-        if classes or single:
-            if single and not classes:
-                records.note("a mask of one value: its connected parts are the objects")
-            records.labels += [Label(file, name, mask, frame) for name, mask in _parts(page, named_classes=classes)]
-            continue
-        for value, mask in _objects(page):
-            records.labels.append(_label(file, frame, value, mask, named, rows is not None))
-    records.images[file] = ImageFacts(shape[1], shape[0], max(count, 1), scale)
+def _read_listed(path: Path, rows: pd.DataFrame, records: Records) -> None:
+    """Objects of a label image whose numbers are listed; others have no more than their pixels."""
+    file = str(rows["file"].iloc[0])
+    scale = _scale(rows.iloc[:1].to_dict("records")[0])
+    named = _by_place(rows[rows["value"].notna()], records)
+    for frame, page in enumerate(pages(path)):
+        records.images[file] = ImageFacts(page.shape[1], page.shape[0], frame + 1, scale)
+        for value, mask in objects_in(page):
+            records.labels.append(_label(file, frame, mask, named.get((frame, value))))
 
 
-def _label(file: str, frame: int, value: int, mask: Mask, named: dict[tuple[int, int], Any], listed: bool) -> Label:
-    row = named.get((frame, value))
+def _read_unlisted(path: Path, root: Path, records: Records, *, binary: bool) -> None:
+    file = image_of(path, root)
+    if file is None:
+        file = path.relative_to(root).as_posix()
+        records.note("no picture of the same name: the label image stands for it")
+    classes = "mask" in (path.parent.name, root.name) or path.relative_to(root).parts[0] == "mask"
+    scale = scale_of(path)
+    for frame, page in enumerate(pages(path)):
+        check_no_picture(page, path)
+        records.images[file] = ImageFacts(page.shape[1], page.shape[0], frame + 1, scale)
+        if classes or binary:
+            records.labels += [
+                Label(file, f"class {value}" if classes else "object", mask, frame) for value, mask in parts_in(page)
+            ]
+        else:
+            records.labels += [Label(file, "object", mask, frame, str(value)) for value, mask in objects_in(page)]
+
+
+def _label(file: str, frame: int, mask: Mask, row: Any) -> Label:
     if row is None:
-        return Label(file, "object", mask, frame, None if listed else str(value))
+        return Label(file, "object", mask, frame)
     score, track = row.get("score"), row.get("track_id")
     return Label(
         file,
@@ -172,95 +193,22 @@ def _label(file: str, frame: int, value: int, mask: Mask, named: dict[tuple[int,
     )
 
 
-def _by_place(rows: pd.DataFrame, path: Path, records: Records) -> dict[tuple[int, int], Any]:
+def _by_place(rows: pd.DataFrame, records: Records) -> dict[tuple[int, int], Any]:
     found = {}
     for k, row in zip(rows.index, rows.to_dict("records"), strict=True):
         with records.record(f"{SIDECAR}: line {k + 2}"):
-            frame = row.get("frame")
-            found[(0 if pd.isna(frame) else whole(frame)), whole(row["value"], least=1, most=2**32)] = row
+            frame = 0 if pd.isna(row.get("frame")) else whole(row["frame"])
             text(row["label"], "a class")
+            found[frame, whole(row["value"], least=1, most=2**32)] = row
     return found
 
 
-def _scale(row: Any) -> tuple[float, float] | None:
+def _scale(row: dict[Any, Any]) -> tuple[float, float] | None:
     sizes = [row.get("pixel_y_nm"), row.get("pixel_x_nm")]
-    return None if any(pd.isna(s) for s in sizes) else (number(sizes[0], least=1e-6), number(sizes[1], least=1e-6))
-
-
-def _semantic(path: Path, root: Path) -> bool:
-    return "mask" in (path.parent.name, root.name) or path.relative_to(root).parts[0] == "mask"
-
-
-def _pages(path: Path) -> Iterator[NDArray[Any]]:
-    """Pages of a label image as whole numbers, one after the other."""
-    try:
-        if path.suffix.lower() == ".png":
-            raw = np.frombuffer(path.read_bytes(), np.uint8)
-            yield _checked(cv2.imdecode(raw, cv2.IMREAD_UNCHANGED) if raw.size else None, path)
-            return
-        with tifffile.TiffFile(path) as tiff:
-            size = path.stat().st_size
-            for page in tiff.pages:
-                if page.nbytes > max(MOST_BYTES, MOST_RATIO * size):
-                    raise InputError(f"{path} has {size} bytes and claims a page of {page.nbytes}; it is damaged")
-                yield _checked(page.asarray(), path)
-    except DAMAGE as error:
-        raise InputError(f"{path} cannot be read as a label image: {error}") from error
-
-
-def _checked(page: Any, path: Path) -> NDArray[Any]:
-    if page is None or page.ndim != 2 or page.dtype.kind not in "bui":
-        got = "nothing that can be read" if page is None else f"an array of shape {page.shape}, {page.dtype}"
-        raise InputError(f"{path}: wanted a grey label image of whole numbers, got {got}")
-    if page.dtype.kind == "i" and page.size and int(page.min()) < 0:
-        raise InputError(f"{path}: wanted object numbers from 0, got {int(page.min())}")
-    return np.asarray(page)
-
-
-def _objects(page: NDArray[Any]) -> Iterator[tuple[int, Mask]]:
-    """Each number but 0 with its pixels."""
-    values, places = np.unique(page, return_inverse=True)
-    ranks = places.reshape(page.shape).astype(np.int32) + (0 if values[0] == 0 else 1)
-    for value, box in zip(values[values != 0], ndimage.find_objects(ranks), strict=True):
-        yield int(value), Mask.from_pixels(page[box] == value, box[1].start, box[0].start)
-
-
-def _parts(page: NDArray[Any], *, named_classes: bool) -> Iterator[tuple[str, Mask]]:
-    """Connected parts (8 neighbours) of each number, with their class."""
-    for value in np.unique(page[page != 0]):
-        found, _ = ndimage.label(page == value, structure=np.ones((3, 3)))
-        for k, box in enumerate(ndimage.find_objects(found), 1):
-            name = f"class {int(value)}" if named_classes else "object"
-            yield name, Mask.from_pixels(found[box] == k, box[1].start, box[0].start)
-
-
-def _drawn(objects: list[tuple[int, int, Mask]], facts: ImageFacts) -> tuple[NDArray[Any], list[str]]:
-    """Pages (frames, height, width) with all objects, and sentences on those that others cover."""
-    frames = max([facts.frames, *(frame + 1 for _, frame, _ in objects)])
-    kind = np.uint16 if len(objects) < 2**16 else np.uint32
-    pages = np.zeros((frames, facts.height or 0, facts.width or 0), dtype=kind)
-    for value, frame, mask in objects:
-        part = pages[frame, mask.y0 : mask.y0 + mask.height, mask.x0 : mask.x0 + mask.width]
-        part[mask.pixels] = value
-    left = np.bincount(pages.ravel(), minlength=len(objects) + 1)
-    lost = [mask.area_px - left[value] for value, _, mask in objects]
-    hidden = sum(pixels > 0 for pixels in lost)
-    if not hidden:
-        return pages, []
-    many = "1 object is" if hidden == 1 else f"{hidden} objects are"
-    return pages, [f"{many} partly covered by later ones: {int(sum(lost))} px lost"]
-
-
-def _write_tiff(path: Path, pages: NDArray[Any], facts: ImageFacts) -> None:
-    scale = facts.pixel_size_nm
-    settings: dict[str, Any] = {}
-    if pages.dtype == np.uint16:
-        metadata = {"axes": "TYX"} if len(pages) > 1 else {"axes": "YX"}
-        settings = {"imagej": True, "metadata": metadata | ({"unit": "nm"} if scale else {})}
-        if scale:
-            settings["resolution"] = (1 / scale[1], 1 / scale[0])
-    with replacing(path) as part:
-        tifffile.imwrite(part, pages if len(pages) > 1 else pages[0], compression="zlib", **settings)
+    if any(pd.isna(side) for side in sizes):
+        return None
+    size_y, size_x = (number(side, least=SMALLEST_NM, most=LARGEST_NM) for side in sizes)
+    return size_y, size_x
 
 
 def _row(value: int, label: Label) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from morphoscope.io.shapes import Ellipse, Point, Polygon, Shape
 from morphoscope.io.tiff_scale import LARGEST_NM, NM, SMALLEST_NM, plain_unit
 
 OURS = "Morphoscope"
+FARTHEST = 1e15  # in the unit of the file
 POINT_PX = 1.0  # across the circle that stands for a point
 SPOT_FEATURES = {
     "QUALITY": ("Quality", "QUALITY", False),
@@ -182,13 +183,21 @@ def _label(element: Element, file: str, pixel: tuple[float, float], track: int |
 def _shape(element: Element, pixel: tuple[float, float]) -> Shape:
     """The outline of a spot, or a circle of its radius."""
     height, width = pixel
-    x, y = number(element.get("POSITION_X")) / width + 0.5, number(element.get("POSITION_Y")) / height + 0.5
+    x, y = _px(element.get("POSITION_X"), width) + 0.5, _px(element.get("POSITION_Y"), height) + 0.5
     corners = (element.text or "").split()
     if corners:
-        return Polygon((tuple((x + u / width, y + v / height) for u, v in ring_of(corners)),))
-    radius = number(element.get("RADIUS"), least=1e-12)
-    across, down = 2 * radius / width, 2 * radius / height
+        sides = [_px(corner, (width, height)[k % 2]) + (x, y)[k % 2] for k, corner in enumerate(corners)]
+        return Polygon((ring_of(sides),))
+    radius = element.get("RADIUS")
+    across, down = 2 * _px(radius, width), 2 * _px(radius, height)
+    if not (across > 0 and down > 0):
+        raise ValueError(f"wanted a radius above 0, got {radius}")
     return Ellipse(x, y, across, down) if across >= down else Ellipse(x, y, down, across, 90.0)
+
+
+def _px(value: str | None, pixel: float) -> float:
+    """A length in px from one in the unit of the file."""
+    return number(number(value, least=-FARTHEST, most=FARTHEST) / pixel)
 
 
 def _as_read(shape: Shape, pixel: tuple[float, float]) -> Shape:
