@@ -298,6 +298,8 @@ def test_label_image_written_pages_numbers_and_scale(tmp_path):
     assert pages[0, 0, 0] == 1 and pages[0, 2, 2] == 2 and pages[0, 5, 5] == 2 and pages[0, 5, 7] == 0
     found = read_labels(tmp_path)
     assert found.images == labels.images and [label.shape.area_px for label in found.labels] == [12, 16]
+    for inner in (tmp_path / "instances", tmp_path / "instances" / "a.tif"):
+        assert recognise_labels(inner) == "label-image" and read_labels(inner) == found
     (tmp_path / "instances.csv").unlink()
     assert read_labels(tmp_path).images == {"instances/a.tif": labels.images["a.png"]}
 
@@ -470,6 +472,19 @@ def test_trackmate_damaged_spots_are_named_and_entities_refused(tmp_path):
     path.write_text(text[: len(text) // 2], encoding="utf-8")
     with pytest.raises(InputError, match=r"t\.xml: line \d+"):
         read_labels(path)
+
+
+def test_trackmate_spots_are_read_one_by_one(tmp_path):
+    text = trackmate_file(tmp_path).read_text(encoding="utf-8")
+    hidden = '<Spot ID="%d" POSITION_X="0" POSITION_Y="0" FRAME="0" RADIUS="1" VISIBILITY="0">' + "1.25 -3.5 " * 100 + "</Spot>"
+    many = "".join(hidden % (100 + k) for k in range(20000))
+    path = tmp_path / "t.xml"
+    path.write_text(text.replace("</SpotsInFrame>", f"{many}</SpotsInFrame>", 1), encoding="utf-8")
+    del many
+    tracemalloc.start()
+    assert len(read_labels(path).labels) == 5
+    assert tracemalloc.get_traced_memory()[1] < path.stat().st_size / 2
+    tracemalloc.stop()
 
 
 def test_trackmate_written_files_have_what_it_looks_for(tmp_path):

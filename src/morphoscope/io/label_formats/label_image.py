@@ -64,10 +64,10 @@ def read(path: Path) -> LabelSet:
     Raises:
         InputError: nothing that can be read.
     """
-    root = path if path.is_dir() else path.parent
+    root = _root(path)
     records = Records(path)
     known = _known(root, records)
-    if known is not None and path.is_file() and path.name not in set(known["mask"]):
+    if known is not None and path.is_file() and path not in {root / mask for mask in known["mask"]}:
         known = None
     folder = next((path / name for name in FOLDERS if (path / name).is_dir()), path)
     files = [path] if path.is_file() else sorted(_images(folder), key=lambda p: natural_key(p.relative_to(root).as_posix()))
@@ -122,6 +122,12 @@ def write(labels: LabelSet, path: Path) -> list[str]:
 def _hidden(covered: int, lost: int) -> list[str]:
     many = "1 object is" if covered == 1 else f"{covered} objects are"
     return [f"{many} partly covered by later ones: {lost} px lost"] if covered else []
+
+
+def _root(path: Path) -> Path:
+    """The folder that image names are relative to: that of the list of numbers, where there is one."""
+    folder = path if path.is_dir() else path.parent
+    return folder.parent if folder.name == WRITTEN and (folder.parent / SIDECAR).is_file() else folder
 
 
 def companions(path: Path) -> list[Path]:

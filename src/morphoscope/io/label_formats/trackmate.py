@@ -10,44 +10,28 @@ when it saves the file.
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
-from xml.etree.ElementTree import Element, SubElement
+from xml.etree.ElementTree import Element
 
 from morphoscope.errors import InputError
 from morphoscope.io.images import natural_key
-from morphoscope.io.label_formats.kept import ALL, kept_image, kept_label, parsed, restored, restored_image
+from morphoscope.io.label_formats.kept import ALL, parsed, restored, restored_image
 from morphoscope.io.label_formats.losses import losses
 from morphoscope.io.label_formats.per_image import image_of, targets
-from morphoscope.io.label_formats.reading import Records, load_xml, number, plain_path, ring_of, size, whole, xml_root_name
-from morphoscope.io.label_formats.writing import one_ring, write_xml, xml_text
+from morphoscope.io.label_formats.reading import Records, number, plain_path, ring_of, size, whole, xml_root_name
+from morphoscope.io.label_formats.trackmate_writing import OURS, document_of, spot_of
+from morphoscope.io.label_formats.writing import write_xml
+from morphoscope.io.label_formats.xml_stream import ended_elements
 from morphoscope.io.label_set import ImageFacts, Label, LabelSet
-from morphoscope.io.shapes import Ellipse, Point, Polygon, Shape
+from morphoscope.io.shapes import Ellipse, Polygon, Shape
 from morphoscope.io.tiff_scale import LARGEST_NM, NM, SMALLEST_NM, plain_unit
 
-OURS = "Morphoscope"
+SPOT = ("TrackMate", "Model", "AllSpots", "SpotsInFrame", "Spot")
 FARTHEST = 1e15  # in the unit of the file
-POINT_PX = 1.0  # across the circle that stands for a point
-SPOT_FEATURES = {
-    "QUALITY": ("Quality", "QUALITY", False),
-    "POSITION_X": ("X", "POSITION", False),
-    "POSITION_Y": ("Y", "POSITION", False),
-    "POSITION_Z": ("Z", "POSITION", False),
-    "POSITION_T": ("T", "TIME", False),
-    "FRAME": ("Frame", "NONE", True),
-    "RADIUS": ("Radius", "LENGTH", False),
-    "VISIBILITY": ("Visibility", "NONE", True),
-}
-EDGE_FEATURES = {
-    "SPOT_SOURCE_ID": ("Source spot ID", "NONE", True),
-    "SPOT_TARGET_ID": ("Target spot ID", "NONE", True),
-    "LINK_COST": ("Edge cost", "COST", False),
-}
-TRACK_FEATURES = {"TRACK_INDEX": ("Track index", "NONE", True), "TRACK_ID": ("Track ID", "NONE", True)}
 
 
 def recognises(path: Path) -> bool:
@@ -82,7 +66,7 @@ def write(labels: LabelSet, path: Path) -> list[str]:
     """
     known = labels.with_sizes()
     for target, file, facts, found in targets(known, path, ".xml"):
-        write_xml(target, _document(file, facts, found, known, folder=_folder(target, known.root / file)))
+        write_xml(target, document_of(file, facts, found, known, folder=_folder(target, known.root / file)))
     return losses(labels, changed_shapes={}, holds=ALL)
 
 
@@ -92,7 +76,8 @@ def _folder(target: Path, image: Path) -> str:
 
 
 def _read_file(path: Path, root: Path, records: Records) -> dict[str, Any]:
-    tree = load_xml(path)
+    """Read twice: for all but the spots, and then the spots one by one, as what they need stands behind them."""
+    tree = _without_spots(path)
     if tree.tag != "TrackMate":
         records.note("XML files of something else than TrackMate: left out")
         return {}
@@ -103,16 +88,32 @@ def _read_file(path: Path, root: Path, records: Records) -> dict[str, Any]:
     file, facts = (about[0], about[1]) if about else _image(tree, path, root, records)
     records.images[file] = facts
     tracks = _tracks(tree, records)
-    spots = kept.get("spots") if isinstance(kept.get("spots"), dict) else {}
-    for k, element in enumerate(tree.iterfind("Model/AllSpots/SpotsInFrame/Spot")):
-        with records.record(f"{path.relative_to(root).as_posix()}: spot {k + 1}"):
+    spots = kept["spots"] if isinstance(kept.get("spots"), dict) else {}
+    for k, element in enumerate(_spots(path), 1):
+        with records.record(f"{path.relative_to(root).as_posix()}: spot {k}"):
             if element.get("VISIBILITY") == "0":
                 records.note("spots that a filter of TrackMate hides: left out")
                 continue
             name = str(element.get("ID"))
             plain = _label(element, file, pixel, tracks.get(name))
-            records.labels.append(restored(plain, (spots or {}).get(name), drawn=lambda shape: _as_read(shape, pixel)))
+            records.labels.append(restored(plain, spots.get(name), drawn=lambda shape: _as_read(shape, pixel)))
     return {} if about is None else {"classes": about[2], **({"complete_region": about[3]} if about[3] else {})}
+
+
+def _without_spots(path: Path) -> Element:
+    root = Element("empty")
+    for _, root in ended_elements(path):
+        if root.tag in ("Spot", "SpotsInFrame"):
+            root.clear()
+    return root
+
+
+def _spots(path: Path) -> Iterator[Element]:
+    for names, element in ended_elements(path):
+        if names == SPOT:
+            yield element
+        if element.tag in ("Spot", "SpotsInFrame", "Track", OURS):
+            element.clear()
 
 
 def _pixel(tree: Element) -> tuple[float, float]:
@@ -202,95 +203,4 @@ def _px(value: str | None, pixel: float) -> float:
 
 def _as_read(shape: Shape, pixel: tuple[float, float]) -> Shape:
     """What a shape is after it was written, without what is kept of it."""
-    return _shape(_spot(0, Label("", "", shape), pixel), pixel)
-
-
-def _document(file: str, facts: ImageFacts, labels: list[Label], known: LabelSet, *, folder: str) -> Element:
-    pixel = facts.pixel_size_nm or (1.0, 1.0)
-    root = Element("TrackMate", version="7.11.1")
-    model = SubElement(root, "Model", spatialunits="nm" if facts.pixel_size_nm else "pixel", timeunits="frame")
-    declared = SubElement(model, "FeatureDeclarations")
-    for kind, features in (("Spot", SPOT_FEATURES), ("Edge", EDGE_FEATURES), ("Track", TRACK_FEATURES)):
-        parent = SubElement(declared, f"{kind}Features")
-        for feature, (name, dimension, isint) in features.items():
-            about = {"feature": feature, "name": name, "shortname": name, "dimension": dimension, "isint": str(isint).lower()}
-            SubElement(parent, "Feature", about)
-    spots = SubElement(model, "AllSpots", nspots=str(len(labels)))
-    frames: dict[int, Element] = {}
-    for number_, label in sorted(enumerate(labels), key=lambda pair: pair[1].frame):
-        if label.frame not in frames:
-            frames[label.frame] = SubElement(spots, "SpotsInFrame", frame=str(label.frame))
-        frames[label.frame].append(_spot(number_, label, pixel))
-    _add_tracks(model, labels)
-    _add_settings(root, PurePosixPath(file).name, folder, facts)
-    kept = {"image": kept_image(file, facts, known), "spots": {str(k): kept_label(label) for k, label in enumerate(labels)}}
-    SubElement(root, OURS).text = json.dumps(kept)
-    return root
-
-
-def _add_settings(root: Element, name: str, folder: str, facts: ImageFacts) -> None:
-    """The image, and the settings that TrackMate looks for when it opens a file."""
-    pixel, width, height = facts.pixel_size_nm or (1.0, 1.0), facts.width or 0, facts.height or 0
-    settings = SubElement(root, "Settings")
-    data: dict[str, Any] = {
-        "filename": xml_text(name),
-        "folder": xml_text(folder),
-        "width": width,
-        "height": height,
-        "nslices": 1,
-    }
-    data |= {"nframes": facts.frames, "pixelwidth": pixel[1], "pixelheight": pixel[0], "voxeldepth": 1.0, "timeinterval": 1.0}
-    SubElement(settings, "ImageData", {key: str(value) for key, value in data.items()})
-    ends = {"x": width - 1, "y": height - 1, "z": 0, "t": facts.frames - 1}
-    around = {f"{axis}{end}": str(value) for axis, last in ends.items() for end, value in (("start", 0), ("end", last))}
-    SubElement(settings, "BasicSettings", around)
-    SubElement(settings, "DetectorSettings", DETECTOR_NAME="MANUAL_DETECTOR", RADIUS=str(5 * pixel[1]))
-    SubElement(settings, "InitialSpotFilter", feature="QUALITY", value="0.0", isabove="true")
-    for empty in ("SpotFilterCollection", "TrackFilterCollection", "AnalyzerCollection"):
-        SubElement(settings, empty)
-    SubElement(root, "GUIState", state="ConfigureViews")
-
-
-def _spot(number_: int, label: Label, pixel: tuple[float, float]) -> Element:
-    x0, y0, x1, y1 = label.shape.bounds
-    x, y = (x0 + x1) / 2, (y0 + y1) / 2
-    area = label.shape.area_px or math.pi * POINT_PX**2 / 4
-    values: dict[str, Any] = {
-        "ID": number_,
-        "name": xml_text(f"{label.label} ID{number_}"),
-        "QUALITY": 1.0 if label.score is None else label.score,
-        "POSITION_X": (x - 0.5) * pixel[1],
-        "POSITION_Y": (y - 0.5) * pixel[0],
-        "POSITION_Z": 0.0,
-        "POSITION_T": float(label.frame),
-        "FRAME": label.frame,
-        "RADIUS": math.sqrt(area * pixel[0] * pixel[1] / math.pi)
-        if not isinstance(label.shape, Point)
-        else POINT_PX / 2 * pixel[1],
-        "VISIBILITY": 1,
-    }
-    spot = Element("Spot", {name: str(value) for name, value in values.items()})
-    if not isinstance(label.shape, Point):
-        ring = one_ring(label.shape)
-        spot.set("ROI_N_POINTS", str(len(ring)))
-        spot.text = " ".join(f"{(u - x) * pixel[1]!r} {(v - y) * pixel[0]!r}" for u, v in ring)
-    return spot
-
-
-def _add_tracks(model: Element, labels: list[Label]) -> None:
-    """Tracks with an edge between each detection and the next in time."""
-    members: dict[int, list[tuple[int, int]]] = {}
-    for number_, label in enumerate(labels):
-        if label.track_id is not None:
-            members.setdefault(label.track_id, []).append((label.frame, number_))
-    every, shown = SubElement(model, "AllTracks"), Element("FilteredTracks")
-    for index, (track, spots) in enumerate(sorted(members.items())):
-        spots.sort()
-        edges = [(a, b) for (first, a), (second, b) in zip(spots, spots[1:], strict=False) if first < second]
-        if not edges or track < 0:
-            continue
-        element = SubElement(every, "Track", name=f"Track_{track}", TRACK_INDEX=str(index), TRACK_ID=str(track))
-        for source, target in edges:
-            SubElement(element, "Edge", SPOT_SOURCE_ID=str(source), SPOT_TARGET_ID=str(target), LINK_COST="-1.0")
-        SubElement(shown, "TrackID", TRACK_ID=str(track))
-    model.append(shown)
+    return _shape(spot_of(0, Label("", "", shape), pixel), pixel)
