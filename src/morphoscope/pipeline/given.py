@@ -93,6 +93,8 @@ class GivenObjects:
             said.append(f"{len(lost)} labelled files are not in the input, such as {lost[0]}: their objects are not measured.")
         if unlabelled:
             said.append(f"{unlabelled} frames are not in {self.source.name}: they count as frames without objects.")
+        if "box" in self.card.training["shapes"]:
+            said.append("In upright boxes objects were looked for in the picture: dark ones, unless detect.polarity is bright.")
         return own, tuple(said)
 
     def objects(self, number: int, image: Image, plan: Plan) -> pd.DataFrame:
