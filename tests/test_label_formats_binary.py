@@ -194,6 +194,8 @@ def test_imagej_damaged_rois_are_named(tmp_path):
         "many.roi": roi_bytes(POLYGON, bounds=(0, 0, 4, 4), corners=[(0, 0)] * 3)[:70],
         "nan.roi": roi_bytes(POLYGON, corners=[(0, 0), (4, 0), (4, math.inf)][:2] + [(4, 4)], options=128)[:-4] + b"\x7f\xc0\0\0",
         "two.roi": roi_bytes(POLYGON, corners=[(0, 0), (4, 4)]),
+        "name.roi": ImagejRoi(roitype=ROI_TYPE.RECT, right=2, bottom=2, name="loop").tobytes()[:-2],
+        "kind.roi": roi_bytes(77, bounds=(0, 0, 4, 4)),
         "op.roi": roi_bytes(RECT, bounds=(0, 0, 4, 4), data=struct.pack(">4f", 9, 1, 1, 4)),
     }
     path = tmp_path / "a.zip"
@@ -204,6 +206,10 @@ def test_imagej_damaged_rois_are_named(tmp_path):
     assert [label.shape for label in found.labels] == [FIRST] and len(found.skipped) == len(bad)
     assert all(name in line for name, line in zip(bad, found.skipped, strict=True))
     content = path.read_bytes()
+    directory = content.index(b"PK\x01\x02")
+    path.write_bytes(content[: directory + 6] + b"\xff" + content[directory + 7 :])  # made by a zip of version 25.5
+    with pytest.raises(InputError, match=r"a\.zip"):
+        recognise_labels(path)
     for cut in (10, 200, len(content) - 30):
         path.write_bytes(content[:cut])
         with pytest.raises(MorphoscopeError, match=r"a\.zip"):
@@ -263,6 +269,11 @@ def test_label_image_masks_of_one_number_are_split(tmp_path):
     found = read_labels(tmp_path)
     assert [label.shape.area_px for label in found.labels] == [2, 6] and all(label.object_id is None for label in found.labels)
     assert list(found.images) == ["masks/a.tif", "masks/b.png"] and "one number" in found.notes[0]
+    label_tiff(tmp_path / "masks" / "a.tif", np.stack([page] * 3, axis=-1), photometric="rgb")
+    assert read_labels(tmp_path).labels == found.labels
+    label_tiff(tmp_path / "masks" / "a.tif", np.stack([page, page, 0 * page], axis=-1), photometric="rgb")
+    with pytest.raises(InputError, match="wanted a grey label image"):
+        read_labels(tmp_path)
     page[3, 0] = 17
     label_tiff(tmp_path / "masks" / "a.tif", page)
     assert [label.object_id for label in read_labels(tmp_path).labels] == ["17", "255"]

@@ -24,7 +24,7 @@ from roifile import ROI_OPTIONS, ROI_TYPE, ImagejRoi
 
 from morphoscope.errors import InputError
 from morphoscope.io.images import natural_key
-from morphoscope.io.label_formats.imagej_rois import AREAS, roi_of, shapes_of
+from morphoscope.io.label_formats.imagej_rois import AREAS, decoded, roi_of, shapes_of
 from morphoscope.io.label_formats.kept import ALL, kept_image, kept_label, parsed, restored, restored_image
 from morphoscope.io.label_formats.losses import losses
 from morphoscope.io.label_formats.per_image import image_of, targets
@@ -52,7 +52,7 @@ def _holds_rois(path: Path) -> bool:
                 return file.read(4) == b"Iout"
         with zipfile.ZipFile(path) as archive:
             return any(n.lower().endswith(".roi") for n in archive.namelist()) or _comment(archive) is not None
-    except (OSError, zipfile.BadZipFile, ValueError):
+    except (*DAMAGED_ZIP, ValueError):
         return False
 
 
@@ -143,7 +143,7 @@ def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 def _labels(content: bytes, name: str, file: str, records: Records) -> list[Label]:
     """The labels of a ROI of that name, in the file's bytes."""
     try:
-        roi = ImagejRoi.frombytes(content)
+        roi = decoded(content)
         kept = parsed(_property(roi, "morphoscope") or "null")
         label, frame = _class(roi, name), _frame(roi, records)
         shapes = list(shapes_of(roi))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import struct
 from collections.abc import Iterator
@@ -15,6 +16,31 @@ from morphoscope.io.shapes import Box, Ellipse, Mask, Point, Polygon, Ring, Shap
 
 LINES = (ROI_TYPE.LINE, ROI_TYPE.FREELINE, ROI_TYPE.POLYLINE, ROI_TYPE.ANGLE, ROI_TYPE.NOROI)
 AREAS = (ROI_TYPE.POLYGON, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED)
+
+
+class _Complaints(logging.Handler):
+    """What roifile logs is damage that it reads over."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        raise ValueError(record.getMessage())
+
+
+def decoded(content: bytes) -> ImagejRoi:
+    """The ROI in the bytes of a file.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    logger, complaints = logging.getLogger("roifile"), _Complaints()
+    logger.addHandler(complaints)
+    try:
+        return ImagejRoi.frombytes(content)
+    except ValueError:
+        raise
+    except Exception as error:  # the package raises whatever a damaged file leads it to
+        raise ValueError(f"no ROI that can be read: {error!r}") from error
+    finally:
+        logger.removeHandler(complaints)
 
 
 def shapes_of(roi: ImagejRoi) -> Iterator[Shape]:

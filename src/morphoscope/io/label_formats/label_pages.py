@@ -175,6 +175,8 @@ def _believe(path: Path, claimed: int) -> None:
 
 
 def _checked(page: Any, path: Path, number: int) -> NDArray[Any]:
+    if page is not None and page.ndim == 3 and page.shape[2] in (3, 4) and (page[..., :3] == page[..., :1]).all():
+        page = page[..., 0]  # grey stored as colour
     if page is None or page.ndim != 2 or page.dtype.kind not in "buif" or not page.size:
         got = "nothing that can be read" if page is None else f"an array of shape {page.shape}, {page.dtype}"
         raise InputError(f"{path}: page {number}: wanted a grey label image of whole numbers, got {got}")

@@ -112,6 +112,7 @@ def _table(path: Path) -> pd.DataFrame:
             if max(claimed, file.metadata.num_rows) > MOST_ROWS:
                 raise InputError(f"{path} claims {claimed} rows; at most {MOST_ROWS} are read")
             found = file.read(columns=[name for name in wanted if name in file.schema_arrow.names])
+            found.validate(full=True)
             return found.to_pandas(ignore_metadata=True)
     except MorphoscopeError:
         raise
