@@ -227,6 +227,14 @@ def test_imagej_a_zip_that_swells_is_refused(tmp_path):
     tracemalloc.stop()
 
 
+def test_imagej_says_where_classes_are_too_many_for_a_zip_comment(tmp_path):
+    labels = labels_of(FIRST, classes=tuple(f"class number {k}" for k in range(5000)))
+    assert write_labels(labels, tmp_path / "a.zip", "imagej") == [
+        "classes without objects cannot be held and are left out (5000)"
+    ]
+    assert read_labels(tmp_path / "a.zip").classes == ("dot",)
+
+
 def test_imagej_round_corners_and_splines_are_said(tmp_path):
     roi = ImagejRoi(roitype=ROI_TYPE.RECT, right=20, bottom=12, rounded_rect_arc_size=6)
     assert "round corners" in " ".join(read_labels(roi_file(tmp_path, roi.tobytes())).notes)
@@ -558,6 +566,8 @@ def test_objects_of_a_run_are_boxes(tmp_path):
             "y_px": [0.0, 5.0, 2.0],
             "width_px": [1.0, 1.0, 4.0],
             "height_px": [1.0, 1.0, 2.0],
+            "width_nm": [2.0, 2.0, 8.0],
+            "height_nm": [0.5, 0.5, 1.0],
             "major_px": [9.0, None, 9.0],
             "fitted": [True, False, True],
             "track_id": pd.array([2, None, 2], dtype="Int64"),
@@ -565,6 +575,7 @@ def test_objects_of_a_run_are_boxes(tmp_path):
     )
     for path in (tmp_path / "t.parquet", tmp_path / "t.csv"):
         table.to_parquet(path) if path.suffix == ".parquet" else table.to_csv(path, index=False)
+        assert read_labels(path).images["v.mp4"].pixel_size_nm == (0.5, 2)
         assert recognise_labels(path) == "objects"
         assert read_labels(path).labels == (
             Label("v.mp4", "loop", FIRST, 0, "5", 0.5, 2),

@@ -17,6 +17,7 @@ import json
 import re
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from morphoscope.io.tables import replacing
 
 SUFFIXES = (".zip", ".roi")
 LARGEST_ROI, LARGEST_SET = 2**26, 2**30  # bytes
+LONGEST_CLASSES = 50_000  # characters; a zip's comment ends at 65535
 DAMAGED_ZIP = (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError, zlib.error)
 
 
@@ -76,14 +78,15 @@ def read(path: Path) -> LabelSet:
 
 def write(labels: LabelSet, path: Path) -> list[str]:
     """Write a zip per image: `path` where it ends in .zip, else into that folder; returns what cannot be held."""
+    cut = len(json.dumps(labels.classes)) > LONGEST_CLASSES
     for target, file, facts, found in targets(labels, path, ".zip"):
         stack = facts.frames > 1 or any(label.frame for label in found)
         with replacing(target) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.comment = json.dumps(kept_image(file, facts, labels)).encode()
+            archive.comment = json.dumps(kept_image(file, facts, replace(labels, classes=()) if cut else labels)).encode()
             for k, label in enumerate(found, 1):
                 roi = _roi(label, f"{label.label}_{k:04d}", position=label.frame + 1 if stack else 0)
                 archive.writestr(f"{_file_name(label.label)}_{k:04d}.roi", roi.tobytes())
-    return losses(labels, changed_shapes={}, holds=ALL)
+    return losses(labels, changed_shapes={}, holds=[name for name in ALL if name != "classes" or not cut])
 
 
 def _file_name(label: str) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from morphoscope.io.label_set import ImageFacts, Label, LabelSet
 from morphoscope.io.pictures import FLAT
 from morphoscope.io.shapes import Box, Ellipse, Point, Shape
 from morphoscope.io.tables import read_table, write_csv, write_table
+from morphoscope.io.tiff_scale import LARGEST_NM, SMALLEST_NM
 from morphoscope.schema import OBJECTS, conform
 
 FOLDER = False
@@ -39,7 +41,8 @@ REQUIRED = ["file", "label", "x_px", "y_px"]
 SIZE = ["width_px", "height_px"]
 ELLIPSE = ["ellipse_x_px", "ellipse_y_px", "major_px", "minor_px", "angle_deg"]
 SCALE = ["pixel_size_y_nm", "pixel_size_x_nm"]
-OPTIONAL = ["frame", "object_id", "given_id", "score", "track_id", "fitted", *SIZE, *ELLIPSE, *SCALE]
+SIZE_NM = ["height_nm", "width_nm"]
+OPTIONAL = ["frame", "object_id", "given_id", "score", "track_id", "fitted", *SIZE, *SIZE_NM, *ELLIPSE, *SCALE]
 TEXTS = ["file", "label", "given_id"]
 MOST_ROWS = 50_000_000
 DAMAGE = (OSError, ValueError, TypeError, KeyError, OverflowError, MemoryError, pa.ArrowException)
@@ -73,8 +76,9 @@ def read(path: Path) -> LabelSet:
         with records.record(f"row {k}"):
             given = {str(key): value for key, value in row.items() if not _missing(value)}
             label = _label(given, id_column=id_column, ellipses=not of_run, single=single)
+            known = records.images.setdefault(label.file, ImageFacts())
             records.labels.append(label)
-            records.images[label.file] = _facts(given, records.images.get(label.file, ImageFacts()))
+            records.images[label.file] = _facts(given, known)
     return records.found(root=root)
 
 
@@ -196,10 +200,17 @@ def _shape(row: Row, *, ellipses: bool) -> Shape:
 
 
 def _facts(row: Row, known: ImageFacts) -> ImageFacts:
-    if known.pixel_size_nm is not None or not all(name in row for name in SCALE):
+    """What a row adds to what is known of its image: the pixel size, stated or by the nm twins of the box."""
+    if known.pixel_size_nm is not None:
         return known
-    size_y, size_x = (number(_plain(row[name]), least=1e-4, most=1e7) for name in SCALE)
-    return ImageFacts(pixel_size_nm=(size_y, size_x))
+    if all(name in row for name in SCALE):
+        sizes = [_plain(row[name]) for name in SCALE]
+    elif all(name in row for name in (*SIZE, *SIZE_NM)):
+        sizes = [number(_plain(row[nm])) / number(_plain(row[px])) for nm, px in zip(SIZE_NM, reversed(SIZE), strict=True)]
+    else:
+        return known
+    size_y, size_x = (number(size, least=SMALLEST_NM, most=LARGEST_NM) for size in sizes)
+    return replace(known, pixel_size_nm=(size_y, size_x))
 
 
 def _whole_ids(labels: Iterable[Label]) -> list[int] | None:
