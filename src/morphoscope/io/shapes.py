@@ -185,7 +185,7 @@ def shape_to_dict(shape: Shape) -> dict[str, Any]:
 
 
 def shape_from_dict(values: dict[str, Any]) -> Shape:
-    """The shape of `shape_to_dict`'s values, also after JSON made lists of the tuples.
+    """The shape of `shape_to_dict`'s values, also after JSON made lists of the tuples; a box may have x0, y0, x1, y1 instead.
 
     Raises:
         InputError: an unknown kind, a missing value, or one that is no finite number; a mask of more than 2^30 px.
@@ -195,6 +195,11 @@ def shape_from_dict(values: dict[str, Any]) -> Shape:
     try:
         if kind is None:
             raise TypeError("unknown kind")
+        if kind is Box and "x0" in given:
+            x0, y0, x1, y1 = (float(given.pop(name)) for name in ("x0", "y0", "x1", "y1"))
+            if given or not (math.isfinite(x1 - x0) and math.isfinite(y1 - y0) and x0 < x1 and y0 < y1):
+                raise ValueError("corners that are none")
+            return Box.from_corners(x0, y0, x1, y1)
         if kind is Polygon:
             given["rings"] = tuple(tuple((float(x), float(y)) for x, y in ring) for ring in given["rings"])
         elif kind is Mask:

@@ -1,4 +1,4 @@
-"""Scale bars burnt into pictures: where one may be and how long it is, and where its text stands.
+"""Scale bars burnt into pictures: where one may be and how long it is.
 
 A bar is a level stretch of one grey value, wider than high, with sharp ends; it may carry ticks at its ends. A ruler is a row of
 even marks. What a text says is read elsewhere; here are arrays only.
@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-LEVELS = 14
+LEVELS = 14  # grey values of the picture at which it is cut, beside these
+FIXED_LEVELS = (8, 30, 60, 128, 190, 225, 246)
 SHORTEST, LONGEST = 0.02, 0.95  # of the picture's width
 THICKEST = 0.06  # of the picture's height
 FLATTEST = 2.2  # width over thickness
-MOST_LINES = 12  # next to a bar
-INK_LEVELS = (0.5, 0.8)  # between the grey values around and inside the bar
+USUAL_MARKS = 11  # of a ruler
 
 
 @dataclass(frozen=True)
@@ -41,21 +41,6 @@ class Bar:
     gap: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True)
-class Line:
-    """A line of text: its box in px edges."""
-
-    x0: int
-    y0: int
-    x1: int
-    y1: int
-
-    @property
-    def height(self) -> int:
-        """Height in px."""
-        return self.y1 - self.y0
-
-
 def to_bytes(image: NDArray[Any]) -> NDArray[np.uint8]:
     """Grey values spread over 0 to 255; 8-bit pictures as they are."""
     if image.dtype == np.uint8:
@@ -67,20 +52,32 @@ def to_bytes(image: NDArray[Any]) -> NDArray[np.uint8]:
     return np.asarray(np.clip(np.rint(spread), 0, 255), dtype=np.uint8)
 
 
-def find_bars(image: NDArray[np.uint8]) -> list[Bar]:
-    """Possible scale bars of a picture (height, width), the most bar-like first."""
+def find_bars(image: NDArray[np.uint8], *, info_bar: int | None = None) -> list[Bar]:
+    """Possible scale bars of a picture (height, width), the most bar-like first.
+
+    Args:
+        image: the picture.
+        info_bar: the row an info bar begins at; it is searched on its own too, where nothing of the picture touches its marks.
+    """
+    found = _bars_in(image)
+    if info_bar is not None:
+        below = _bars_in(np.ascontiguousarray(image[info_bar:]), of_height=image.shape[0])
+        found += [replace(bar, y0=bar.y0 + info_bar, y1=bar.y1 + info_bar) for bar in below]
+    return distinct(found)
+
+
+def _bars_in(image: NDArray[np.uint8], of_height: int | None = None) -> list[Bar]:
     found: list[Bar] = []
     levels = np.unique(np.quantile(image, np.linspace(0.02, 0.98, LEVELS)).astype(int)).tolist()
-    levels = sorted({*levels, 8, 30, 60, 128, 190, 225, 246})
-    for level in levels:
+    for level in sorted({*levels, *FIXED_LEVELS}):
         for mask in (image > level, image <= level):
-            whole = list(_rectangles(mask, image))
-            found += [*whole, *_interrupted(whole), *_rulers(mask, image)]
-    return _distinct(found)
+            whole = list(_rectangles(mask, image, of_height or image.shape[0]))
+            found += [*whole, *_interrupted(whole), *_rulers(mask, image, of_height or image.shape[0])]
+    return found
 
 
-def _rectangles(mask: NDArray[np.bool_], image: NDArray[np.uint8]) -> Iterator[Bar]:
-    height, width = image.shape
+def _rectangles(mask: NDArray[np.bool_], image: NDArray[np.uint8], height: int) -> Iterator[Bar]:
+    width = image.shape[1]
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
     wide, high = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]
     fits = (
@@ -188,29 +185,34 @@ def _edge(profile: NDArray[np.float32], last: int, inside: float) -> tuple[float
     return start + k - 0.5 + float((share[k - 1] - 0.5) / (share[k - 1] - share[k])), sharp
 
 
-def _rulers(mask: NDArray[np.bool_], image: NDArray[np.uint8]) -> Iterator[Bar]:
+def _rulers(mask: NDArray[np.bool_], image: NDArray[np.uint8], height: int) -> Iterator[Bar]:
     """Rows of six or more even marks at an even pitch, as some instruments draw scales (the length is from first to last)."""
-    height, width = image.shape
+    width = image.shape[1]
     count, _, stats, centres = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     small = np.flatnonzero(
         (stats[:, cv2.CC_STAT_HEIGHT] <= max(0.04 * height, 4)) & (stats[:, cv2.CC_STAT_WIDTH] <= 0.012 * width + 2)
     )
     if not 6 <= small.size or count > 20000:
         return
-    tops = stats[:, cv2.CC_STAT_TOP]
-    for side in (tops, tops + stats[:, cv2.CC_STAT_HEIGHT]):
-        rows: dict[int, list[int]] = {}
-        for number in small[small > 0]:
-            rows.setdefault(int(side[number]), []).append(int(number))
-        for numbers in rows.values():
-            if len(numbers) >= 6:
-                yield from _even_marks(sorted(numbers, key=lambda k: centres[k][0]), stats, centres, image)
+    small = small[small > 0]
+    tops, bottoms = stats[small, cv2.CC_STAT_TOP], stats[small, cv2.CC_STAT_TOP] + stats[small, cv2.CC_STAT_HEIGHT]
+    tried: set[tuple[int, int]] = set()
+    for side in (tops, bottoms):
+        for row, number in zip(*np.unique(side, return_counts=True), strict=True):
+            same = side == row
+            band = int(np.median(tops[same])), int(np.median(bottoms[same]))
+            if number < 5 or band in tried:
+                continue
+            tried.add(band)  # marks at the ends and in the middle may be longer than the others
+            shared = np.minimum(bottoms, band[1]) - np.maximum(tops, band[0])
+            members = small[shared >= 0.6 * (band[1] - band[0])]
+            yield from _even_marks(sorted(members.tolist(), key=lambda k: centres[k][0]), stats, centres, image)
 
 
 def _even_marks(numbers: list[int], stats: NDArray[Any], centres: NDArray[Any], image: NDArray[np.uint8]) -> Iterator[Bar]:
     places = np.array([centres[k][0] for k in numbers])
     steps = np.diff(places)
-    pitch = float(np.median(steps))
+    pitch = float(np.median(steps)) if len(steps) else 0.0
     even = np.abs(steps - pitch) <= max(0.06 * pitch, 1.05)
     if pitch < 4:
         return
@@ -223,11 +225,11 @@ def _even_marks(numbers: list[int], stats: NDArray[Any], centres: NDArray[Any], 
             inside = float(np.median([image[int(centres[k][1]), int(centres[k][0])] for k in marks]))
             around = float(np.median(image[y0:y1, x0:x1]))
             if abs(inside - around) >= 40 and x1 - x0 >= 0.1 * image.shape[1]:
-                quality = min(0.8 + 0.01 * len(marks), 1.0)
+                quality = 1.0 if len(marks) == USUAL_MARKS else min(0.7 + 0.01 * len(marks), 0.9)
                 yield Bar(x0, y0, x1, y1, float(places[last] - places[first]), inside, around, quality)
 
 
-def _distinct(bars: list[Bar]) -> list[Bar]:
+def distinct(bars: list[Bar]) -> list[Bar]:
     """The best of those that lie on each other, best first; of equally good ones the longer."""
     kept: list[Bar] = []
     for bar in sorted(bars, key=lambda b: (-b.quality * b.length_px**0.25, b.y0, b.x0)):
@@ -241,80 +243,3 @@ def _overlap(a: Bar, b: Bar) -> float:
     if wide <= 0 or high <= 0:
         return 0.0
     return wide * high / min((a.x1 - a.x0) * (a.y1 - a.y0), (b.x1 - b.x0) * (b.y1 - b.y0))
-
-
-def lines_near(image: NDArray[np.uint8], bar: Bar, *, inverse: bool = False) -> list[tuple[Line, NDArray[np.float32]]]:
-    """Lines of text near a bar, each with its crop (height, width), text bright: 1 where as bright or dark as the bar.
-
-    Args:
-        image: the picture (height, width).
-        bar: a bar in it.
-        inverse: look for text that is on the other side of the background's grey value than the bar.
-    """
-    height, width = image.shape
-    wide = bar.x1 - bar.x0
-    reach = max(round(0.2 * height), 40)
-    x0, x1 = max(bar.x0 - wide - 60, 0), min(bar.x1 + wide + 60, width)
-    y0, y1 = max(bar.y0 - reach, 0), min(bar.y1 + reach, height)
-    window = image[y0:y1, x0:x1].astype(np.float32)
-    ink = (window - bar.around) / (bar.inside - bar.around)
-    ink = np.clip(-ink * 1.5 if inverse else ink, -0.5, 1.5)
-    found: dict[Line, NDArray[np.float32]] = {}
-    for level in INK_LEVELS:
-        mask = (ink > level).astype(np.uint8)
-        _erase(mask, replace(bar, x0=bar.x0 - x0, x1=bar.x1 - x0, y0=bar.y0 - y0, y1=bar.y1 - y0), x0)
-        for a, b, c, d in _line_boxes(mask, reach, 0.4 * width):
-            margin = max(round(0.12 * (d - c)), 1)
-            crop = ink[max(c - margin, 0) : d + margin, max(a - margin, 0) : b + margin]
-            found.setdefault(Line(a + x0, c + y0, b + x0, d + y0), crop)
-    return sorted(found.items(), key=lambda pair: distance(bar, pair[0]))[:MOST_LINES]
-
-
-def distance(bar: Bar, line: Line) -> float:
-    """Px from a bar to a line of text; 0 inside the gap of a bar that its text interrupts."""
-    beside = max(line.x0 - bar.x1, bar.x0 - line.x1, 0)
-    above = max(line.y0 - bar.y1, bar.y0 - line.y1, 0)
-    return float(np.hypot(beside, above))
-
-
-def _erase(mask: NDArray[np.uint8], bar: Bar, offset: int) -> None:
-    """Take a bar and the ticks at its ends out of a window's mask."""
-    thick = bar.y1 - bar.y0
-    pieces = [(bar.x0, bar.x1)] if bar.gap is None else [(bar.x0, bar.gap[0] - offset), (bar.gap[1] - offset, bar.x1)]
-    for a, b in pieces:
-        mask[max(bar.y0 - 1, 0) : bar.y1 + 1, max(a - 1, 0) : b + 1] = 0
-    end = max(2, round(0.03 * (bar.x1 - bar.x0)))
-    for a, b in ((bar.x0 - 1, bar.x0 + end), (bar.x1 - end, bar.x1 + 1)):
-        mask[max(bar.y0 - 3 * thick - 2, 0) : bar.y1 + 3 * thick + 2, max(a, 0) : b] = 0
-
-
-def _line_boxes(mask: NDArray[np.uint8], tallest: int, broadest: float) -> Iterator[tuple[int, int, int, int]]:
-    """Boxes x0, x1, y0, y1 of what may be lines of text."""
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    tall, broad = stats[1:, cv2.CC_STAT_HEIGHT], stats[1:, cv2.CC_STAT_WIDTH]
-    letters = stats[1:][(tall >= 4) & (tall <= tallest) & (broad <= 8 * tall) & (broad <= broadest)]
-    for group in _lines(letters[:400]):
-        a, b = int(group[:, 0].min()), int((group[:, 0] + group[:, 2]).max())
-        c, d = int(group[:, 1].min()), int((group[:, 1] + group[:, 3]).max())
-        if d - c >= 5 and 1.0 <= (b - a) / (d - c) <= 14:
-            yield a, b, c, d
-
-
-def _lines(letters: NDArray[Any]) -> list[NDArray[Any]]:
-    """Groups of letter boxes (x, y, width, height) that stand side by side."""
-    left, top = letters[:, 0].astype(float), letters[:, 1].astype(float)
-    wide, tall = letters[:, 2].astype(float), letters[:, 3].astype(float)
-    low, high = np.minimum.outer(tall, tall), np.maximum.outer(tall, tall)
-    shared = np.minimum.outer(top + tall, top + tall) - np.maximum.outer(top, top)
-    gap = np.maximum.outer(left, left) - np.minimum.outer(left + wide, left + wide)
-    joined = (shared > 0.5 * low) & (gap < 1.2 * high) & (high < 2.6 * low)
-    groups: list[NDArray[Any]] = []
-    left_over = np.ones(len(letters), dtype=bool)
-    while left_over.any():
-        member = np.zeros(len(letters), dtype=bool)
-        member[np.flatnonzero(left_over)[0]] = True
-        while (grown := joined[member].any(axis=0) & left_over | member).sum() > member.sum():
-            member = grown
-        left_over &= ~member
-        groups.append(letters[member])
-    return groups

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 from numpy.typing import NDArray
 
 from morphoscope.errors import UsageError
-from morphoscope.measure.scale_bar import Bar, Line, distance, find_bars, lines_near, to_bytes
+from morphoscope.measure.info_bar import find_info_bar
+from morphoscope.measure.scale_bar import Bar, find_bars, to_bytes
+from morphoscope.measure.text_lines import Line, distance, lines_near
 from morphoscope.models.read_text import LENGTH, parse_length, read_lines, to_line
 
+WIDEST = 1500  # px of a picture that is searched as it is
 BARS = 8  # the most bar-like ones whose surroundings are read
 LIKELY = 0.3  # lowest quality of a bar whose surroundings are read
 SURE = 0.5  # lowest confidence of a reading that is told
@@ -48,10 +52,16 @@ class ScaleBar:
 def find_scale_bar(image: NDArray[Any]) -> ScaleBar | None:
     """The scale bar of a picture (height, width), with its text if it can be read; None where there is none.
 
-    A bar whose text is a length wins over one that only looks like a bar. Measured by `benchmarks.scale_bars`.
+    A bar whose text is a length wins over one that only looks like a bar. Large pictures are searched at a whole part of their
+    size, which widens the doubt about the length. Measured by `benchmarks.scale_bars`.
     """
     grey = to_bytes(image)
-    bars = [bar for bar in find_bars(grey) if bar.quality >= LIKELY][:BARS]
+    reduced = -(-max(grey.shape) // WIDEST)
+    if reduced > 1:
+        size = (grey.shape[1] // reduced, grey.shape[0] // reduced)
+        found = find_scale_bar(cv2.resize(grey[: size[1] * reduced, : size[0] * reduced], size, interpolation=cv2.INTER_AREA))
+        return None if found is None else _enlarged(found, reduced)
+    bars = [bar for bar in find_bars(grey, info_bar=find_info_bar(grey)) if bar.quality >= LIKELY][:BARS]
     near = [
         (bar, line, to_line(crop, widest=512))
         for bar in bars
@@ -71,6 +81,11 @@ def find_scale_bar(image: NDArray[Any]) -> ScaleBar | None:
         return _told(best[1], best[2], best[3])
     plain = (bar for bar in bars if bar.quality >= PLAIN and bar.length_px >= PLAIN_SHARE * image.shape[1])
     return next((_told(bar, None, 0.0) for bar in plain), None)
+
+
+def _enlarged(bar: ScaleBar, factor: int) -> ScaleBar:
+    x0, y0, x1, y1 = (factor * edge for edge in bar.box)
+    return replace(bar, box=(x0, y0, x1, y1), length_px=factor * bar.length_px, error_px=factor * bar.error_px)
 
 
 def stated_length(text: str) -> float:
@@ -113,7 +128,8 @@ def _closeness(bar: Bar, line: Line) -> float:
     """
     if bar.gap is not None and not (bar.gap[0] - 2 <= line.x0 and line.x1 <= bar.gap[1] + 2):
         return 0.0
+    inside = 1.5 if bar.gap is not None else 1.0  # a text that fits into a gap is no chance
     ample = min(1.0, 2 * (bar.x1 - bar.x0) / (line.x1 - line.x0))
     if ample < 0.6 and line.x0 < bar.x1 and line.x1 > bar.x0:
         return 0.0
-    return ample * math.exp(-distance(bar, line) / (3 * line.height))
+    return inside * ample * math.exp(-distance(bar, line) / (3 * line.height))

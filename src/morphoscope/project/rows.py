@@ -12,7 +12,8 @@ from uuid import uuid4
 import pandas as pd
 
 from morphoscope.calibration import Calibration
-from morphoscope.errors import UsageError
+from morphoscope.errors import InputError, UsageError
+from morphoscope.io.shapes import shape_from_dict
 from morphoscope.project.events import Row, to_json
 
 STATES = ("proposed", "accepted", "corrected", "added", "rejected")
@@ -89,7 +90,12 @@ def shape(value: Any) -> Row:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise UsageError(f"a shape must be a dict with text keys such as {{'kind': 'box', ...}}, got {value!r:.100}")
     text(value.get("kind"), "the `kind` of a shape")
-    return cast(Row, json.loads(to_json(dict(value))))
+    plain = cast(Row, json.loads(to_json(dict(value))))
+    try:
+        shape_from_dict(plain)
+    except InputError as error:
+        raise UsageError(f"{error}; a box wants x, y, width, height or x0, y0, x1, y1") from error
+    return plain
 
 
 def decision(value: str | None) -> str | None:
