@@ -21,6 +21,7 @@ from morphoscope.io.labels import write_labels
 from morphoscope.io.shapes import Box, Ellipse, Mask, Point, Polygon, as_polygon, rasterize
 from morphoscope.measure.outlines import ellipse_of_mask, ellipse_of_rings
 from morphoscope.pipeline import analyze
+from morphoscope.pipeline.given import larger_than_boxes
 from morphoscope.recipe import parse_recipe
 
 
@@ -187,3 +188,65 @@ def test_boxes_of_bright_objects_are_measured_where_the_recipe_says_so(tmp_path:
     run = analyze(tmp_path / "p.png", parse_recipe({"detect": values, "report": {"overlay": False}}), tmp_path / "run")
     assert run.objects["area_px"].tolist() == pytest.approx([disc.sum()], rel=0.06)
     assert run.objects["major_px"].tolist() == pytest.approx([14], abs=0.8)
+
+
+def measured(folder: Path, labels: str, **frames: object) -> dict:
+    """run.json of p.png measured with labels."""
+    (folder / "l.csv").write_text("file,label,x0,y0,x1,y1\n" + labels)
+    values = {"detect": {"objects": str(folder / "l.csv")}, "report": {"overlay": False}, "frames": frames}
+    return analyze(folder / "p.png", parse_recipe(values), folder / "run", overwrite=True).info
+
+
+@pytest.fixture
+def bright(tmp_path: Path) -> Path:
+    """p.png with a bright disc at (30, 30)."""
+    picture = np.where(rasterize(Ellipse(30.5, 30.5, 14, 14), 60, 80), 200, 60).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "p.png"), picture)
+    return tmp_path
+
+
+def test_masks_of_another_picture_are_refused(bright: Path) -> None:
+    write_labels(
+        LabelSet({"q.png": ImageFacts(50, 40)}, (Label("q.png", "a", Box(5, 5, 4, 4)),), root=bright), bright / "l.json", "coco"
+    )
+    recipe = parse_recipe({"detect": {"objects": str(bright / "l.json")}})
+    with pytest.raises(InputError, match="labels of another picture"):
+        analyze(bright / "p.png", recipe, bright / "run")
+
+
+def test_objects_larger_than_their_boxes_are_warned_of() -> None:
+    boxes = pd.DataFrame({"width_px": [20.0] * 4, "height_px": 20.0, "major_px": 20.0, "minor_px": 18.0, "fitted": True})
+    assert larger_than_boxes(boxes, "dark") == []
+    assert larger_than_boxes(boxes.assign(major_px=[30, 31, 20, 20], minor_px=[26, 26, 18, 18]), "dark")[0].startswith(
+        "2 of 4 objects are larger"
+    )
+    needles = boxes.assign(major_px=28.2, minor_px=2.0)  # along the diagonal of a square box
+    assert larger_than_boxes(needles, "bright") == []
+
+
+def test_only_the_region_in_which_labels_are_complete_counts(bright: Path) -> None:
+    (bright / "labels.toml").write_text('file = "l.csv"\ncomplete_region = { x0 = 0, y0 = 0, x1 = 40, y1 = 60 }\n')
+    info = measured(bright, "p.png,disc,23,23,38,38\np.png,disc,60,20,70,30\n")
+    assert info["counts"]["objects"] == 1
+    assert any("x 0 to 40" in note for note in info["notes"])
+    named = measured(bright, "p.png,disc,23,23,38,38\n", region={"x0": 0, "y0": 0, "x1": 80, "y1": 60})
+    assert not any("complete" in note for note in named["notes"])
+
+
+def test_a_scale_that_overrules_the_file_is_warned_of(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "p.tif", np.zeros((60, 80), np.uint8), imagej=True, resolution=(2, 2), metadata={"unit": "nm"})
+    (tmp_path / "l.csv").write_text("file,label,x0,y0,x1,y1\np.tif,a,10,10,20,20\n")
+    for scale, warned in ((3.0, True), (0.5, False)):
+        values = {
+            "detect": {"objects": str(tmp_path / "l.csv")},
+            "calibration": {"pixel_size_nm": scale},
+            "report": {"overlay": False},
+        }
+        run = analyze(tmp_path / "p.tif", parse_recipe(values), tmp_path / "run", overwrite=True)
+        assert any("Two scales disagree" in warning for warning in run.warnings) == warned
+
+
+def test_a_model_and_objects_exclude_each_other(bright: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["analyze", str(bright / "p.png"), "--objects", "l.csv", "--model", "loops", "-o", str(bright / "run")])
+    assert ended.value.code == 2 and "give one of them" in capsys.readouterr().err

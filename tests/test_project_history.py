@@ -283,7 +283,7 @@ def planned(plain: Plain, images: list[str], operation: tuple[Any, ...], now: di
         old = now[("object", ids[0])]
         if (label is None and x0 is None) or old["state"] == "rejected":
             return None
-        new = old | ({"label": label} if label else {}) | ({} if x0 is None else {"shape": BOX | {"x0": x0}})
+        new = old | ({"label": label} if label else {}) | ({} if x0 is None else {"shape": BOX | {"x1": 5 + x0}})
         return [] if new == old else [(("object", ids[0]), new | {"state": "added" if old["state"] == "added" else "corrected"})]
     ends = {"accept": {"proposed": "accepted", "rejected": "accepted"}, "delete": {s: "rejected" for s in STATES[:-1]}}[kind]
     return [(("object", i), now[("object", i)] | {"state": ends[s]}) for i in ids if (s := now[("object", i)]["state"]) in ends]
@@ -297,7 +297,7 @@ def carry_out(project: Project, pictures: list[Path], images: list[str], operati
         rows = [{"label": "a", "shape": BOX, "object_id": i} for i in sorted(given[1])]
         project.add_objects(images[given[0]], rows, model=given[2])
     elif kind == "correct":
-        project.correct(given[0], label=given[1], shape=None if given[2] is None else BOX | {"x0": given[2]})
+        project.correct(given[0], label=given[1], shape=None if given[2] is None else BOX | {"x1": 5 + given[2]})
     elif kind == "label":
         project.set_label(images[given[0]], given[1], probability=given[2], model=given[3])
     else:

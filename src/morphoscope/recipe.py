@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from morphoscope.calibration import Axis, Calibration
 from morphoscope.errors import InputError, RecipeError
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+SCALE_BAR = re.compile(r"off|check|read|\d+(\.\d+)? ?(pm|nm|um|µm|μm|mm|cm|Å)")
 UNION_PARTS = (
     "constrained-float",
     "tuple[constrained-float, constrained-float]",
@@ -54,10 +56,16 @@ class CalibrationRecipe(_Section):
     frame_interval_s: Positive | None = Field(None, description="true seconds between stored frames (not the playback rate)")
     scale_bar: str = Field(
         "check",
-        pattern=r"^(off|check|read|\d+(\.\d+)? ?(pm|nm|um|µm|μm|mm|cm|Å))$",
         description="burnt-in scale bar: off, check (compare), read (use it if nothing else is known), or its length: '200 nm'",
     )
     axes: tuple[AxisRecipe, ...] = Field((), description="axes such as dose, linear in the frame number")
+
+    @field_validator("scale_bar")
+    @classmethod
+    def _bar(cls, value: str) -> str:
+        if not SCALE_BAR.fullmatch(value):
+            raise ValueError(f"must be off, check, read or the length the bar stands for, such as '200 nm', got {value!r}")
+        return value
 
     @model_validator(mode="after")
     def _distinct(self) -> CalibrationRecipe:

@@ -19,6 +19,8 @@ def analyze(
     objects: Annotated[
         Path | None, typer.Option(help="labels, masks or corrected objects to measure in place of detection, without a model")
     ] = None,
+    part: Annotated[str | None, typer.Option(help="which image or dataset, by name or number, of a file with several")] = None,
+    channel: Annotated[str | None, typer.Option(help="colour or channel: 0, 1, ... or red, green, blue")] = None,
     scale: Annotated[float | None, typer.Option(help="nm per px; wins over file and recipe")] = None,
     interval: Annotated[float | None, typer.Option(help="true seconds between frames; wins over file and recipe")] = None,
     scale_bar: Annotated[
@@ -33,14 +35,18 @@ def analyze(
 
     Ctrl-C keeps what is done and ends with exit code 130; the same command with --resume goes on.
     """
+    from morphoscope.cli.info import as_number
     from morphoscope.cli.show import progress_bar, resumable, say_run
     from morphoscope.errors import UsageError
     from morphoscope.pipeline import analyze as run_analysis
 
     if overwrite and resume:
         raise UsageError("--overwrite starts again, --resume goes on: give one of them")
+    if model is not None and objects is not None:
+        raise UsageError("--objects measures what is given without a model, --model detects: give one of them")
+    frames = {"part": as_number(part), "channel": as_number(channel)}
     settings = settings_from(
-        recipe, model=model, scale=scale, interval=interval, overlay=overlay, scale_bar=scale_bar, objects=objects
+        recipe, model=model, scale=scale, interval=interval, overlay=overlay, scale_bar=scale_bar, objects=objects, frames=frames
     )
     with resumable(output), progress_bar("detecting", quiet=as_json) as progress:
         run = run_analysis(inputs, settings, output, overwrite=overwrite, resume=resume, progress=progress)
@@ -57,6 +63,7 @@ def settings_from(
     overlay: bool | None = None,
     scale_bar: str | None = None,
     objects: Path | None = None,
+    frames: dict[str, int | str | None] | None = None,
 ) -> Recipe:
     """The recipe at `path`, or the default one, with what the command line says put in."""
     from morphoscope.recipe import Recipe, load_recipe, parse_recipe
@@ -70,7 +77,7 @@ def settings_from(
         ("calibration", "scale_bar", scale_bar),
         ("report", "overlay", overlay),
     )
-    for section, key, value in given:
+    for section, key, value in (*given, *(("frames", key, value) for key, value in (frames or {}).items())):
         if value is not None:
             values[section][key] = value
     return parse_recipe(values, "the command line")

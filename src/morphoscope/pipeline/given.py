@@ -74,25 +74,22 @@ class GivenObjects:
         """
         own = GivenObjects.__new__(GivenObjects)
         own.source, own.labels, own.card = self.source, self.labels, self.card
-        places, unlabelled = _places(frames, list(self.labels.images))
+        places, said = _places(frames, self.labels, self.source)
+        lost = [file for file in self.labels.images if file not in places]
         own._frames = {}
         for label in self.labels.labels:
             if label.file in places:
                 own._frames.setdefault(places[label.file] + label.frame, []).append(label)
-        lost = [file for file in self.labels.images if file not in places]
-        if not places:
-            raise InputError(
-                f"none of the files labelled in {self.source} ({', '.join(lost[:3])}) is in the input "
-                f"({frames.name(0)} and so on); names must be the same but for the suffix"
-            )
         beyond = [number for number in own._frames if number >= len(frames)]
         if beyond:
             raise InputError(f"{self.source} has objects in frame {max(beyond)}, the input has {len(frames)} frames")
-        said = []
         if lost:
             said.append(f"{len(lost)} labelled files are not in the input, such as {lost[0]}: their objects are not measured.")
-        if unlabelled:
-            said.append(f"{unlabelled} frames are not in {self.source.name}: they count as frames without objects.")
+        bare = len(frames) - len({*places.values(), *own._frames})
+        if bare:
+            said.append(
+                f"{bare} of {len(frames)} frames have no labels in {self.source.name}: they count as frames without objects."
+            )
         if "box" in self.card.training["shapes"]:
             said.append("In upright boxes objects were looked for in the picture: dark ones, unless detect.polarity is bright.")
         return own, tuple(said)
@@ -113,27 +110,61 @@ class GivenObjects:
         return pd.concat(parts).sort_index()
 
 
-def _places(frames: Frames, files: list[str]) -> tuple[dict[str, int], int]:
-    """The first frame of each labelled file that is in the input, and how many frames no file is labelled for."""
+def larger_than_boxes(objects: pd.DataFrame, polarity: str) -> list[str]:
+    """A warning where many measured objects do not fit into their boxes, as bright ones do that are measured as dark."""
+    found = objects[objects["fitted"]]
+    larger = int((found["major_px"] * found["minor_px"] > 1.2 * found["width_px"] * found["height_px"]).sum())
+    if larger == 0 or larger < 0.3 * len(found):
+        return []
+    return [
+        f"{larger} of {len(found)} objects are larger than the boxes they were given in: {polarity} objects were looked for; "
+        "if yours are not, set detect.polarity."
+    ]
+
+
+def _places(frames: Frames, labels: LabelSet, source: Path) -> tuple[dict[str, int], list[str]]:
+    """The first frame of each labelled file that is in the input, and what was assumed.
+
+    Raises:
+        InputError: no labelled file is in the input, or one is labelled at another size.
+    """
     names = [frames.name(i) for i in range(len(frames))]
-    if len(set(names)) == 1:  # a stack, a video, one picture
-        found = [f for f in files if _same(f, names[0])] or (files if len(files) == 1 else [])
-        return dict.fromkeys(found, 0), 0
-    by_path = {name: k for k, name in enumerate(names)}
-    stems = Counter(PurePosixPath(name).stem for name in names)
-    by_stem = {PurePosixPath(name).stem: k for k, name in enumerate(names) if stems[PurePosixPath(name).stem] == 1}
-    by_name = {PurePosixPath(name).name: k for k, name in enumerate(names)}
-    places = {}
-    for file in files:
+    by_path = {name: k for k, name in reversed(list(enumerate(names)))}
+    by_name = {PurePosixPath(name).name: k for name, k in by_path.items()}
+    stems = Counter(PurePosixPath(name).stem for name in by_path)
+    by_stem = {PurePosixPath(name).stem: k for name, k in by_path.items() if stems[PurePosixPath(name).stem] == 1}
+    places: dict[str, int] = {}
+    for file in labels.images:
         path = PurePosixPath(file)
         place = by_path.get(file, by_name.get(path.name, by_stem.get(path.stem)))
         if place is not None:
             places[file] = place
-    return places, len(names) - len(set(places.values()))
+    said: list[str] = []
+    if not places:
+        file = _only_one(labels, names, source)
+        places[file] = 0
+        said.append(f"The labels are those of {file}, which is not in the input; they are taken for {names[0]}.")
+    for file in places:
+        facts = labels.images[file]
+        if facts.width and facts.height and (facts.height, facts.width) != frames.shape:
+            raise InputError(
+                f"{source} labels {file} at {facts.width} x {facts.height} px, the input has {frames.shape[1]} x "
+                f"{frames.shape[0]} px: these are labels of another picture"
+            )
+    return places, said
 
 
-def _same(file: str, name: str) -> bool:
-    return PurePosixPath(file).stem == PurePosixPath(name).stem
+def _only_one(labels: LabelSet, names: list[str], source: Path) -> str:
+    """The only labelled file, if it may stand for the input's only one: it has a size to compare, or is no file itself."""
+    files = list(labels.images)
+    if len(files) == 1 and len(set(names)) == 1:
+        (facts,) = labels.images.values()
+        if facts.width or not (labels.root / files[0]).is_file():
+            return files[0]
+    raise InputError(
+        f"none of the files labelled in {source} ({', '.join(files[:3])}) is in the input "
+        f"({names[0]} and so on); names must be the same but for the suffix"
+    )
 
 
 def _row(label: Label) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from morphoscope.models.detect import load_detector
 from morphoscope.models.runtime import available_cores
 from morphoscope.pipeline.batch import analyze_many
 from morphoscope.pipeline.folder import Parts, Run, claim, remove_parts, remove_run, write_json
-from morphoscope.pipeline.given import GivenObjects
+from morphoscope.pipeline.given import GivenObjects, larger_than_boxes
 from morphoscope.pipeline.outputs import write_outputs
 from morphoscope.pipeline.prepare import Task, open_input, prepare
 from morphoscope.pipeline.provenance import input_hash, machine, model_facts, now, parts_key, peak_memory_mb, versions
@@ -213,6 +213,8 @@ def _warnings(task: Task, results: Results, ended: TruncatedError | None, skippe
             f"Frames were resampled for detection: they have {task.calibration.mean_pixel_nm:.4g} nm per px, the model "
             f"{card.name} was trained at {card.pixel_size_nm:.4g}. Look at the overlay before using the numbers."
         )
+    if task.recipe.detect.objects is not None:
+        said += larger_than_boxes(results.objects, task.recipe.detect.polarity)
     if results.objects.empty:
         said.append("No object was found in any frame; check the model, the threshold and the scale.")
     return said

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from morphoscope.errors import InputError
+from morphoscope.errors import InputError, UsageError
 from morphoscope.io.label_formats.reading import inner_paths
 from morphoscope.io.label_set import ImageFacts, Label, LabelSet
 from morphoscope.io.pictures import FLAT, TIFF
@@ -19,11 +19,12 @@ def targets(labels: LabelSet, path: Path, suffix: str) -> Iterator[tuple[Path, s
     """The file to write for each image, its name, facts and labels: `path` if it has the suffix, else files in that folder.
 
     Raises:
-        InputError: several images for one file, or two that would have the same file.
+        UsageError: several images for one file.
+        InputError: two images would have the same file.
     """
     if path.suffix.lower() == suffix:
         if len(labels.images) > 1:
-            raise InputError(f"{path} can hold one image, there are {len(labels.images)}; give a folder")
+            raise UsageError(f"{path} can hold one image, there are {len(labels.images)}; give a folder")
         yield from ((path, file, facts, found) for file, facts, found in labels.by_image())
         return
     taken: set[PurePosixPath] = set()

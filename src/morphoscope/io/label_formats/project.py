@@ -46,6 +46,9 @@ def read(path: Path) -> LabelSet:
     records = Records(path)
     names = {row["sha256"]: str(row["file"]) for row in images.to_dict("records")}
     records.images = {names[row["sha256"]]: _facts(row) for row in images.to_dict("records")}
+    waiting = int((table["state"] == "proposed").sum())
+    if waiting:
+        records.note(f"{waiting} objects are proposals of a model that nobody has accepted yet")
     for row in table.to_dict("records"):
         with records.record(f"object {row['object_id']}"):
             records.labels.append(_label(row, names[row["sha256"]]))
