@@ -250,3 +250,23 @@ def test_a_model_and_objects_exclude_each_other(bright: Path, capsys: pytest.Cap
     with pytest.raises(SystemExit) as ended:
         main(["analyze", str(bright / "p.png"), "--objects", "l.csv", "--model", "loops", "-o", str(bright / "run")])
     assert ended.value.code == 2 and "give one of them" in capsys.readouterr().err
+
+
+def test_a_corrected_table_of_a_run_is_taken_over(folder: Path) -> None:
+    """A row deleted, one resized and one moved by hand: the others stay as they are to the last bit."""
+    recipe = parse_recipe({**RECIPE, "detect": {"objects": str(folder / "l.csv")}})
+    first = analyze(folder, recipe, folder / "run").objects
+    first.to_parquet(folder / "same.parquet")
+    again = parse_recipe({**RECIPE, "detect": {"objects": str(folder / "same.parquet")}})
+    columns = ["x_px", "ellipse_x_px", "major_px", "minor_px", "angle_deg", "area_px", "major_nm", "fitted"]
+    pd.testing.assert_frame_equal(analyze(folder, again, folder / "run2").objects[columns], first[columns])
+    corrected = first[first["label"] != "turned"].copy()
+    corrected.loc[corrected["label"] == "polygon", "major_px"] = 50.0
+    corrected.loc[corrected["label"] == "ellipse", ["x_px", "y_px"]] = [20.0, 80.0]
+    corrected.to_parquet(folder / "corrected.parquet")
+    last = parse_recipe({**RECIPE, "detect": {"objects": str(folder / "corrected.parquet")}})
+    found = analyze(folder, last, folder / "run3").objects.set_index("label")
+    assert "turned" not in found.index
+    assert found.loc["polygon", ["major_px", "major_nm"]].tolist() == [50, 100]
+    assert found.loc["ellipse", "x_px"] == 20 and not found.loc["ellipse", "fitted"]  # nothing is there
+    assert found.loc["box", "major_px"] == first.set_index("label").loc["box", "major_px"]

@@ -14,8 +14,9 @@ import pandas as pd
 from morphoscope.errors import InputError, UsageError
 from morphoscope.io.frames import Frames
 from morphoscope.io.label_set import Label, LabelSet
-from morphoscope.io.labels import read_labels
+from morphoscope.io.labels import read_labels, recognise_labels
 from morphoscope.io.shapes import Box, Ellipse, Mask, Point, Shape, as_polygon, ring_signs
+from morphoscope.io.tables import read_table
 from morphoscope.measure.outlines import EllipseFit, ellipse_of_mask, ellipse_of_rings
 from morphoscope.models.card import ModelCard
 from morphoscope.pipeline.provenance import text_hash
@@ -23,6 +24,7 @@ from morphoscope.pipeline.stages import Image, Plan, in_any, measure_frame
 
 NAME = "objects given"
 BOXES = ["label", "score", "x_px", "y_px", "width_px", "height_px", "track_id", "given_id"]
+Known = tuple[float | bool, ...] | None
 ELLIPSES = ["ellipse_x_px", "ellipse_y_px", "major_px", "minor_px", "angle_deg", "area_px", "fitted", "on_edge"]
 
 
@@ -30,7 +32,7 @@ class GivenObjects:
     """Objects of a label file or folder in any format, in place of a detector.
 
     Masks, polygons, turned boxes and ellipses are measured as they are given; in upright boxes the object is looked for in the
-    picture, as after detection. Points have a place and no size.
+    picture, as after detection. Points have a place and no size. Ellipses in a run's table of objects are taken over.
 
     Raises:
         InputError: the labels cannot be read, or some of them are damaged.
@@ -43,7 +45,8 @@ class GivenObjects:
             raise InputError(
                 f"{source}: {len(self.labels.skipped)} labels are damaged, such as {self.labels.skipped[0]}; mend them"
             )
-        self._frames: dict[int, list[Label]] = {}
+        self._known = _ellipses_of_table(self.source, len(self.labels.labels))
+        self._frames: dict[int, list[tuple[Label, Known]]] = {}
         kinds = Counter(label.shape.kind for label in self.labels.labels)
         content = text_hash(repr((sorted(self.labels.images), self.labels.labels)))
         self.card = ModelCard(
@@ -73,13 +76,13 @@ class GivenObjects:
             InputError: none of the labelled files is in the input.
         """
         own = GivenObjects.__new__(GivenObjects)
-        own.source, own.labels, own.card = self.source, self.labels, self.card
+        own.source, own.labels, own.card, own._known = self.source, self.labels, self.card, self._known
         places, said = _places(frames, self.labels, self.source)
         lost = [file for file in self.labels.images if file not in places]
         own._frames = {}
-        for label in self.labels.labels:
+        for label, known in zip(self.labels.labels, self._known, strict=True):
             if label.file in places:
-                own._frames.setdefault(places[label.file] + label.frame, []).append(label)
+                own._frames.setdefault(places[label.file] + label.frame, []).append((label, known))
         beyond = [number for number in own._frames if number >= len(frames)]
         if beyond:
             raise InputError(f"{self.source} has objects in frame {max(beyond)}, the input has {len(frames)} frames")
@@ -97,17 +100,37 @@ class GivenObjects:
     def objects(self, number: int, image: Image, plan: Plan) -> pd.DataFrame:
         """Objects of a frame (h, w) whose centre lies in the valid part, measured, in px of the frame."""
         labels = self._frames.get(number, [])
-        table = pd.DataFrame([_row(label) for label in labels], columns=BOXES)
+        table = pd.DataFrame([_row(label) for label, _ in labels], columns=BOXES)
         table = table.astype({"label": str, "given_id": object, "track_id": "Int64"} | dict.fromkeys(BOXES[1:6], float))
         keep = in_any(table, [plan.region]) & ~in_any(table, plan.exclude)
-        shapes = [label.shape for label, kept in zip(labels, keep, strict=True) if kept]
+        kept = [pair for pair, inside in zip(labels, keep, strict=True) if inside]
         table = table[keep].reset_index(drop=True)
-        upright = np.array([isinstance(s, Box) and s.angle_deg == 0 for s in shapes], dtype=bool)
-        measured = measure_frame(image, table[upright], plan)
-        rows = [_measured(s, plan) for s, box in zip(shapes, upright, strict=True) if not box]
-        exact = table[~upright].assign(**dict(zip(ELLIPSES, zip(*rows, strict=True), strict=True))) if rows else measured[:0]
+        rows = [known or _measured(label.shape, plan) for label, known in kept]
+        open_ = np.array([row is None for row in rows], dtype=bool)
+        measured = measure_frame(image, table[open_], plan)
+        own = [row for row in rows if row is not None]
+        exact = table[~open_].assign(**dict(zip(ELLIPSES, zip(*own, strict=True), strict=True))) if own else measured[:0]
         parts = [part for part in (measured, exact) if len(part)] or [measured]
         return pd.concat(parts).sort_index()
+
+
+def _ellipses_of_table(source: Path, count: int) -> list[Known]:
+    """What a run's table of objects says of each object's ellipse, where its centre lies in the object's box still.
+
+    Rows that were corrected by hand to another place are measured anew.
+    """
+    path = source / "objects.parquet" if source.is_dir() else source
+    if not path.is_file() or recognise_labels(source) != "objects":
+        return [None] * count
+    table = read_table(path)
+    if len(table) != count or not {*ELLIPSES, *BOXES[2:6]} <= set(table.columns):
+        return [None] * count
+    inside = (2 * (table["ellipse_x_px"] - table["x_px"]).abs() <= table["width_px"]) & (
+        2 * (table["ellipse_y_px"] - table["y_px"]).abs() <= table["height_px"]
+    )
+    usable = (inside & table["fitted"].astype(bool)).tolist()
+    rows = table[ELLIPSES].itertuples(index=False, name=None)
+    return [tuple(row) if good else None for row, good in zip(rows, usable, strict=True)]
 
 
 def larger_than_boxes(objects: pd.DataFrame, polarity: str) -> list[str]:
@@ -181,8 +204,10 @@ def _row(label: Label) -> dict[str, Any]:
     }
 
 
-def _measured(shape: Shape, plan: Plan) -> tuple[float | bool, ...]:
-    """Ellipse, area and flags of a shape with an outline of its own, in px of the frame."""
+def _measured(shape: Shape, plan: Plan) -> Known:
+    """Ellipse, area and flags of a shape with an outline of its own, in px of the frame; None for an upright box."""
+    if isinstance(shape, Box) and shape.angle_deg == 0:
+        return None
     x0, y0, x1, y1 = shape.bounds
     region = plan.region
     edge = x0 <= region.x0 or y0 <= region.y0 or x1 >= region.x1 or y1 >= region.y1

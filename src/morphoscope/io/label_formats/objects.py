@@ -1,7 +1,7 @@
 """The table of objects that a run leaves, as Parquet or CSV: upright boxes, and ellipses where a table was made from labels.
 
 The columns are those of `schema.OBJECTS`: `x_px`, `y_px` have pixel centres at integers, so a label's x is x_px + 0.5. A row
-without `width_px` and `height_px` is a point. A run says in `fitted` whether it found an ellipse in the box that was detected:
+without `width_px` and `height_px`, or with 0 in both, is a point. A run says in `fitted` whether it found an ellipse in the box that was detected:
 the box is the label. A table without that column was made from labels: where `major_px` is filled, the label is that ellipse.
 
 A run numbers the pictures of a folder through; a label's frame counts inside one file, so it is 0 there. `run.json` and
@@ -186,7 +186,7 @@ def _id(value: Any) -> str:
 
 def _shape(row: Row, *, ellipses: bool) -> Shape:
     x, y = (number(_plain(row[name])) + 0.5 for name in ("x_px", "y_px"))
-    if not any(name in row for name in SIZE):
+    if not any(row.get(name) for name in SIZE):
         return Point(x, y)
     if ellipses and "major_px" in row:
         at_x, at_y, major, minor, angle = (number(_plain(row[name])) for name in ELLIPSE)
@@ -205,7 +205,7 @@ def _facts(row: Row, known: ImageFacts) -> ImageFacts:
         return known
     if all(name in row for name in SCALE):
         sizes = [_plain(row[name]) for name in SCALE]
-    elif all(name in row for name in (*SIZE, *SIZE_NM)):
+    elif all(row.get(name) for name in (*SIZE, *SIZE_NM)):
         sizes = [number(_plain(row[nm])) / number(_plain(row[px])) for nm, px in zip(SIZE_NM, reversed(SIZE), strict=True)]
     else:
         return known
