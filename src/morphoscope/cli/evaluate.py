@@ -11,7 +11,9 @@ import typer
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="a shipped model's name or an .onnx file")],
-    data: Annotated[Path, typer.Argument(help="labelled images: a folder with labels.toml or a CSV file,label,x0,y0,x1,y1")],
+    data: Annotated[
+        Path, typer.Argument(help="labels in any format of `labels convert`: a file, or a folder (with labels.toml)")
+    ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="folder for tables, figures and metrics.json")] = None,
     scale: Annotated[float | None, typer.Option(help="nm per px, for sizes in nm")] = None,
     threshold: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="lowest score; default: the model's own")] = None,

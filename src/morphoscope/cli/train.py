@@ -12,7 +12,9 @@ TASKS = ("detect",)
 
 def train(
     task: Annotated[str, typer.Argument(help="what the model shall do: detect")],
-    data: Annotated[Path, typer.Argument(help="a folder with labels.toml, or a CSV file,label,x0,y0,x1,y1")],
+    data: Annotated[
+        Path, typer.Argument(help="labels in any format of `labels convert`: a file, or a folder (with labels.toml)")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="the model file to write, .onnx")],
     recipe: Annotated[Path | None, typer.Option(help="settings, see `morphoscope init`: [train] and [calibration]")] = None,
     start: Annotated[Path | None, typer.Option("--from", help="a trained model to go on from")] = None,

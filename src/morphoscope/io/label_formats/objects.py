@@ -1,8 +1,9 @@
 """The table of objects that a run leaves, as Parquet or CSV: upright boxes, and ellipses where a table was made from labels.
 
 The columns are those of `schema.OBJECTS`: `x_px`, `y_px` have pixel centres at integers, so a label's x is x_px + 0.5. A row
-without `width_px` and `height_px`, or with 0 in both, is a point. A run says in `fitted` whether it found an ellipse in the box that was detected:
-the box is the label. A table without that column was made from labels: where `major_px` is filled, the label is that ellipse.
+without `width_px` and `height_px`, or with 0 in both, is a point. A run says in `fitted` whether it found an ellipse in the
+box that was detected: the box is the label. A table without that column was made from labels: where `major_px` is filled, the
+label is that ellipse.
 
 A run numbers the pictures of a folder through; a label's frame counts inside one file, so it is 0 there. `run.json` and
 `frames.parquet` beside the table, where they are, name the folder of the images and the images without objects.
