@@ -270,3 +270,16 @@ def test_a_corrected_table_of_a_run_is_taken_over(folder: Path) -> None:
     assert found.loc["polygon", ["major_px", "major_nm"]].tolist() == [50, 100]
     assert found.loc["ellipse", "x_px"] == 20 and not found.loc["ellipse", "fitted"]  # nothing is there
     assert found.loc["box", "major_px"] == first.set_index("label").loc["box", "major_px"]
+
+
+def test_a_run_can_be_repeated_from_another_folder(bright: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory) -> None:
+    (bright / "l.csv").write_text("file,label,x0,y0,x1,y1\np.png,disc,23,23,38,38\n")
+    monkeypatch.chdir(bright)
+    with pytest.raises(SystemExit) as ended:
+        main(["analyze", "p.png", "--objects", "l.csv", "--no-overlay", "-o", "run"])
+    assert ended.value.code == 0
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    for command in (["rerun", str(bright / "run"), "-o", "again"], ["diff", str(bright / "run"), "again"]):
+        with pytest.raises(SystemExit) as ended:
+            main(command)
+        assert ended.value.code == 0

@@ -71,7 +71,7 @@ def settings_from(
     values = (load_recipe(path) if path is not None else Recipe()).model_dump()
     given = (
         ("detect", "model", model),
-        ("detect", "objects", None if objects is None else str(objects)),
+        ("detect", "objects", None if objects is None else str(objects.resolve())),
         ("calibration", "pixel_size_nm", scale),
         ("calibration", "frame_interval_s", interval),
         ("calibration", "scale_bar", scale_bar),
