@@ -13,10 +13,9 @@ from morphoscope.errors import InputError
 from morphoscope.physics.density import density, sizes
 from morphoscope.physics.growth import track_table
 from morphoscope.physics.summary import quantities
+from morphoscope.pipeline.follow import displace, follow, register
 from morphoscope.recipe import Recipe
 from morphoscope.schema import FRAMES, OBJECTS, QUANTITIES, TRACKS, conform, empty
-from morphoscope.track.drift import accumulate, refine_with_objects
-from morphoscope.track.link import link
 
 
 @dataclass(frozen=True)
@@ -60,13 +59,13 @@ def compute_results(
         truth: hand counts, for the figures.
     """
     registered = track and recipe.track.register_frames
-    frames = _displace(frames, registered=registered, known=track)
+    frames = displace(frames, registered=registered, known=track)
     objects = objects.assign(object_id=np.arange(len(objects)), time_s=calibration.time_s(objects["frame"]))
     if track:
-        objects, frames = _follow(objects, frames, recipe)
+        objects, frames = follow(objects, frames, recipe)
     else:
         objects = objects.assign(track_id=pd.Series(pd.NA, objects.index, dtype="Int64"))
-    objects = calibration.with_nm(_register(objects, frames))
+    objects = calibration.with_nm(register(objects, frames))
     frames = _frames_table(objects, frames, recipe, calibration, valid_px)
     tracks = empty(TRACKS)
     if track:
@@ -117,50 +116,6 @@ def read_truth(recipe: Recipe) -> pd.DataFrame | None:
     if not {"frame", "count"} <= set(table.columns):
         raise InputError(f"{path}: wanted the columns frame,count[,size_median_nm], got {','.join(map(str, table.columns))}")
     return table
-
-
-def _displace(frames: pd.DataFrame, *, registered: bool, known: bool) -> pd.DataFrame:
-    """`frame`, `file`, `shift_x_px`, `shift_y_px`, `jump`: 0 where drift was not asked for, null where frames do not follow."""
-    table = frames[["frame", "file"]].copy()
-    if not known:
-        return table.assign(shift_x_px=np.nan, shift_y_px=np.nan, jump=False)
-    if not registered:
-        return table.assign(shift_x_px=0.0, shift_y_px=0.0, jump=False)
-    steps = frames.copy()
-    steps.loc[0, ["dx", "dy"]] = 0.0
-    moved = accumulate(steps)
-    return table.assign(shift_x_px=moved[:, 0], shift_y_px=moved[:, 1], jump=frames["jump"].to_numpy(bool))
-
-
-def _register(objects: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
-    """`objects` with registered positions."""
-    row = np.searchsorted(frames["frame"].to_numpy(), objects["frame"].to_numpy())
-    shift_x, shift_y = (frames[name].to_numpy(float)[row] for name in ("shift_x_px", "shift_y_px"))
-    return objects.assign(x_reg_px=objects["x_px"] - shift_x, y_reg_px=objects["y_px"] - shift_y)
-
-
-def _follow(objects: pd.DataFrame, frames: pd.DataFrame, recipe: Recipe) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Objects with tracks, and frames with the drift those tracks show: linked, drift refined, linked again.
-
-    Objects that come with tracks keep them.
-    """
-    known = "track_id" in objects.columns and bool(objects["track_id"].notna().any())
-    linked = objects if known else _link(_register(objects, frames), frames, recipe)
-    if not recipe.track.register_frames:
-        return linked, frames
-    columns = ["shift_x_px", "shift_y_px"]
-    moved = refine_with_objects(linked, frames[columns].to_numpy(float), frames=frames["frame"].to_numpy(np.int64))
-    frames = frames.assign(shift_x_px=moved[:, 0], shift_y_px=moved[:, 1])
-    if known:
-        return linked, frames
-    return _link(_register(objects, frames), frames, recipe), frames
-
-
-def _link(objects: pd.DataFrame, frames: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
-    order = np.searchsorted(frames["frame"].to_numpy(), objects["frame"].to_numpy())  # analysed frames, whatever the step
-    settings = recipe.track
-    tracks = link(objects.assign(frame=order), max_distance_px=settings.max_distance_px, memory=settings.memory)
-    return objects.assign(track_id=tracks)
 
 
 def _frames_table(

@@ -1,0 +1,54 @@
+"""Frames and objects in time: the displacement of each frame, registered positions, tracks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from morphoscope.recipe import Recipe
+from morphoscope.track.drift import accumulate, refine_with_objects
+from morphoscope.track.link import link
+
+
+def displace(frames: pd.DataFrame, *, registered: bool, known: bool) -> pd.DataFrame:
+    """`frame`, `file`, `shift_x_px`, `shift_y_px`, `jump`: 0 where drift was not asked for, null where frames do not follow."""
+    table = frames[["frame", "file"]].copy()
+    if not known:
+        return table.assign(shift_x_px=np.nan, shift_y_px=np.nan, jump=False)
+    if not registered:
+        return table.assign(shift_x_px=0.0, shift_y_px=0.0, jump=False)
+    steps = frames.copy()
+    steps.loc[0, ["dx", "dy"]] = 0.0
+    moved = accumulate(steps)
+    return table.assign(shift_x_px=moved[:, 0], shift_y_px=moved[:, 1], jump=frames["jump"].to_numpy(bool))
+
+
+def register(objects: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
+    """`objects` with registered positions."""
+    row = np.searchsorted(frames["frame"].to_numpy(), objects["frame"].to_numpy())
+    shift_x, shift_y = (frames[name].to_numpy(float)[row] for name in ("shift_x_px", "shift_y_px"))
+    return objects.assign(x_reg_px=objects["x_px"] - shift_x, y_reg_px=objects["y_px"] - shift_y)
+
+
+def follow(objects: pd.DataFrame, frames: pd.DataFrame, recipe: Recipe) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Objects with tracks, and frames with the drift those tracks show: linked, drift refined, linked again.
+
+    Objects that come with tracks keep them.
+    """
+    known = "track_id" in objects.columns and bool(objects["track_id"].notna().any())
+    linked = objects if known else _link(register(objects, frames), frames, recipe)
+    if not recipe.track.register_frames:
+        return linked, frames
+    columns = ["shift_x_px", "shift_y_px"]
+    moved = refine_with_objects(linked, frames[columns].to_numpy(float), frames=frames["frame"].to_numpy(np.int64))
+    frames = frames.assign(shift_x_px=moved[:, 0], shift_y_px=moved[:, 1])
+    if known:
+        return linked, frames
+    return _link(register(objects, frames), frames, recipe), frames
+
+
+def _link(objects: pd.DataFrame, frames: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    order = np.searchsorted(frames["frame"].to_numpy(), objects["frame"].to_numpy())  # analysed frames, whatever the step
+    settings = recipe.track
+    tracks = link(objects.assign(frame=order), max_distance_px=settings.max_distance_px, memory=settings.memory)
+    return objects.assign(track_id=tracks)
