@@ -111,3 +111,19 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
 def test_axes_need_names_of_their_own(names: tuple[str, ...]) -> None:
     with pytest.raises(RecipeError, match="names of their own"):
         parse_recipe({"calibration": {"axes": [{"name": name, "step": 1.0} for name in names]}})
+
+
+@pytest.mark.parametrize("window", [[806, 461], [5, 5], [-3, 5]])
+def test_a_steady_window_needs_frames_in_it(window: list[int]) -> None:
+    with pytest.raises(RecipeError, match=r"physics\.steady: wants \[first, last \+ 1\]"):
+        parse_recipe({"physics": {"steady": window}})
+    assert parse_recipe({"physics": {"steady": [461, 806]}}).physics.steady == (461, 806)
+
+
+def test_the_keys_of_motion_are_checked() -> None:
+    for values in ({"physics": {"steady": [1]}}, {"physics": {"inner": {"x0": 9, "y0": 0, "x1": 9, "y1": 5}}}):
+        with pytest.raises(RecipeError, match=r"physics\.(steady|inner)"):
+            parse_recipe(values)
+    for values in ({"report": {"track": -1}}, {"track": {"motion": "ballistic"}}, {"track": {"max_distance_px": 0}}):
+        with pytest.raises(RecipeError, match=r"(report\.track|track\.motion|track\.max_distance_px): "):
+            parse_recipe(values)

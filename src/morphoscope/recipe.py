@@ -108,8 +108,12 @@ class TrackRecipe(_Section):
 
     enabled: bool = Field(True, description="link objects from frame to frame")
     register_frames: bool = Field(True, description="measure and remove drift and stage jumps before linking")
-    max_distance_px: Positive = Field(8.0, description="farthest an object moves from frame to frame, after registration")
+    max_distance_px: Positive | None = Field(8.0, description="farthest an object moves from frame to frame, after registration")
+    motion: Literal["still", "brownian", "directed"] = Field(
+        "brownian", description="how objects move: sets how a gap widens the search"
+    )
     memory: int = Field(15, ge=0, description="frames an object may be missed and still be the same track")
+    events: bool = Field(False, description="look for objects that merge or split (events.csv)")
     min_points: int = Field(3, ge=1, description="shorter tracks are left out of tracks.parquet")
 
 
@@ -119,7 +123,22 @@ class PhysicsRecipe(_Section):
     thickness_nm: Positive | None = Field(None, description="foil thickness: density in cm^-3; none: per um^2")
     visibility_factor: Positive = Field(1.0, description="loops in all / loops visible, such as 7/4 = 1.75 for g = 011 in bcc")
     lag_frames: int = Field(1, ge=1, description="lag at which D_eff is given, in analysed frames")
+    steady: tuple[int, int] | None = Field(
+        None, description="frames of diffusion by size, [first, last + 1], where the camera is steadiest; none for all"
+    )
+    inner: Region | None = Field(
+        None, description="region of diffusion by size, away from edges that objects drift across; none for the whole frame"
+    )
     truth: str | None = Field(None, description="CSV of hand counts drawn as points: frame,count[,size_median_nm]")
+
+    @field_validator("steady")
+    @classmethod
+    def _window(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        if value is not None and not 0 <= value[0] < value[1]:
+            raise ValueError(
+                f"wants [first, last + 1] with 0 <= first < last + 1, such as [461, 806], got [{value[0]}, {value[1]}]"
+            )
+        return value
 
 
 class ReportRecipe(_Section):
@@ -129,6 +148,7 @@ class ReportRecipe(_Section):
     box_plots_at: tuple[float, ...] = Field(
         (), description="values of that axis with a box plot of size; none for five even ones"
     )
+    track: int | None = Field(None, ge=0, description="track whose growth is told with its picture; none for the longest")
     overlay: bool = Field(True, description="write overlay.mp4")
     svg: bool = Field(False, description="an .svg beside each .png")
     csv: bool = Field(False, description="a .csv beside each .parquet")
