@@ -5,22 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from morphoscope.pipeline.register import displaced
 from morphoscope.recipe import Recipe
-from morphoscope.track.drift import accumulate, refine_with_objects
+from morphoscope.track.drift import refine_with_objects
 from morphoscope.track.link import link
 
 
 def displace(frames: pd.DataFrame, *, registered: bool, known: bool) -> pd.DataFrame:
-    """`frame`, `file`, `shift_x_px`, `shift_y_px`, `jump`: 0 where drift was not asked for, null where frames do not follow."""
+    """`frame`, `file`, `shift_x_px`, `shift_y_px`, `jump`, `shift_quality`.
+
+    Shifts are 0 where drift was not asked for, null where frames do not follow each other.
+    """
     table = frames[["frame", "file"]].copy()
-    if not known:
-        return table.assign(shift_x_px=np.nan, shift_y_px=np.nan, jump=False)
     if not registered:
-        return table.assign(shift_x_px=0.0, shift_y_px=0.0, jump=False)
-    steps = frames.copy()
-    steps.loc[0, ["dx", "dy"]] = 0.0
-    moved = accumulate(steps)
-    return table.assign(shift_x_px=moved[:, 0], shift_y_px=moved[:, 1], jump=frames["jump"].to_numpy(bool))
+        shift = 0.0 if known else np.nan
+        return table.assign(shift_x_px=shift, shift_y_px=shift, jump=False, shift_quality=np.nan)
+    return pd.concat([table, displaced(frames)], axis=1)
 
 
 def register(objects: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
@@ -50,5 +50,5 @@ def follow(objects: pd.DataFrame, frames: pd.DataFrame, recipe: Recipe) -> tuple
 def _link(objects: pd.DataFrame, frames: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     order = np.searchsorted(frames["frame"].to_numpy(), objects["frame"].to_numpy())  # analysed frames, whatever the step
     settings = recipe.track
-    tracks = link(objects.assign(frame=order), max_distance_px=settings.max_distance_px, memory=settings.memory)
+    tracks = link(objects.assign(frame=order), max_distance_px=settings.max_distance_px or 8.0, memory=settings.memory)
     return objects.assign(track_id=tracks)

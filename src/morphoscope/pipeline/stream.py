@@ -1,7 +1,7 @@
 """The long part of a run: decode, detect, measure and register, with a part per chunk on disk.
 
 The calling thread decodes ahead of a few worker threads, each of which takes whole frames. A frame's rows depend on that
-frame and its predecessor alone, so neither the chunk size nor the timing of the threads can change them.
+frame and on earlier ones fixed by its number alone, so neither the chunk size nor the timing of the threads can change them.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from morphoscope.errors import TruncatedError
 from morphoscope.io.frames import Frames
 from morphoscope.pipeline.folder import Parts
 from morphoscope.pipeline.given import GivenObjects
+from morphoscope.pipeline.register import UNMOVED, Registration, Row
 from morphoscope.pipeline.stages import Finder, Image, Plan, detect_frame, measure_frame
 from morphoscope.schema import OBJECTS, conform
-from morphoscope.track.drift import Registrar
 
 BLOCK_BYTES, BLOCK_FRAMES = 16_000_000, 8
 WORKERS = 2
@@ -67,7 +67,7 @@ class Chunks:
 class _Rows(NamedTuple):
     number: int
     objects: pd.DataFrame
-    shift: tuple[float, float, float, bool]
+    shift: Row
 
 
 @dataclass
@@ -111,22 +111,18 @@ class Job:
         return None
 
     def _run_span(self, wanted: range, done: int) -> TruncatedError | None:
-        before = wanted.start - self.chunks.numbers.step
-        lead = self.register and before in self.chunks.numbers
-        source = range(before, wanted.stop, wanted.step) if lead else wanted
         region = self.plan.region
-        registrar = Registrar((region.y1 - region.y0, region.x1 - region.x0))
-        previous: Image | None = None
+        registration = Registration((region.y1 - region.y0, region.x1 - region.x0), self.chunks.numbers)
         pending: deque[Future[_Rows]] = deque()
         writer = _Writer(self)
         ended: TruncatedError | None = None
         with ThreadPoolExecutor(self.workers) as pool:
             try:
-                for number, image in self._decode(source):
-                    if number in wanted:
-                        last = previous if self.register else None
-                        pending.append(pool.submit(self._work, number, image, last, registrar))
-                    previous = image
+                for number in registration.needed_before(wanted) if self.register else ():
+                    registration.add(number, self.plan.crop(self._read(number)))
+                for number, image in self._decode(wanted):
+                    registered = registration.add(number, self.plan.crop(image)) if self.register else None
+                    pending.append(pool.submit(self._work, number, image, registered))
                     while len(pending) > self.workers * (1 + AHEAD):
                         self._tell(done + writer.add(pending.popleft().result()))
             except TruncatedError as error:
@@ -157,20 +153,22 @@ class Job:
     def _decode_singly(self, numbers: range) -> Iterator[tuple[int, Image]]:
         for number in numbers:
             try:
-                with self.clock.stage("read"):
-                    image = self.frames[number]
+                image = self._read(number)
             except TruncatedError as error:
                 self.skipped.append(error)
             else:
                 yield number, image
 
-    def _work(self, number: int, image: Image, previous: Image | None, registrar: Registrar) -> _Rows:
+    def _read(self, number: int) -> Image:
+        with self.clock.stage("read"):
+            return self.frames[number]
+
+    def _work(self, number: int, image: Image, registered: Callable[[], Row] | None) -> _Rows:
         objects = self._objects_of(number, image)
-        if previous is None:
-            return _Rows(number, objects, (0.0, 0.0, 1.0, False))
+        if registered is None:
+            return _Rows(number, objects, UNMOVED)
         with self.clock.stage("register"):
-            shift = registrar.shift(self.plan.crop(previous), self.plan.crop(image))
-        return _Rows(number, objects, (float(shift.dx), float(shift.dy), float(shift.quality), bool(shift.jump)))
+            return _Rows(number, objects, registered())
 
     def _objects_of(self, number: int, image: Image) -> pd.DataFrame:
         if isinstance(self.detector, GivenObjects):
@@ -227,7 +225,7 @@ class _Writer:
 
     def _frames(self) -> pd.DataFrame:
         numbers = [r.number for r in self._rows]
-        shifts = pd.DataFrame([r.shift for r in self._rows], columns=["dx", "dy", "quality", "jump"])
+        shifts = pd.DataFrame([r.shift for r in self._rows])
         return shifts.assign(frame=numbers, file=[self._job.frames.name(n) for n in numbers])
 
 

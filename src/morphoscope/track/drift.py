@@ -10,6 +10,7 @@ then over all blocks that agree, so that objects that appear or move by themselv
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.fft import irfft2, next_fast_len, rfft2
 
 from morphoscope.errors import InputError
+from morphoscope.track.displacement import JUMP_PX
 from morphoscope.track.subpixel import Plane, Reduced, agreement, refine
 
 Array = NDArray[np.float64]
@@ -27,7 +29,6 @@ SHARP = 6.0  # an edge this many times steeper than the median is burnt in
 EXTREME = 0.02  # and so are patches this near to the darkest or brightest grey value, as a part of the range
 MOST_MASKED = 0.25  # if more than this part of a frame seems burnt in, it is noise, and nothing is masked
 WIDE = (31, 31)  # of the mean that is taken off, in px of the reduced frame
-JUMP_PX = 8.0
 MIN_QUALITY = 0.1
 CLIP = 3.0  # grey values are cut at this many standard deviations
 SAME = 0.6  # agreement at shift 0 from which a frame is taken for hardly moved
@@ -47,6 +48,24 @@ class Shift(NamedTuple):
     jump: bool
 
 
+class View:
+    """A frame on its way to being compared with others: reduced once, when first needed, whichever thread needs it."""
+
+    def __init__(self, registrar: Registrar, frame: NDArray[Any]) -> None:
+        self._registrar, self._frame = registrar, frame
+        self._made: Reduced | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def reduced(self) -> Reduced:
+        """The reduced frame; the frame itself is then let go."""
+        with self._lock:
+            if self._made is None:
+                self._made = self._registrar._reduce(self._frame)
+                del self._frame
+            return self._made
+
+
 class Registrar:
     """Measures shifts between frames (h, w) of one shape; results depend on the two frames alone."""
 
@@ -57,8 +76,17 @@ class Registrar:
         self._size = (max(self.shape[1] // step, 1), max(self.shape[0] // step, 1))
         self._coarse = (_even_size(self._size[0] / 2), _even_size(self._size[1] / 2))
         self._scale = (self.shape[1] / self._size[0], self.shape[0] / self._size[1])
-        self._last: tuple[NDArray[Any], Reduced] | None = None
         self._window = np.outer(np.hanning(self._coarse[1]), np.hanning(self._coarse[0])).astype(np.float32)
+
+    def view(self, frame: NDArray[Any]) -> View:
+        """A frame (h, w) of any real dtype, to be passed to `between` as often as wanted. It must not change until then.
+
+        Raises:
+            InputError: the frame has another shape.
+        """
+        if frame.shape != self.shape:
+            raise InputError(f"wanted frames of {self.shape} px (h, w), got {frame.shape}; pass frames of one size")
+        return View(self, frame)
 
     def shift(self, previous: NDArray[Any], current: NDArray[Any]) -> Shift:
         """The shift of the content from `previous` to `current`, both (h, w), any real dtype.
@@ -66,13 +94,11 @@ class Registrar:
         Raises:
             InputError: a frame has another shape.
         """
-        for frame in (previous, current):
-            if frame.shape != self.shape:
-                raise InputError(f"wanted frames of {self.shape} px (h, w), got {frame.shape}; pass frames of one size")
-        last = self._last
-        before = last[1] if last is not None and np.array_equal(last[0], previous) else self._reduce(previous)
-        after = self._reduce(current)
-        self._last = (current.copy(), after)
+        return self.between(self.view(previous), self.view(current))
+
+    def between(self, earlier: View, later: View) -> Shift:
+        """The shift of the content from one frame to another."""
+        before, after = earlier.reduced, later.reduced
         dx, dy, quality = refine(before, after, *self._start(before.plane, after.plane))
         if quality < MIN_QUALITY:
             return Shift(0.0, 0.0, max(quality, 0.0), False)
@@ -116,6 +142,12 @@ class Registrar:
             plane[np.ix_(np.arange(y - 2, y + 3) % height, np.arange(x - 2, x + 3) % width)] = -1
         x, y = max(proposals, key=lambda p: agreement(a, b, *p))
         return x * self._size[0] / width, y * self._size[1] / height
+
+
+def shift_variance(quality: Array) -> Array:
+    """What to expect of the squared error (px^2, per axis) of a shift with that quality, as drawn videos show it."""
+    odds = (1 - quality) / np.maximum(quality, 1e-3)
+    return np.asarray(0.04 * (odds + odds**2) + 1e-4)
 
 
 def _even_size(length: float) -> int:
