@@ -62,7 +62,8 @@ def density(
     volume = area_nm2 / NM2_PER_UM2 if thickness_nm is None else area_nm2 * thickness_nm / NM3_PER_CM3
     per = np.divide(1.0, volume, out=np.full(counts.shape, np.nan), where=volume > 0)
     low, high = poisson_interval(counts, confidence)
-    unit = None if not calibration.has_scale else "um^-2" if thickness_nm is None else "cm^-3"
+    known = calibration.has_scale and bool(np.isfinite(area_px).any())
+    unit = None if not known else "um^-2" if thickness_nm is None else "cm^-3"
     return frames.assign(
         count_corrected=counts * visibility_factor,
         valid_area_px=area_px.copy(),

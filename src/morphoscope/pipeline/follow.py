@@ -14,8 +14,11 @@ from morphoscope.track.link import link
 def displace(frames: pd.DataFrame, *, registered: bool, known: bool) -> pd.DataFrame:
     """`frame`, `file`, `shift_x_px`, `shift_y_px`, `jump`, `shift_quality`.
 
-    Shifts are 0 where drift was not asked for, null where frames do not follow each other.
+    Shifts are 0 where drift was not asked for, null where frames do not follow each other; those that `frames` has already are
+    kept.
     """
+    if registered and "shift_x_px" in frames.columns:
+        return frames.copy()
     table = frames[["frame", "file"]].copy()
     if not registered:
         shift = 0.0 if known else np.nan

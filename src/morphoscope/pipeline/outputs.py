@@ -27,7 +27,14 @@ from morphoscope.report.overlay import draw_overlay, stamp_text, write_still
 
 
 def write_outputs(
-    folder: Path, recipe: Recipe, results: Results, frames: Frames, *, info: Mapping[str, Any], card: ModelCard, clock: Clock
+    folder: Path,
+    recipe: Recipe,
+    results: Results,
+    frames: Frames | None,
+    *,
+    info: Mapping[str, Any],
+    card: ModelCard,
+    clock: Clock,
 ) -> None:
     """Write everything but run.json.
 
@@ -35,7 +42,7 @@ def write_outputs(
         folder: the run folder.
         recipe: what is to be drawn, and how.
         results: the tables.
-        frames: read again for the overlay and the map.
+        frames: read again for the overlay and the map; None for a table: there is nothing to draw on.
         info: content of run.json so far, for the report.
         card: the model's.
         clock: takes the time of each output.
@@ -48,8 +55,9 @@ def write_outputs(
         for name, make in drawn.items():
             draw.save_figure(make(), folder / "figures", name, recipe.report.svg)
             gc.collect()  # a figure is full of circles, and the next one must not come on top of it
-        _write_still(folder / "figures", results, frames)
-    if recipe.report.overlay:
+        if frames is not None:
+            _write_still(folder / "figures", results, frames)
+    if recipe.report.overlay and frames is not None:
         with clock.stage("overlay"):
             write_overlay(folder / "overlay.mp4", frames, results.objects, results.frames["frame"].tolist(), results.calibration)
     with clock.stage("report"):
@@ -73,7 +81,7 @@ def _write_tables(folder: Path, results: Results, *, csv: bool) -> None:
     write_csv(folder / "quantities.csv", results.quantities)
 
 
-def _draw_figures(recipe: Recipe, results: Results, frames: Frames) -> dict[str, Callable[[], Figure]]:
+def _draw_figures(recipe: Recipe, results: Results, frames: Frames | None) -> dict[str, Callable[[], Figure]]:
     """What draws each figure: one at a time is held in memory."""
     axis, calibration = recipe.report.axis, results.calibration
     drawn: dict[str, Callable[[], Figure]] = {
@@ -88,7 +96,7 @@ def _draw_figures(recipe: Recipe, results: Results, frames: Frames) -> dict[str,
             draw.trajectory_map,
             results.objects,
             results.tracks,
-            frames[int(last["frame"])],
+            None if frames is None else frames[int(last["frame"])],
             calibration,
             axis=axis,
             shift=shift if np.isfinite(shift).all() else (0.0, 0.0),

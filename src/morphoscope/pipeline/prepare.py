@@ -14,8 +14,9 @@ from morphoscope.io.frames import Frames
 from morphoscope.io.open import open_frames
 from morphoscope.measure.info_bar import find_info_bar
 from morphoscope.pipeline.given import GivenObjects
+from morphoscope.pipeline.remarks import overruled
 from morphoscope.pipeline.results import read_truth
-from morphoscope.pipeline.scale import CLOSE, Scale, settle_scale
+from morphoscope.pipeline.scale import Scale, settle_scale
 from morphoscope.pipeline.stages import Finder, Image, Plan, make_plan
 from morphoscope.recipe import Recipe, Region
 
@@ -80,7 +81,7 @@ def prepare(path: Path, recipe: Recipe, frames: Frames, detector: Finder) -> Tas
         notes += (f'The info bar from row {bottom} on is left out of the analysis (frames.info_bar = "keep" keeps it).',)
     known, region = _known_region(recipe, frames, detector, bottom)
     notes += known
-    warnings = scale.warnings + _scale_overruled(recipe, frames)
+    warnings = scale.warnings + tuple(overruled(recipe, frames.calibration))
     plan = make_plan(region, frames.shape, calibration, detector.card, bottom=bottom)
     if isinstance(detector, GivenObjects):
         detector, said = detector.bound(frames)
@@ -102,18 +103,6 @@ def _known_region(recipe: Recipe, frames: Frames, detector: Finder, bottom: int 
     region = Region(x0=complete.x0, y0=complete.y0, x1=right, y1=lower)
     said = f"Labels are complete for x {region.x0} to {region.x1}, y {region.y0} to {region.y1} only: nothing else is counted."
     return (said,), recipe.model_copy(update={"frames": recipe.frames.model_copy(update={"region": region})})
-
-
-def _scale_overruled(recipe: Recipe, frames: Frames) -> tuple[str, ...]:
-    """A warning where the scale that was given is not that of the file."""
-    given, stated = recipe.calibrate(Calibration()).pixel_size_nm, frames.calibration.pixel_size_nm
-    if given is None or stated is None or all(abs(a - b) <= CLOSE * max(a, b) for a, b in zip(given, stated, strict=True)):
-        return ()
-    source = frames.calibration.provenance.get("pixel_size_nm", "file")
-    return (
-        f"Two scales disagree: the {source} states {stated[0]:.4g} (y) and {stated[1]:.4g} (x) nm per px, {given[0]:.4g} and "
-        f"{given[1]:.4g} were given. Used: those given.",
-    )
 
 
 def _first_good(frames: Frames, numbers: range) -> Image | None:

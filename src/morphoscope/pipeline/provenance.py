@@ -6,7 +6,7 @@ import hashlib
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from morphoscope import __version__
+from morphoscope.calibration import Calibration
 from morphoscope.io.frames import Frames
 from morphoscope.pipeline.stages import Finder, Plan
 from morphoscope.recipe import Recipe
@@ -46,15 +47,16 @@ def peak_memory_mb() -> float | None:
 def input_hash(path: Path, frames: Frames) -> str:
     """SHA-256 of a file, or of the names and contents of the files in a folder that frames come from."""
     if path.is_file():
-        return _file_hash(path)
+        return file_hash(path)
     digest = hashlib.sha256()
     for name in dict.fromkeys(frames.name(i) for i in range(len(frames))):
         digest.update(name.encode())
-        digest.update(bytes.fromhex(_file_hash(path / name)))
+        digest.update(bytes.fromhex(file_hash(path / name)))
     return digest.hexdigest()
 
 
-def _file_hash(path: Path) -> str:
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -68,7 +70,7 @@ def model_facts(detector: Finder, plan: Plan) -> dict[str, Any]:
     """Name and SHA-256 of the model, and the factor frames were resampled by."""
     path = getattr(detector, "path", None)
     card = detector.card.model_dump_json()
-    digest = _file_hash(Path(path)) if path is not None else text_hash(card)
+    digest = file_hash(Path(path)) if path is not None else text_hash(card)
     zoom = None if plan.zoom is None else round((plan.zoom[0] * plan.zoom[1]) ** 0.5, 6)
     return {"name": detector.card.name, "sha256": digest, "path": None if path is None else str(path), "resampled_by": zoom}
 
@@ -95,6 +97,34 @@ def parts_key(
         "recipe": settings,
         "version of morphoscope": __version__,
         "chunk": recipe.run.chunk,
+    }
+
+
+def table_key(recipe: Recipe, digest: str) -> dict[str, Any]:
+    """The same for a run over a table, which has no parts: the settings that choose and link its objects."""
+    settings = recipe.model_dump(mode="json", include={"frames", "track"})
+    return {"input": [digest], "model": digest, "recipe": settings, "version of morphoscope": __version__, "chunk": 0}
+
+
+def common_info(
+    recipe: Recipe,
+    inputs: Sequence[dict[str, Any]],
+    calibration: Calibration,
+    *,
+    counts: Mapping[str, int],
+    key: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What run.json holds of every run, whatever its input."""
+    return {
+        "title": recipe.report.title,
+        "created": now(),
+        "inputs": list(inputs),
+        "recipe": recipe.model_dump(mode="json"),
+        "versions": versions(),
+        "machine": machine(),
+        "calibration": calibration.to_dict(),
+        "counts": dict(counts),
+        "key": dict(key),
     }
 
 

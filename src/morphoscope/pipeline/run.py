@@ -8,15 +8,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from morphoscope.errors import InputError, MorphoscopeError, PartialError, TruncatedError, UsageError
+from morphoscope.io.features import is_feature_table
 from morphoscope.models.detect import load_detector
 from morphoscope.models.runtime import available_cores
 from morphoscope.pipeline.batch import analyze_many
+from morphoscope.pipeline.features import analyze_features
 from morphoscope.pipeline.folder import Parts, Run, claim, remove_parts, remove_run, write_json
 from morphoscope.pipeline.given import GivenObjects, larger_than_boxes
 from morphoscope.pipeline.outputs import write_outputs
 from morphoscope.pipeline.prepare import Task, open_input, prepare
-from morphoscope.pipeline.provenance import input_hash, machine, model_facts, now, parts_key, peak_memory_mb, versions
+from morphoscope.pipeline.provenance import common_info, input_hash, model_facts, parts_key, peak_memory_mb
+from morphoscope.pipeline.remarks import scale_warnings, unit_notes
 from morphoscope.pipeline.results import Results, compute_results, with_header_data
 from morphoscope.pipeline.stages import Finder
 from morphoscope.pipeline.stream import WORKERS, Chunks, Job, Progress
@@ -26,7 +31,7 @@ Source = str | Path
 
 
 def analyze(
-    inputs: Source | Sequence[Source],
+    inputs: Source | pd.DataFrame | Sequence[Source],
     recipe: Recipe | Source | None = None,
     output: Source = "morphoscope-run",
     *,
@@ -38,11 +43,13 @@ def analyze(
     """Detect, measure, track and report; everything is written into the folder `output`.
 
     Args:
-        inputs: a video, a stack, an image or a folder of images: one series. Several of them: a run each, in subfolders.
+        inputs: a video, a stack, an image or a folder of images: one series. Or a table of features (`io.features`: .csv, .tsv,
+            .parquet, or a DataFrame such as trackpy's): its objects are followed without pictures. Several paths: a run each,
+            in subfolders.
         recipe: settings, or the path of a TOML file; None for the defaults.
         output: the run folder, made where it is missing.
         overwrite: replace a run that is there; files that are no run's stay.
-        resume: go on with a run that was broken off.
+        resume: go on with a run that was broken off; a table is analysed in one go, from the start.
         detector: used instead of the recipe's model.
         progress: called with (frames done, frames in all).
 
@@ -54,19 +61,33 @@ def analyze(
         UsageError: the recipe does not fit the input, or the folder is in use.
         KeyboardInterrupt: Ctrl-C; the parts done stay, and `resume` goes on with them.
     """
-    paths = [Path(inputs)] if isinstance(inputs, (str, Path)) else [Path(path) for path in inputs]
+    sources: list[Path | pd.DataFrame] = (
+        [_source(inputs)] if isinstance(inputs, (str, Path, pd.DataFrame)) else [Path(path) for path in inputs]
+    )
     settings = recipe if isinstance(recipe, Recipe) else load_recipe(recipe) if recipe is not None else Recipe()
-    if not paths:
-        raise InputError("wanted at least one video, stack or folder to analyse, got none")
-    finder, parallel = (detector, False) if detector is not None else _load(settings)
+    if not sources:
+        raise InputError("wanted at least one video, stack, folder or table of features to analyse, got none")
+    pictures = any(not _is_table(source) for source in sources)
+    finder, parallel = (detector, False) if detector is not None or not pictures else _load(settings)
 
-    def one(path: Path, folder: Path) -> Run:
+    def one(source: Path | pd.DataFrame, folder: Path) -> Run:
         claim_as = partial(claim, folder, overwrite=overwrite, resume=resume)
-        return _analyze_one(path, settings, folder, finder, parallel=parallel, claim_as=claim_as, progress=progress)
+        if isinstance(source, pd.DataFrame) or finder is None or _is_table(source):
+            complete = partial(_complete, recipe=settings)
+            return analyze_features(source, settings, folder, claim_as=claim_as, complete=complete, progress=progress)
+        return _analyze_one(source, settings, folder, finder, parallel=parallel, claim_as=claim_as, progress=progress)
 
-    if len(paths) == 1:
-        return one(paths[0], Path(output))
-    return analyze_many(paths, Path(output), one, overwrite=overwrite, resume=resume)
+    if len(sources) == 1:
+        return one(sources[0], Path(output))
+    return analyze_many([Path(path) for path in sources], Path(output), one, overwrite=overwrite, resume=resume)
+
+
+def _source(given: Source | pd.DataFrame) -> Path | pd.DataFrame:
+    return given if isinstance(given, pd.DataFrame) else Path(given)
+
+
+def _is_table(source: Path | pd.DataFrame) -> bool:
+    return isinstance(source, pd.DataFrame) or is_feature_table(source)
 
 
 def _load(recipe: Recipe) -> tuple[Finder, bool]:
@@ -121,23 +142,15 @@ def _analyze_one(
         seconds = time.perf_counter() - began
         results = _results(task, job, done)
         info = {
-            "title": recipe.report.title,
-            "created": now(),
-            "inputs": inputs,
-            "recipe": recipe.model_dump(mode="json"),
+            **common_info(recipe, inputs, task.calibration, counts=results.counts, key=key),
             "model": model,
             "provider": recipe.run.provider,
             "precision": recipe.run.precision,
-            "versions": versions(),
-            "machine": machine(),
-            "calibration": task.calibration.to_dict(),
             "metadata": dict(task.frames.metadata),
-            "counts": results.counts,
             "frames_per_s": round(len(results.frames) / seconds, 2),
             "warnings": _warnings(task, results, ended, job.skipped),
             "notes": _notes(task),
             "exit_code": PartialError.exit_code if ended or job.skipped else 0,
-            "key": key,
         }
         write_outputs(output, task.recipe, results, frames, info=info, card=detector.card, clock=job.clock)
         info["timings_s"] = {name: round(value, 3) for name, value in job.clock.seconds.items()}
@@ -200,13 +213,7 @@ def _warnings(task: Task, results: Results, ended: TruncatedError | None, skippe
     if ended is not None:
         last = int(results.frames["frame"].max())
         said.append(f"The input ends early: {ended} Frames {task.numbers[0]} to {last} were analysed.")
-    if not task.calibration.has_scale:
-        said.append(
-            "No scale is known: all lengths are in px and there is no density. "
-            "State it with --scale or calibration.pixel_size_nm (nm per px)."
-        )
-        if task.recipe.physics.thickness_nm is not None:
-            said.append("A foil thickness is given, but without a scale there is no density.")
+    said += scale_warnings(task.calibration, task.recipe)
     if task.plan.zoom is not None:
         card = task.detector.card
         said.append(
@@ -225,10 +232,4 @@ def _notes(task: Task) -> list[str]:
     stop = task.recipe.frames.stop
     if stop is not None and stop > len(task.frames):
         said.append(f"frames.stop is {stop}, the input has {len(task.frames)} frames: all up to the end were analysed.")
-    if task.calibration.has_scale and task.recipe.physics.thickness_nm is None:
-        said.append("No foil thickness is given: density is per area. State physics.thickness_nm for a density per volume.")
-    if task.calibration.frame_interval_s is None and len(task.numbers) > 1:
-        said.append("No frame interval is known: rates are per frame. State calibration.frame_interval_s (s).")
-    if not task.recipe.frames.series:
-        said.append("The images are independent: nothing was registered or tracked.")
-    return said
+    return said + unit_notes(task.calibration, task.recipe, frames=len(task.numbers))

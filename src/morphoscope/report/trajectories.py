@@ -30,6 +30,7 @@ from morphoscope.report.style import (
 )
 
 COLOURS = 48  # steps of colour along a trajectory
+LONGEST_FIELD = 3.0  # a field without an image is at most this many times longer than wide
 COMMON = 40  # trajectories drawn from the common origin: more hide each other
 
 
@@ -48,13 +49,12 @@ def trajectory_map(
     Args:
         objects: `schema.OBJECTS` with `track_id`, `x_reg_px`, `y_reg_px`.
         tracks: `schema.TRACKS`; its tracks are drawn.
-        image: (height, width), the frame behind the trajectories.
+        image: (height, width), the frame behind the trajectories; None for a plain ground that holds them all.
         calibration: gives the axis, the scale bar and the unit.
         axis: name of the axis; none for the main one.
         shift: (`shift_x_px`, `shift_y_px`) of the frame shown, so that the trajectories lie on it.
     """
     along = axis_for(calibration, axis)
-    height, width = np.asarray(image).shape
     kept = objects[objects["track_id"].isin(tracks["track_id"]) & objects["x_reg_px"].notna()].sort_values(["track_id", "frame"])
     paths = [g[["x_reg_px", "y_reg_px", "frame"]].to_numpy(float) for _, g in kept.groupby("track_id") if len(g) > 1]
     if not paths:
@@ -62,6 +62,8 @@ def trajectory_map(
     size_y, size_x = calibration.pixel_size_nm or (1.0, 1.0)
     moved = [(p[:, :2] - p[0, :2]) * (size_x, size_y) for p in paths]
     placed = [p[:, :2] + shift for p in paths]
+    height, width, corner = _ground(image, placed)
+    placed = [p - corner for p in placed]
     values = [along.at(p[:, 2]) for p in paths]
     ends = np.concatenate(values)
     norm = Normalize(float(ends.min()), float(max(ends.max(), ends.min() + 1e-9)))
@@ -69,7 +71,7 @@ def trajectory_map(
     figure, left, zoom, right, bar = _map_axes(height / width)
     window = _busiest(placed, (height, width))
     for ax, thick in ((left, 0.9), (zoom, 0.8)):
-        show_image(ax, image)
+        _show_ground(ax, image)
         ax.add_collection(_coloured(placed, values, norm, thick))
     left.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
     left.add_patch(Rectangle(window[:2], *window[2:], fill=False, edgecolor="white", linewidth=1.0))
@@ -100,6 +102,26 @@ def _map_axes(ratio: float) -> tuple[Figure, Axes, Axes, Axes, Axes]:
     zoom = place(figure, wide + 0.3, top, small, small * ratio)
     right = place(figure, wide + 0.8, top + small * ratio + 0.34, side, side)
     return figure, left, zoom, right, place(figure, 0, top + wide * ratio + 0.12, wide, 0.1)
+
+
+def _ground(image: Any, paths: list[Any]) -> tuple[int, int, Any]:
+    """Height and width of what is drawn on, and its corner: the image, or without one a field that holds all paths."""
+    if image is not None:
+        height, width = np.asarray(image).shape
+        return height, width, np.zeros(2)
+    ends = np.concatenate(paths)
+    low, high = ends.min(axis=0), ends.max(axis=0)
+    size = np.maximum(high - low, np.ptp(ends, axis=0).max() / LONGEST_FIELD) + 2
+    width, height = np.ceil(size).astype(int)
+    return int(height), int(width), (low + high - size) / 2 + 0.5
+
+
+def _show_ground(ax: Axes, image: Any) -> None:
+    if image is not None:
+        show_image(ax, image)
+        return
+    ax.set(facecolor="#26282c", xticks=[], yticks=[], aspect="equal")
+    ax.grid(visible=False)
 
 
 def _common_origin(ax: Axes, moved: list[Any], unit: str) -> None:

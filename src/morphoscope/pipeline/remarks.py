@@ -1,0 +1,44 @@
+"""What a run says of its scale and units, whether it is of pictures or of a table."""
+
+from __future__ import annotations
+
+from morphoscope.calibration import Calibration
+from morphoscope.pipeline.scale import CLOSE
+from morphoscope.recipe import Recipe
+
+
+def scale_warnings(calibration: Calibration, recipe: Recipe) -> list[str]:
+    """What lacks without a scale."""
+    if calibration.has_scale:
+        return []
+    said = [
+        "No scale is known: all lengths are in px and there is no density. "
+        "State it with --scale or calibration.pixel_size_nm (nm per px)."
+    ]
+    if recipe.physics.thickness_nm is not None:
+        said.append("A foil thickness is given, but without a scale there is no density.")
+    return said
+
+
+def overruled(recipe: Recipe, stated: Calibration) -> list[str]:
+    """A warning where the scale that was given is not the one the input states."""
+    given, size = recipe.calibrate(Calibration()).pixel_size_nm, stated.pixel_size_nm
+    if given is None or size is None or all(abs(a - b) <= CLOSE * max(a, b) for a, b in zip(given, size, strict=True)):
+        return []
+    source = stated.provenance.get("pixel_size_nm", "file")
+    return [
+        f"Two scales disagree: the {source} states {size[0]:.4g} (y) and {size[1]:.4g} (x) nm per px, {given[0]:.4g} and "
+        f"{given[1]:.4g} were given. Used: those given."
+    ]
+
+
+def unit_notes(calibration: Calibration, recipe: Recipe, *, frames: int, area: bool = True) -> list[str]:
+    """Which units results are in for want of a thickness, an interval or an order in time; `area`: the field is known."""
+    said = []
+    if calibration.has_scale and area and recipe.physics.thickness_nm is None:
+        said.append("No foil thickness is given: density is per area. State physics.thickness_nm for a density per volume.")
+    if calibration.frame_interval_s is None and frames > 1:
+        said.append("No frame interval is known: rates are per frame. State calibration.frame_interval_s (s).")
+    if not recipe.frames.series:
+        said.append("The images are independent: nothing was registered or tracked.")
+    return said
