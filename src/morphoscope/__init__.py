@@ -28,6 +28,7 @@ _HOME = {
     "open_frames": "io.open",
     "parse_recipe": "recipe",
     "read_boxes": "io.labels",
+    "read_features": "io.features",
 }
 __all__ = sorted(_HOME)
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from morphoscope.calibration import Calibration as Calibration
     from morphoscope.errors import MorphoscopeError as MorphoscopeError
     from morphoscope.evaluate import evaluate_detector as evaluate_detector
+    from morphoscope.io.features import read_features as read_features
     from morphoscope.io.labels import read_boxes as read_boxes
     from morphoscope.io.open import open_frames as open_frames
     from morphoscope.measure.geometry import measure_ellipses as measure_ellipses

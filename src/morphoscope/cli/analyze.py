@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 
 
 def analyze(
-    inputs: Annotated[list[Path], typer.Argument(help="videos, stacks, images or folders of images; each is one series")],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="videos, stacks, images, folders of images, or tables of features (.csv, .tsv, .parquet); each is one series"
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="the run folder")],
     recipe: Annotated[Path | None, typer.Option(help="settings; `morphoscope init` writes one to start from")] = None,
     model: Annotated[str | None, typer.Option(help="a shipped model's name or an .onnx file; wins over the recipe")] = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import nan
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +205,14 @@ def _card(table: Table, name: str, digest: str) -> ModelCard:
         classes=tuple(sorted(set(table.objects["label"]))) or ("object",),
         preprocess="none",
         postprocess="none",
-        training={"table": name, "columns": table.features.kind, "sha256": digest},
+        training={
+            "table": name,
+            "columns": table.features.kind,
+            "sha256": digest,
+            "sizes": bool(table.objects["major_px"].notna().any()),
+            "tracks": bool(table.objects["track_id"].notna().any()),
+            "field": isfinite(table.valid_px),
+        },
     )
 
 
@@ -219,4 +226,4 @@ def _notes(table: Table, recipe: Recipe) -> list[str]:
     said = [*table.features.notes, *table.notes]
     if table.objects["track_id"].notna().any():
         said.append("The table has track numbers: they are kept, nothing was linked.")
-    return said + unit_notes(table.calibration, recipe, frames=len(table.numbers), area=table.valid_px == table.valid_px)
+    return said + unit_notes(table.calibration, recipe, frames=len(table.numbers), area=isfinite(table.valid_px))

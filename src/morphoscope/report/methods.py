@@ -20,12 +20,11 @@ def methods_paragraph(run: Mapping[str, Any], card: Mapping[str, Any] | None) ->
         card: the model's card as plain values.
     """
     recipe = run.get("recipe") or {}
-    given = ((card or {}).get("training") or {}) if (recipe.get("detect") or {}).get("objects") else {}
     parts = [
         _data(run, recipe.get("frames") or {}),
-        *([_given(given)] if given else [_detection(run, recipe.get("detect") or {}, card or {}), _geometry()]),
-        _tracking(run, recipe),
-        _physics(run, recipe.get("physics") or {}),
+        *_objects(run, recipe.get("detect") or {}, card or {}),
+        _tracking(run, recipe, (card or {}).get("training") or {}),
+        _physics(run, recipe.get("physics") or {}, (card or {}).get("training") or {}),
     ]
     return " ".join(part for part in parts if part)
 
@@ -84,6 +83,19 @@ def _from(provenance: Mapping[str, Any], key: str) -> str:
     return f", from the {provenance[key]}" if provenance.get(key) else ""
 
 
+def _objects(run: Mapping[str, Any], detect: Mapping[str, Any], card: Mapping[str, Any]) -> list[str]:
+    """Where the objects came from: a table, labels, or a model."""
+    source = card.get("training") or {}
+    if source.get("table"):
+        return [
+            f"Positions were taken from the table {source['table']} ({source.get('columns')} columns; "
+            f"SHA-256 {str(source.get('sha256'))[:12]}...)."
+        ]
+    if detect.get("objects") and source:
+        return [_given(source)]
+    return [_detection(run, detect, card), _geometry()]
+
+
 def _detection(run: Mapping[str, Any], detect: Mapping[str, Any], card: Mapping[str, Any]) -> str:
     model = run.get("model") or {}
     name = card.get("name") or model.get("name") or detect.get("model") or "unnamed"
@@ -126,24 +138,22 @@ def _geometry() -> str:
     )
 
 
-def _tracking(run: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+def _tracking(run: Mapping[str, Any], recipe: Mapping[str, Any], source: Mapping[str, Any]) -> str:
     track, frames, physics = (recipe.get(name) or {} for name in ("track", "frames", "physics"))
     single = (run.get("counts") or {}).get("frames") == 1
     if track.get("enabled") is False or frames.get("series") is False or single:
         return ""
-    text = "Drift and stage jumps between frames were measured and removed, and " if track.get("register_frames", True) else ""
-    text += "detections were linked from frame to frame by globally optimal assignment"
+    by = " from the objects themselves" if source.get("table") else ""
+    text = (
+        f"Drift and stage jumps between frames were measured{by} and removed, and " if track.get("register_frames", True) else ""
+    )
     size = (run.get("calibration") or {}).get("pixel_size_nm")
-    distance = track.get("max_distance_px")
-    if distance:
-        x = size if isinstance(size, (int, float)) else (size[1] if size else None)
-        nm = f" ({_number(float(distance) * float(x), 3)} nm)" if x else ""
-        text += f" within {_number(distance)} px{nm}"
-    if track.get("memory") is not None:
-        text += f", bridging gaps of up to {track['memory']} frames"
+    text += "tracks were taken as given" if source.get("tracks") else _linking(track, size)
     if track.get("min_points"):
         text += f"; tracks of fewer than {track['min_points']} detections were left out"
-    text = text[0].upper() + text[1:] + ". Growth rates are Theil-Sen slopes of the major axis."
+    text = text[0].upper() + text[1:] + "."
+    if source.get("sizes", True):
+        text += " Growth rates are Theil-Sen slopes of the major axis."
     interval = (run.get("calibration") or {}).get("frame_interval_s")
     lag = physics.get("lag_frames")
     if lag and interval and size:
@@ -154,12 +164,23 @@ def _tracking(run: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     return text
 
 
-def _physics(run: Mapping[str, Any], physics: Mapping[str, Any]) -> str:
-    if not (run.get("calibration") or {}).get("pixel_size_nm"):
-        return "Sizes are given as median and quartiles."
+def _linking(track: Mapping[str, Any], size: Any) -> str:
+    text = "detections were linked from frame to frame by globally optimal assignment"
+    distance = track.get("max_distance_px")
+    if distance:
+        x = size if isinstance(size, (int, float)) else (size[1] if size else None)
+        nm = f" ({_number(float(distance) * float(x), 3)} nm)" if x else ""
+        text += f" within {_number(distance)} px{nm}"
+    return text + (f", bridging gaps of up to {track['memory']} frames" if track.get("memory") is not None else "")
+
+
+def _physics(run: Mapping[str, Any], physics: Mapping[str, Any], source: Mapping[str, Any]) -> str:
+    sizes = "Sizes are given as median and quartiles." if source.get("sizes", True) else ""
+    if not (run.get("calibration") or {}).get("pixel_size_nm") or not source.get("field", True):
+        return sizes
     factor, thickness = float(physics.get("visibility_factor") or 1.0), physics.get("thickness_nm")
     per = f"volume, at a foil thickness of {_number(thickness)} nm" if thickness else "area"
     text = f"Density is the number of objects per analysed {per}"
     if factor != 1.0:
         text += f", times {_number(factor)} for objects invisible under this diffraction condition"
-    return text + "; intervals are exact 95 % Poisson intervals of the count. Sizes are given as median and quartiles."
+    return f"{text}; intervals are exact 95 % Poisson intervals of the count. {sizes}".strip()
