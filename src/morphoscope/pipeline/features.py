@@ -18,6 +18,7 @@ from morphoscope.io.features import Features, read_features
 from morphoscope.io.tables import table_hash
 from morphoscope.models.card import ModelCard
 from morphoscope.pipeline.folder import Run, remove_parts, remove_run, write_json
+from morphoscope.pipeline.follow import DISPLACEMENT
 from morphoscope.pipeline.outputs import write_outputs
 from morphoscope.pipeline.provenance import common_info, file_hash, peak_memory_mb, table_key
 from morphoscope.pipeline.remarks import overruled, scale_warnings, unit_notes
@@ -25,6 +26,7 @@ from morphoscope.pipeline.results import Results, compute_results, read_truth
 from morphoscope.pipeline.stages import Plan, in_any
 from morphoscope.pipeline.stream import Clock, Progress
 from morphoscope.recipe import Recipe, Region
+from morphoscope.track.drift_from_objects import drift_from_objects
 
 NAME = "objects from a table"
 IN_MEMORY = "a table in memory"
@@ -41,6 +43,11 @@ class Table:
     box: tuple[float, float, float, float]
     valid_px: float
     notes: tuple[str, ...]
+
+    @property
+    def last(self) -> int:
+        """The last frame that the table has."""
+        return int(self.features.objects["frame"].max())
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -77,7 +84,7 @@ def analyze_features(
         table = _prepare(source, recipe)
     name = IN_MEMORY if isinstance(source, pd.DataFrame) else str(source.resolve())
     digest = table_hash(source) if isinstance(source, pd.DataFrame) else file_hash(source)
-    inputs = [{"path": name, "sha256": digest, "frames": len(table.numbers), "shape": table.shape}]
+    inputs = [{"path": name, "sha256": digest, "frames": table.last + 1, "shape": table.shape}]
     key = table_key(recipe, digest)
     if claim_as(key) is None:
         remove_parts(output)
@@ -189,13 +196,8 @@ def _frames(table: Table, recipe: Recipe, *, registered: bool) -> pd.DataFrame:
     frames = pd.DataFrame({"frame": numbers, "file": files.reindex(numbers).ffill().bfill().to_numpy()})
     if not registered:
         return frames
-    from morphoscope.track.drift_from_objects import drift_from_objects
-
-    moved = drift_from_objects(table.objects).set_index("frame")
-    known = moved.index.to_numpy(float)
-    shifts = {name: np.interp(numbers, known, moved[name].to_numpy(float)) for name in ("shift_x_px", "shift_y_px")}
-    jump = moved["jump"].reindex(numbers, fill_value=False).to_numpy(bool)
-    return frames.assign(**shifts, jump=jump, shift_quality=np.nan)
+    moved = drift_from_objects(table.objects, frames=numbers)
+    return frames.assign(**{name: moved[name].to_numpy() for name in DISPLACEMENT})
 
 
 def _card(table: Table, name: str, digest: str) -> ModelCard:

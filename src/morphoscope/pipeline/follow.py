@@ -10,6 +10,8 @@ from morphoscope.recipe import Recipe
 from morphoscope.track.drift import refine_with_objects
 from morphoscope.track.link import link
 
+DISPLACEMENT = ["shift_x_px", "shift_y_px", "jump", "shift_quality"]
+
 
 def displace(frames: pd.DataFrame, *, registered: bool, known: bool) -> pd.DataFrame:
     """`frame`, `file`, `shift_x_px`, `shift_y_px`, `jump`, `shift_quality`.
