@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.ndimage import fourier_shift
 
 from morphoscope.errors import InputError
-from morphoscope.track.drift import Registrar, Shift, accumulate, refine_with_objects
+from morphoscope.track.drift import Registrar, Shift
 
 SHAPE = (260, 380)
 
@@ -53,7 +52,7 @@ def test_a_walk_with_text_noise_and_jumps_stays_true():
         frame[20:25, 200:290] = 255
         found.append(Shift(0, 0, 1, False) if previous is None else registrar.shift(previous, frame))
         previous = frame
-    error = accumulate(found) - path
+    error = np.cumsum([s[:2] for s in found], axis=0) - path
     assert np.sqrt((error**2).mean(axis=0)).max() < 0.3
     assert [i for i, s in enumerate(found) if s.jump] == [60, 130]
 
@@ -110,32 +109,3 @@ def test_small_frames(shape):
 def test_another_shape_is_refused():
     with pytest.raises(InputError, match="wanted frames of"):
         Registrar(SHAPE).shift(np.zeros(SHAPE), np.zeros((5, 5)))
-
-
-def test_accumulate_takes_shifts_and_tables():
-    table = pd.DataFrame({"dx": [0.0, 1.0, 2.0], "dy": [0.0, -1.0, 0.5]})
-    assert accumulate(table).tolist() == [[0, 0], [1, -1], [3, -0.5]]
-    assert accumulate([Shift(0, 0, 1, False), Shift(1, 2, 1, False)]).tolist() == [[0, 0], [1, 2]]
-    assert accumulate([]).shape == (0, 2)
-
-
-def test_objects_correct_slow_errors():
-    rng = np.random.default_rng(0)
-    n, tracks = 300, 60
-    true = np.cumsum(rng.normal(0.05, 0.2, (n, 2)), axis=0)
-    true -= true[0]
-    wrong = true + np.linspace(0, 8, n)[:, None] * [1, -0.5]
-    rows = []
-    for k in range(tracks):
-        start = int(rng.integers(0, 200))
-        frames = np.arange(start, min(start + 150, n))
-        place = rng.uniform(0, 500, 2) + true[frames] + rng.normal(0, 0.7, (len(frames), 2))
-        rows.append(pd.DataFrame({"frame": frames, "x_px": place[:, 0], "y_px": place[:, 1], "track_id": k}))
-    objects = pd.concat(rows, ignore_index=True).astype({"track_id": "Int64"})
-    objects.loc[::17, "track_id"] = pd.NA
-    found = refine_with_objects(objects, wrong)
-    assert np.abs(wrong - true).max() > 7 and found[0] == pytest.approx([0, 0])
-    error = found - true
-    assert (error - error.mean(axis=0)).std() < 0.5
-    nothing = objects.iloc[:0]
-    assert refine_with_objects(nothing, wrong) == pytest.approx(wrong)

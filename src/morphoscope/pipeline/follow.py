@@ -7,7 +7,6 @@ import pandas as pd
 
 from morphoscope.pipeline.register import displaced
 from morphoscope.recipe import Recipe
-from morphoscope.track.drift import refine_with_objects
 from morphoscope.track.link import link
 
 DISPLACEMENT = ["shift_x_px", "shift_y_px", "jump", "shift_quality"]
@@ -36,19 +35,9 @@ def register(objects: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
 
 
 def follow(objects: pd.DataFrame, frames: pd.DataFrame, recipe: Recipe) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Objects with tracks, and frames with the drift those tracks show: linked, drift refined, linked again.
-
-    Objects that come with tracks keep them.
-    """
-    known = "track_id" in objects.columns and bool(objects["track_id"].notna().any())
-    linked = objects if known else _link(register(objects, frames), frames, recipe)
-    if not recipe.track.register_frames:
-        return linked, frames
-    columns = ["shift_x_px", "shift_y_px"]
-    moved = refine_with_objects(linked, frames[columns].to_numpy(float), frames=frames["frame"].to_numpy(np.int64))
-    frames = frames.assign(shift_x_px=moved[:, 0], shift_y_px=moved[:, 1])
-    if known:
-        return linked, frames
+    """Objects with tracks, and the frames; objects that come with tracks keep them."""
+    if "track_id" in objects.columns and bool(objects["track_id"].notna().any()):
+        return objects, frames
     return _link(register(objects, frames), frames, recipe), frames
 
 

@@ -1,22 +1,20 @@
 """How the picture moved: drift and sudden stage jumps, measured from image content.
 
 What is burnt into a frame (text, a scale bar, a cursor) has sharper edges than any picture a lens makes, or
-is the whitest or blackest there is: it is masked. A
-coarse phase correlation on reduced frames proposes shifts; each is judged by the median correlation of many blocks. The
-best is refined to a fraction of a pixel by least squares on grey-value gradients (Lucas and Kanade 1981), first per block,
-then over all blocks that agree, so that objects that appear or move by themselves have no say.
+is the whitest or blackest there is: it is masked. A coarse phase correlation on reduced frames proposes shifts; each is
+judged by the median correlation of many blocks. The best is refined to a fraction of a pixel by least squares on
+grey-value gradients (Lucas and Kanade 1981), first per block, then over all blocks that agree, so that objects that
+appear or move by themselves have no say. From shifts to the place of each frame leads `displacement`.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.fft import irfft2, next_fast_len, rfft2
 
@@ -170,57 +168,3 @@ def _burnt_in(image: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8] |
     small = np.asarray(cv2.resize(steep * 255, size, interpolation=cv2.INTER_AREA) > 0, dtype=np.uint8)
     burnt = np.asarray(cv2.dilate(small, np.ones((9, 9), np.uint8)), dtype=np.uint8)
     return None if cv2.countNonZero(burnt) > MOST_MASKED * burnt.size else burnt
-
-
-def accumulate(shifts: Iterable[Shift] | pd.DataFrame) -> Array:
-    """Displacement (n, 2) in px, x and y, of each frame's content against the first.
-
-    Args:
-        shifts: one per frame, the shift that led to it from the frame before (0 for the first frame); `Shift`s or a
-            table with columns `dx`, `dy`.
-    """
-    if isinstance(shifts, pd.DataFrame):
-        steps = shifts[["dx", "dy"]].to_numpy(float)
-    else:
-        steps = np.array([(s.dx, s.dy) for s in shifts], dtype=float).reshape(-1, 2)
-    return np.asarray(np.cumsum(steps, axis=0))
-
-
-def refine_with_objects(
-    objects: pd.DataFrame, displacement: Array, *, frames: NDArray[np.int64] | None = None, min_points: int = 10, rounds: int = 20
-) -> Array:
-    """The displacement (n, 2) without the slow error that accumulates, from objects that hardly move.
-
-    Alternates the place of each track (mean of its registered positions less the correction) and the correction of each
-    frame (median over tracks of what is left), which keeps the first frame at 0. Frames with fewer than three
-    tracks take the correction of their neighbours in time.
-
-    Args:
-        objects: `frame`, `x_px`, `y_px`, `track_id` (null: not used).
-        displacement: (n, 2) px, x and y, such as from `accumulate`.
-        frames: (n,) frame numbers of its rows; None for 0..n-1.
-        min_points: shorter tracks are not used.
-        rounds: of alternation.
-    """
-    numbers = np.arange(len(displacement)) if frames is None else np.asarray(frames)
-    linked = objects[objects["track_id"].notna()]
-    tracks, number = np.unique(linked["track_id"].to_numpy(np.int64), return_inverse=True)
-    long = np.bincount(number, minlength=len(tracks))[number] >= min_points
-    row = np.searchsorted(numbers, linked["frame"].to_numpy(np.int64))[long]
-    number = number[long]
-    if not len(row):
-        return np.array(displacement, dtype=float)
-    place = linked[["x_px", "y_px"]].to_numpy(float)[long] - displacement[row]
-    points = np.maximum(np.bincount(number, minlength=len(tracks)), 1)
-    groups = np.split(np.argsort(row, kind="stable"), np.cumsum(np.bincount(row, minlength=len(numbers)))[:-1])
-    used = np.array([i for i, group in enumerate(groups) if len(group) >= 3])
-    if not len(used):
-        return np.array(displacement, dtype=float)
-    correction = np.zeros((len(numbers), 2))
-    for _ in range(rounds):
-        left = place - correction[row]
-        mean = np.stack([np.bincount(number, left[:, k], minlength=len(tracks)) / points for k in (0, 1)], axis=1)
-        error = place - mean[number]
-        median = np.array([np.median(error[groups[i]], axis=0) for i in used])
-        correction = np.stack([np.interp(np.arange(len(numbers)), used, median[:, k]) for k in (0, 1)], axis=1)
-    return np.asarray(displacement + correction - correction[0])
