@@ -34,6 +34,8 @@ TARGETS = {
     "label-studio": "l.json",
     "cvat": "l.xml",
     "trackmate": "l",
+    "napari": "l",
+    "trackpy": "l",
     "keras-yolo3": "l.txt",
     "objects": "l.parquet",
 }
@@ -86,8 +88,8 @@ def label_sets(draw):
     scale = draw(st.sampled_from([None, (0.5, 0.5), (0.25, 1.75)]))
     images = {}
     for file in files:
-        frames = 5 if file == "stack.tif" else 1
-        images[file] = ImageFacts(draw(st.integers(20, 40)), draw(st.integers(20, 30)), frames, scale)
+        frames, interval = (5, draw(st.sampled_from([None, 0.25]))) if file == "stack.tif" else (1, None)
+        images[file] = ImageFacts(draw(st.integers(20, 40)), draw(st.integers(20, 30)), frames, scale, interval)
     labels = [
         draw(labels_of(file, images[file].frames, classes, k))
         for k, file in enumerate(draw(st.lists(st.sampled_from(files), max_size=6)))
@@ -156,7 +158,8 @@ FIELDS = {"frame numbers": "frame", "object ids": "object_id", "scores": "score"
 def expected(labels, said):
     """What should be read back: the set after the changes that were said, sentences used up, and kinds whose rings are joined."""
     kinds, drop, region, scale, empty, classes, joined = {}, set(), True, True, True, True, set()
-    frames_out = covered = False
+    frames_out = covered = tracked_only = False
+    timed = True
     for sentence in said:
         shape = re.fullmatch(r"\d+ ([a-z ]+): (.+)", sentence)
         field = next((f for text, f in FIELDS.items() if sentence.startswith(text)), None)
@@ -164,6 +167,10 @@ def expected(labels, said):
             drop.add(field)
         elif re.fullmatch(r"\d+ objects? in frames after the first: left out.*", sentence):
             frames_out = True
+        elif re.fullmatch(r"\d+ objects? without a track: left out.*", sentence):
+            tracked_only = True
+        elif sentence.startswith("times between frames"):
+            timed = False
         elif sentence.startswith("images without objects"):
             empty = False
         elif sentence.startswith("pixel sizes"):
@@ -186,7 +193,7 @@ def expected(labels, said):
             raise AssertionError(f"what does this mean: {sentence}")
     found = []
     for label in labels.labels:
-        if frames_out and label.frame:
+        if (frames_out and label.frame) or (tracked_only and label.track_id is None):
             continue
         change = kinds.get(shape_kind(label))
         shape_ = change(label.shape, labels.images[label.file]) if change else label.shape
@@ -197,7 +204,11 @@ def expected(labels, said):
         found = [label for label in left if label is not None]
     used = {label.file for label in found}
     images = {
-        file: facts if scale else replace(facts, pixel_size_nm=None)
+        file: replace(
+            facts,
+            pixel_size_nm=facts.pixel_size_nm if scale else None,
+            frame_interval_s=facts.frame_interval_s if timed else None,
+        )
         for file, facts in labels.images.items()
         if empty or file in used
     }
@@ -291,6 +302,7 @@ def round_trip(labels, target, name):
     for file, facts in wanted.images.items():
         read = found.images[file]
         assert read.width in (None, facts.width) and read.height in (None, facts.height) and read.frames in (1, facts.frames)
+        assert read.frame_interval_s == facts.frame_interval_s
         assert read.pixel_size_nm == facts.pixel_size_nm or np.allclose(read.pixel_size_nm, facts.pixel_size_nm)
         left = list(found.of(file))
         for label in wanted.of(file):  # in any order

@@ -52,6 +52,10 @@ def kind_of_table(columns: list[str], source: str) -> Kind:
     if len(found) > 1:
         said = " and ".join(f"{kind.x},{kind.y}" for kind in found)
         raise InputError(f"{source} holds positions twice, as {said}; leave out those that are not to be used")
+    if found and found[0].name == "trackpy" and "frame" not in columns and {"t", "track_id"} <= set(columns):
+        found = [Kind("napari", "x", "y", "t", "z")]
+    if {"file", "label", "x0"} <= set(columns) and not found:
+        raise InputError(f"{source} holds labels of pictures: analyse these and give it with --objects (detect.objects)")
     if not found or found[0].frame not in columns:
         raise InputError(f"{source}: wanted a table of features with the columns {wanted}; got {came or 'none'}")
     tracks = [name for name in TRACKS if name in columns]
@@ -123,7 +127,7 @@ def stated_calibration(table: pd.DataFrame, kind: Kind, units: dict[str, str]) -
         size = tuple(_ratio(table[f"{axis}_nm"], table[f"{axis}_px"]) for axis in "yx")
         if all(one is not None and SMALLEST_NM < one < LARGEST_NM for one in size):
             found = found.updated("table", pixel_size_nm=size)
-    time, second = "time_s", 1.0
+    time, second = "time_s", 1.0 if kind.name == "objects" else 0.0
     if kind.name == "TrackMate":
         time, second = "POSITION_T", SECONDS.get(plain_unit(units.get("POSITION_T", "")), 0.0)
     step = _ratio(table[time], table[kind.frame]) if second and time in table.columns else None

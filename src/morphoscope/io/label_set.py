@@ -32,12 +32,16 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What a label file says of an image: size in px, number of frames, pixel size (y, x) in nm; None where it does not say."""
+    """What a label file says of an image: size in px, number of frames, pixel size (y, x) in nm, time between frames in s.
+
+    None where it does not say.
+    """
 
     width: int | None = None
     height: int | None = None
     frames: int = 1
     pixel_size_nm: tuple[float, float] | None = None
+    frame_interval_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ FORMATS = {
     "label-studio": "label_studio",
     "cvat": "cvat",
     "trackmate": "trackmate",
+    "napari": "napari",
+    "trackpy": "trackpy",
     "keras-yolo3": "keras_yolo3",
     "project": "project",
 }

@@ -24,6 +24,7 @@ from morphoscope.io.label_formats.reading import (
     Records,
     box_of,
     first_character,
+    interval_of,
     load_json,
     number,
     plain_path,
@@ -111,7 +112,11 @@ def _images(given: list[Any], records: Records) -> dict[int, tuple[str, int]]:
             frame = whole(more.get("frame", 0))
             entries[whole(image["id"], least=-(2**53), most=2**53)] = (file, frame)
             facts = ImageFacts(
-                size(image.get("width")), size(image.get("height")), whole(more.get("frames", 1), least=1), _scale(more)
+                size(image.get("width")),
+                size(image.get("height")),
+                whole(more.get("frames", 1), least=1),
+                _scale(more),
+                interval_of(more.get("frame_interval_s")),
             )
             if file in records.images and not frame:
                 records.note("files named by several image entries are taken for one image each")
@@ -231,6 +236,8 @@ def _image_entry(number_: int, file: str, facts: ImageFacts, frame: int) -> dict
         more["frames"] = facts.frames
     if facts.pixel_size_nm is not None:
         more["pixel_size_nm"] = list(facts.pixel_size_nm)
+    if facts.frame_interval_s is not None:
+        more["frame_interval_s"] = facts.frame_interval_s
     return entry | {OURS: more} if more else entry
 
 

@@ -28,10 +28,12 @@ OPTIONAL = ["frame", "object_id", "score", "track_id", "shape"]
 
 
 def recognises(path: Path) -> bool:
-    """A .csv file that is no table of objects, or a folder with a boxes.csv."""
-    if path.is_dir():
-        return (path / "boxes.csv").is_file()
-    return path.suffix.lower() == ".csv" and ("x_px" not in (columns := columns_of(path)) or set(REQUIRED) <= set(columns))
+    """A .csv file that is no table of objects or tracks, or a folder with a boxes.csv."""
+    path = path / "boxes.csv" if path.is_dir() else path
+    if not path.is_file() or path.suffix.lower() != ".csv":
+        return False
+    columns = set(columns_of(path))
+    return set(REQUIRED) <= columns or not ("x_px" in columns or {"x", "y"} <= columns)
 
 
 def columns_of(path: Path) -> list[str]:

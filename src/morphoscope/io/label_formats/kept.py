@@ -9,12 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from morphoscope.io.label_formats.reading import score_of, text, whole
+from morphoscope.io.label_formats.reading import interval_of, score_of, text, whole
 from morphoscope.io.label_set import ImageFacts, Label, LabelSet
 from morphoscope.io.shapes import Polygon, Shape, shape_from_dict, shape_to_dict
 from morphoscope.recipe import Region
 
-ALL = ("frame", "object_id", "score", "track_id", "empty images", "pixel_size_nm", "complete_region", "classes")
+ALL = (
+    "frame",
+    "object_id",
+    "score",
+    "track_id",
+    "empty images",
+    "pixel_size_nm",
+    "frame_interval_s",
+    "complete_region",
+    "classes",
+)
 
 
 def kept_label(label: Label) -> dict[str, Any]:
@@ -71,6 +81,7 @@ def kept_image(file: str, facts: ImageFacts, labels: LabelSet) -> dict[str, Any]
         "height": facts.height,
         "frames": facts.frames,
         "pixel_size_nm": facts.pixel_size_nm,
+        "frame_interval_s": facts.frame_interval_s,
         "classes": labels.classes,
         "complete_region": None if region is None else region.model_dump(),
     }
@@ -86,6 +97,7 @@ def restored_image(kept: Any) -> tuple[str, ImageFacts, tuple[str, ...], Region 
         height=whole(kept["height"]) if kept.get("height") else None,
         frames=whole(kept.get("frames", 1), least=1),
         pixel_size_nm=(float(scale[0]), float(scale[1])) if scale else None,
+        frame_interval_s=interval_of(kept.get("frame_interval_s")),
     )
     region = kept.get("complete_region")
     return kept["file"], facts, tuple(str(c) for c in kept.get("classes", ())), Region.model_validate(region) if region else None

@@ -20,7 +20,8 @@ def losses(
         labels: what is to be written.
         changed_shapes: what becomes of shapes the format cannot hold as they are: kind (`point`, `box`, `turned box`, `ellipse`,
             `polygon`, `polygon with holes`, `mask`) to a phrase such as "their upright boxes are written".
-        holds: which of frame, object_id, score, track_id, empty images, pixel_size_nm, complete_region, classes the format keeps.
+        holds: which of frame, object_id, score, track_id, empty images, pixel_size_nm, frame_interval_s, complete_region,
+            classes the format keeps.
     """
     said = [f"{count} {_many(kind, count)}: {changed_shapes[kind]}" for kind, count in _kinds(labels) if kind in changed_shapes]
     present = {
@@ -30,6 +31,7 @@ def losses(
         "track_id": ("track ids", sum(label.track_id is not None for label in labels.labels)),
         "empty images": ("images without objects", len(set(labels.images) - {label.file for label in labels.labels})),
         "pixel_size_nm": ("pixel sizes", sum(facts.pixel_size_nm is not None for facts in labels.images.values())),
+        "frame_interval_s": ("times between frames", sum(f.frame_interval_s is not None for f in labels.images.values())),
         "complete_region": ("the region in which labels are complete", int(labels.complete_region is not None)),
         "classes": ("classes without objects", sum(count == 0 for count in labels.counts().values())),
     }

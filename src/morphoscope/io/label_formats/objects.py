@@ -6,10 +6,11 @@ box that was detected: the box is the label. A table without that column was mad
 label is that ellipse.
 
 A run numbers the pictures of a folder through; a label's frame counts inside one file, so it is 0 there. `run.json` and
-`frames.parquet` beside the table, where they are, name the folder of the images and the images without objects.
+`frames.parquet` beside the table, where they are, name the folder of the images, their size and the time between frames, and
+the images without objects.
 
 Written tables have these columns beyond the declared ones, as far as they are needed: `given_id`, the object ids, where these are
-no distinct whole numbers, and `pixel_size_x_nm`, `pixel_size_y_nm`.
+no distinct whole numbers, `pixel_size_x_nm`, `pixel_size_y_nm` and `frame_interval_s`.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from morphoscope.calibration import Calibration
 from morphoscope.errors import InputError, MorphoscopeError, UsageError
 from morphoscope.io.label_formats.csv import columns_of
 from morphoscope.io.label_formats.losses import losses
-from morphoscope.io.label_formats.reading import Records, load_json, number, score_of, text, whole
+from morphoscope.io.label_formats.reading import Records, interval_of, number, score_of, text, whole
+from morphoscope.io.label_formats.run_images import images_of_run, single_pictures
 from morphoscope.io.label_formats.writing import BOXED
 from morphoscope.io.label_set import ImageFacts, Label, LabelSet
-from morphoscope.io.pictures import FLAT
 from morphoscope.io.shapes import Box, Ellipse, Point, Shape
-from morphoscope.io.tables import read_table, write_csv, write_table
+from morphoscope.io.tables import write_csv, write_table
 from morphoscope.io.tiff_scale import LARGEST_NM, SMALLEST_NM
 from morphoscope.schema import OBJECTS, conform
 
@@ -43,7 +44,8 @@ SIZE = ["width_px", "height_px"]
 ELLIPSE = ["ellipse_x_px", "ellipse_y_px", "major_px", "minor_px", "angle_deg"]
 SCALE = ["pixel_size_y_nm", "pixel_size_x_nm"]
 SIZE_NM = ["height_nm", "width_nm"]
-OPTIONAL = ["frame", "object_id", "given_id", "score", "track_id", "fitted", *SIZE, *SIZE_NM, *ELLIPSE, *SCALE]
+INTERVAL = "frame_interval_s"
+OPTIONAL = ["frame", "object_id", "given_id", "score", "track_id", "fitted", *SIZE, *SIZE_NM, *ELLIPSE, *SCALE, INTERVAL]
 TEXTS = ["file", "label", "given_id"]
 MOST_ROWS = 50_000_000
 DAMAGE = (OSError, ValueError, TypeError, KeyError, OverflowError, MemoryError, pa.ArrowException)
@@ -69,15 +71,15 @@ def read(path: Path) -> LabelSet:
     if missing:
         raise InputError(f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
     records = Records(path)
-    root = _images_of_run(path, records)
+    root, of_image = images_of_run(path, records)
     of_run = "fitted" in table.columns
-    single = _single(table) if of_run else set()
+    single = single_pictures(table) if of_run else set()
     id_column = "given_id" if "given_id" in table.columns and not of_run else "object_id"
     for k, row in enumerate(table.to_dict("records"), 1):
         with records.record(f"row {k}"):
             given = {str(key): value for key, value in row.items() if not _missing(value)}
             label = _label(given, id_column=id_column, ellipses=not of_run, single=single)
-            known = records.images.setdefault(label.file, ImageFacts())
+            known = records.images.setdefault(label.file, of_image)
             records.labels.append(label)
             records.images[label.file] = _facts(given, known)
     return records.found(root=root)
@@ -100,7 +102,7 @@ def write(labels: LabelSet, path: Path) -> list[str]:
     table = conform(_with_scale(table, labels.images), OBJECTS)
     (write_csv if path.suffix.lower() == ".csv" else write_table)(path, table)
     changes = dict.fromkeys(("turned box", "polygon", "polygon with holes", "mask"), BOXED)
-    return losses(labels, changed_shapes=changes, holds=("frame", "object_id", "score", "track_id", "pixel_size_nm"))
+    return losses(labels, changed_shapes=changes, holds=("frame", "object_id", "score", "track_id", "pixel_size_nm", INTERVAL))
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -123,37 +125,6 @@ def _table(path: Path) -> pd.DataFrame:
         raise
     except DAMAGE as error:
         raise InputError(f"cannot read the table {path}, it may be damaged: {error}") from error
-
-
-def _images_of_run(path: Path, records: Records) -> Path:
-    """The folder of a run's images, which are put among the records; the table's own folder where there is no run."""
-    about = path.parent / "run.json"
-    if not (path.stem == "objects" and about.is_file()):
-        return path.parent
-    inputs = load_json(about)
-    inputs = inputs.get("inputs") if isinstance(inputs, dict) else None
-    source = inputs[0].get("path") if isinstance(inputs, list) and inputs and isinstance(inputs[0], dict) else None
-    frames = path.parent / "frames.parquet"
-    if frames.is_file():
-        seen = read_table(frames)
-        if {"file", "frame"} <= set(seen.columns):
-            records.images |= {str(file): ImageFacts() for file in seen["file"].dropna()}
-    if not isinstance(source, str):
-        return path.parent
-    place = Path(source)
-    if not place.exists():
-        records.note(f"{place}, which run.json names as the input, is not there: image names are taken as seen from the table")
-        return path.parent
-    return place if place.is_dir() else place.parent
-
-
-def _single(table: pd.DataFrame) -> set[str]:
-    """Files of a run that are pictures of a folder, so that their frame number is that of the picture."""
-    flat = {str(file) for file in table["file"].dropna().unique() if str(file).lower().endswith(FLAT)}
-    if "frame" not in table.columns:
-        return flat
-    counts = table.groupby("file")["frame"].nunique()
-    return flat | ({str(file) for file in counts.index} if len(counts) > 1 and (counts == 1).all() else set())
 
 
 def _missing(value: Any) -> bool:
@@ -201,7 +172,9 @@ def _shape(row: Row, *, ellipses: bool) -> Shape:
 
 
 def _facts(row: Row, known: ImageFacts) -> ImageFacts:
-    """What a row adds to what is known of its image: the pixel size, stated or by the nm twins of the box."""
+    """What a row adds to what is known of its image: interval and pixel size, stated or by the nm twins of the box."""
+    if known.frame_interval_s is None and INTERVAL in row:
+        known = replace(known, frame_interval_s=interval_of(_plain(row[INTERVAL])))
     if known.pixel_size_nm is not None:
         return known
     if all(name in row for name in SCALE):
@@ -250,7 +223,10 @@ def _ellipse(shape: Ellipse) -> Row:
 
 
 def _with_scale(table: pd.DataFrame, images: dict[str, ImageFacts]) -> pd.DataFrame:
-    """The table with nm twins and pixel sizes, where an image has a scale."""
+    """The table with nm twins, pixel sizes and intervals, where an image has them."""
+    intervals = {file: facts.frame_interval_s for file, facts in images.items() if facts.frame_interval_s is not None}
+    if intervals:
+        table = table.assign(**{INTERVAL: table["file"].map(intervals).astype(float)})
     sizes = {file: facts.pixel_size_nm for file, facts in images.items() if facts.pixel_size_nm is not None}
     if not sizes or table.empty:
         return table

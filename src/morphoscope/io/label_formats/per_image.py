@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from morphoscope.errors import InputError, UsageError
+from morphoscope.io.images import natural_key
 from morphoscope.io.label_formats.reading import inner_paths
 from morphoscope.io.label_set import ImageFacts, Label, LabelSet
 from morphoscope.io.pictures import FLAT, TIFF
@@ -37,6 +39,20 @@ def targets(labels: LabelSet, path: Path, suffix: str) -> Iterator[tuple[Path, s
             raise InputError(f"two images would have one file, {path / target}; rename {file}")
         taken.add(target)
         yield path / target, file, facts, found
+
+
+def series_of(labels: LabelSet) -> list[str]:
+    """Names of several single pictures of one size, in natural order: the frames of a series. None where they are not that."""
+    single = all(facts.frames == 1 for facts in labels.images.values()) and not any(label.frame for label in labels.labels)
+    alike = len({(facts.width, facts.height) for facts in labels.images.values()}) == 1
+    return sorted(labels.images, key=natural_key) if single and alike and len(labels.images) > 1 else []
+
+
+def as_stack(labels: LabelSet, series: list[str]) -> LabelSet:
+    """The labels of a series as those of one stack, which bears the name of the first picture."""
+    number = {file: k for k, file in enumerate(series)}
+    moved = tuple(replace(label, file=series[0], frame=number[label.file]) for label in labels.labels)
+    return replace(labels, images={series[0]: replace(labels.images[series[0]], frames=len(series))}, labels=moved)
 
 
 def image_of(label_file: Path, root: Path, suffixes: Iterable[str] = PICTURES) -> str | None:

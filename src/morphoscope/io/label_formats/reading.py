@@ -16,6 +16,7 @@ from morphoscope.io.label_set import ImageFacts, Label, LabelSet
 from morphoscope.io.shapes import Box, Ellipse, Ring
 
 LARGEST = 1e7  # px; no image is that wide
+SHORTEST_S, LONGEST_S = 1e-15, 1e9  # between frames
 MOST_PIXELS = 2**28  # of one mask
 _MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, InputError)
 
@@ -87,6 +88,11 @@ def size(value: Any) -> int | None:
 def score_of(value: Any) -> float | None:
     """A score, None where there is none."""
     return None if value is None else number(value)
+
+
+def interval_of(value: Any) -> float | None:
+    """A time between frames in s, None where there is none."""
+    return None if value is None else number(value, least=SHORTEST_S, most=LONGEST_S)
 
 
 def text(value: Any, what: str) -> str:

@@ -4,7 +4,9 @@ Source: the documentation of TrackMate's file format and its TmXmlReader. Positi
 whole numbers times the pixel size, so x in px edges is POSITION_X / pixelwidth + 0.5. Outlines are polygons about the position; a
 spot without one is a circle of its RADIUS. The score is QUALITY, and a spot's name is its class with a number (`loop ID12`).
 
-A track with merges or splits is one track here. What TrackMate has no room for is kept in an element of its own, which it drops
+A track with merges or splits is one track here. Times are frame numbers times the interval; an interval of exactly 1 s is what
+TrackMate writes where it knows none, and is not used. Pictures of a series go into one file as the frames of a stack, where one
+file is asked for. What TrackMate has no room for is kept in an element of its own, which it drops
 when it saves the file.
 """
 
@@ -12,7 +14,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -21,14 +24,25 @@ from morphoscope.errors import InputError
 from morphoscope.io.images import natural_key
 from morphoscope.io.label_formats.kept import ALL, parsed, restored, restored_image
 from morphoscope.io.label_formats.losses import losses
-from morphoscope.io.label_formats.per_image import image_of, targets
-from morphoscope.io.label_formats.reading import Records, number, plain_path, ring_of, size, whole, xml_root_name
+from morphoscope.io.label_formats.per_image import as_stack, image_of, series_of, targets
+from morphoscope.io.label_formats.reading import (
+    LONGEST_S,
+    SHORTEST_S,
+    Records,
+    number,
+    plain_path,
+    ring_of,
+    size,
+    whole,
+    xml_root_name,
+)
 from morphoscope.io.label_formats.trackmate_writing import OURS, document_of, spot_of
 from morphoscope.io.label_formats.writing import write_xml
 from morphoscope.io.label_formats.xml_stream import ended_elements
 from morphoscope.io.label_set import ImageFacts, Label, LabelSet
 from morphoscope.io.shapes import Ellipse, Polygon, Shape
 from morphoscope.io.tiff_scale import LARGEST_NM, NM, SMALLEST_NM, plain_unit
+from morphoscope.io.units import time_s
 
 SPOT = ("TrackMate", "Model", "AllSpots", "SpotsInFrame", "Spot")
 FARTHEST = 1e15  # in the unit of the file
@@ -65,6 +79,13 @@ def write(labels: LabelSet, path: Path) -> list[str]:
         InputError: the size of an image is not known, or a class that XML cannot hold.
     """
     known = labels.with_sizes()
+    series = series_of(known) if path.suffix.lower() == ".xml" else []
+    if series:
+        stack = as_stack(known, series)
+        ((file, facts, found),) = stack.by_image()
+        write_xml(path, document_of(file, facts, found, stack, folder=_folder(path, known.root / file), series=series))
+        said = f"{len(series)} pictures are written as the frames of one stack: open them in Fiji as an image sequence"
+        return [said, *losses(labels, changed_shapes={}, holds=ALL)]
     for target, file, facts, found in targets(known, path, ".xml"):
         write_xml(target, document_of(file, facts, found, known, folder=_folder(target, known.root / file)))
     return losses(labels, changed_shapes={}, holds=ALL)
@@ -86,7 +107,8 @@ def _read_file(path: Path, root: Path, records: Records) -> dict[str, Any]:
     about = restored_image(kept.get("image"))
     pixel = _pixel(tree)
     file, facts = (about[0], about[1]) if about else _image(tree, path, root, records)
-    records.images[file] = facts
+    series = _series(kept.get("series"), facts)
+    records.images |= dict.fromkeys(series, replace(facts, frames=1)) or {file: facts}
     tracks = _tracks(tree, records)
     spots = kept["spots"] if isinstance(kept.get("spots"), dict) else {}
     for k, element in enumerate(_spots(path), 1):
@@ -96,8 +118,15 @@ def _read_file(path: Path, root: Path, records: Records) -> dict[str, Any]:
                 continue
             name = str(element.get("ID"))
             plain = _label(element, file, pixel, tracks.get(name))
-            records.labels.append(restored(plain, spots.get(name), drawn=lambda shape: _as_read(shape, pixel)))
+            label = restored(plain, spots.get(name), drawn=lambda shape: _as_read(shape, pixel))
+            records.labels.append(replace(label, file=series[label.frame], frame=0) if series else label)
     return {} if about is None else {"classes": about[2], **({"complete_region": about[3]} if about[3] else {})}
+
+
+def _series(kept: Any, facts: ImageFacts) -> list[str]:
+    """The pictures that the frames of a stack were written from; none where they are not as many as its frames."""
+    names = kept if isinstance(kept, list) and all(isinstance(name, str) for name in kept) else []
+    return names if len(names) == facts.frames and len(set(names)) == len(names) > 1 else []
 
 
 def _without_spots(path: Path) -> Element:
@@ -134,7 +163,8 @@ def _image(tree: Element, path: Path, root: Path, records: Records) -> tuple[str
     file = image_of(path, root) if beside is None else Path(os.path.relpath(beside, root)).as_posix()
     frames = whole(values["nframes"], least=1) if values.get("nframes", "0") not in ("0", "") else 1
     unit = "pixel" if model is None else model.get("spatialunits", "pixel")
-    facts = ImageFacts(size(values.get("width")), size(values.get("height")), frames, _scale(unit, _pixel(tree), records))
+    scale, interval = _scale(unit, _pixel(tree), records), _interval(values, "" if model is None else model.get("timeunits", ""))
+    facts = ImageFacts(size(values.get("width")), size(values.get("height")), frames, scale, interval)
     return file or name or path.relative_to(root).with_suffix("").as_posix(), facts
 
 
@@ -147,6 +177,12 @@ def _scale(unit: str, pixel: tuple[float, float], records: Records) -> tuple[flo
         records.note(f"a pixel size of {pixel[1] * nm:g} x {pixel[0] * nm:g} nm is absurd: not used")
         return None
     return pixel[0] * nm, pixel[1] * nm
+
+
+def _interval(values: Mapping[str, str], unit: str) -> float | None:
+    """Seconds between frames; None where the unit is none of time, or 1 s, which is what stands there when it is not known."""
+    seconds = time_s(values.get("timeinterval", ""), unit)
+    return None if seconds is None or not SHORTEST_S <= seconds <= LONGEST_S or seconds == 1 else seconds
 
 
 def _tracks(tree: Element, records: Records) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement
@@ -33,11 +34,18 @@ EDGE_FEATURES = {
 TRACK_FEATURES = {"TRACK_INDEX": ("Track index", "NONE", True), "TRACK_ID": ("Track ID", "NONE", True)}
 
 
-def document_of(file: str, facts: ImageFacts, labels: list[Label], known: LabelSet, *, folder: str) -> Element:
-    """The root element for one image; `folder` is where the image lies, empty for one beside the file."""
-    pixel = facts.pixel_size_nm or (1.0, 1.0)
+def document_of(
+    file: str, facts: ImageFacts, labels: list[Label], known: LabelSet, *, folder: str, series: Sequence[str] = ()
+) -> Element:
+    """The root element for one image.
+
+    `folder` is where the image lies, empty for one beside the file; `series` names the pictures that its frames are.
+    """
+    pixel, interval = facts.pixel_size_nm or (1.0, 1.0), facts.frame_interval_s
     root = Element("TrackMate", version="7.11.1")
-    model = SubElement(root, "Model", spatialunits="nm" if facts.pixel_size_nm else "pixel", timeunits="frame")
+    model = SubElement(
+        root, "Model", spatialunits="nm" if facts.pixel_size_nm else "pixel", timeunits="sec" if interval else "frame"
+    )
     declared = SubElement(model, "FeatureDeclarations")
     for kind, features in (("Spot", SPOT_FEATURES), ("Edge", EDGE_FEATURES), ("Track", TRACK_FEATURES)):
         parent = SubElement(declared, f"{kind}Features")
@@ -49,10 +57,15 @@ def document_of(file: str, facts: ImageFacts, labels: list[Label], known: LabelS
     for number_, label in sorted(enumerate(labels), key=lambda pair: pair[1].frame):
         if label.frame not in frames:
             frames[label.frame] = SubElement(spots, "SpotsInFrame", frame=str(label.frame))
-        frames[label.frame].append(spot_of(number_, label, pixel))
+        frames[label.frame].append(spot_of(number_, label, pixel, interval or 1.0))
     _add_tracks(model, labels)
     _add_settings(root, PurePosixPath(file).name, folder, facts)
-    kept = {"image": kept_image(file, facts, known), "spots": {str(k): kept_label(label) for k, label in enumerate(labels)}}
+    kept: dict[str, Any] = {
+        "image": kept_image(file, facts, known),
+        "spots": {str(k): kept_label(label) for k, label in enumerate(labels)},
+    }
+    if series:
+        kept["series"] = list(series)
     SubElement(root, OURS).text = json.dumps(kept)
     return root
 
@@ -68,7 +81,8 @@ def _add_settings(root: Element, name: str, folder: str, facts: ImageFacts) -> N
         "height": height,
         "nslices": 1,
     }
-    data |= {"nframes": facts.frames, "pixelwidth": pixel[1], "pixelheight": pixel[0], "voxeldepth": 1.0, "timeinterval": 1.0}
+    data |= {"nframes": facts.frames, "pixelwidth": pixel[1], "pixelheight": pixel[0], "voxeldepth": 1.0}
+    data["timeinterval"] = facts.frame_interval_s or 1.0
     SubElement(settings, "ImageData", {key: str(value) for key, value in data.items()})
     ends = {"x": width - 1, "y": height - 1, "z": 0, "t": facts.frames - 1}
     around = {f"{axis}{end}": str(value) for axis, last in ends.items() for end, value in (("start", 0), ("end", last))}
@@ -80,8 +94,8 @@ def _add_settings(root: Element, name: str, folder: str, facts: ImageFacts) -> N
     SubElement(root, "GUIState", state="ConfigureViews")
 
 
-def spot_of(number_: int, label: Label, pixel: tuple[float, float]) -> Element:
-    """A spot of a label, `pixel` being height and width in the unit of the file."""
+def spot_of(number_: int, label: Label, pixel: tuple[float, float], interval: float = 1.0) -> Element:
+    """A spot of a label; `pixel` (height and width) and `interval` are in the units of the file."""
     x0, y0, x1, y1 = label.shape.bounds
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
     area = label.shape.area_px or math.pi * POINT_PX**2 / 4
@@ -92,7 +106,7 @@ def spot_of(number_: int, label: Label, pixel: tuple[float, float]) -> Element:
         "POSITION_X": (x - 0.5) * pixel[1],
         "POSITION_Y": (y - 0.5) * pixel[0],
         "POSITION_Z": 0.0,
-        "POSITION_T": float(label.frame),
+        "POSITION_T": label.frame * interval,
         "FRAME": label.frame,
         "RADIUS": math.sqrt(area * pixel[0] * pixel[1] / math.pi)
         if not isinstance(label.shape, Point)
