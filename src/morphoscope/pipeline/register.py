@@ -10,7 +10,7 @@ import pandas as pd
 
 from morphoscope.pipeline.stages import Image
 from morphoscope.track.displacement import BACK, BATCH, Links, displacement, partners
-from morphoscope.track.drift import MIN_QUALITY, Registrar, Shift, View, shift_variance
+from morphoscope.track.drift import Registrar, Shift, View, shift_variance
 
 Row = dict[str, float | bool]
 KEYS = tuple(f"key{k}" for k in range(len(BACK)))
@@ -75,6 +75,6 @@ def displaced(frames: pd.DataFrame) -> pd.DataFrame:
         parts.append(np.concatenate([np.stack([place, rows], axis=1), values], axis=1)[there])
     table = np.concatenate(parts)
     quality = table[:, 4]
-    variance = np.where(quality >= MIN_QUALITY, shift_variance(quality), np.nan)
+    variance = np.where(quality > 0, shift_variance(quality), np.nan)
     first, second = table[:, :2].T.astype(np.int64)
     return displacement(Links(first, second, table[:, 2], table[:, 3], variance, quality), len(number)).set_axis(frames.index)

@@ -36,8 +36,8 @@ PROPOSALS = 3
 class Shift(NamedTuple):
     """Content moved by (dx, dy) px from one frame to the next.
 
-    `quality` is the correlation of the frames after the shift, over the blocks that agree, 0 to 1; below 0.1 nothing was
-    recognised and the shift is 0. `jump` marks a shift longer than the registrar's `jump_px`.
+    `quality` is the correlation of the frames after the shift, over the blocks that agree, from 0.1 to 1; where it is 0, nothing
+    was recognised and the shift is 0. `jump` marks a shift longer than the registrar's `jump_px`.
     """
 
     dx: float
@@ -99,7 +99,7 @@ class Registrar:
         before, after = earlier.reduced, later.reduced
         dx, dy, quality = refine(before, after, *self._start(before.plane, after.plane))
         if quality < MIN_QUALITY:
-            return Shift(0.0, 0.0, max(quality, 0.0), False)
+            return Shift(0.0, 0.0, 0.0, False)
         dx, dy = dx * self._scale[0], dy * self._scale[1]
         return Shift(dx, dy, min(quality, 1.0), math.hypot(dx, dy) > self.jump_px)
 

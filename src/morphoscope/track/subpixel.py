@@ -13,6 +13,7 @@ Array = NDArray[np.float64]
 Plane = NDArray[np.float32]
 BLOCK = 32  # side of a block in px
 STEPS = 4
+BY_CHANCE, SURE = 4.0, 0.7
 
 
 class Reduced(NamedTuple):
@@ -38,7 +39,11 @@ def agreement(a: Plane, b: Plane, dx: int, dy: int) -> float:
 
 
 def refine(before: Reduced, after: Reduced, dx: float, dy: float) -> tuple[float, float, float]:
-    """The shift to a fraction of a px, and the correlation after it over the blocks that agree."""
+    """The shift to a fraction of a px, and the correlation after it over the blocks that agree.
+
+    The correlation is 0 where frames that have nothing in common would come to it: what is alike over some px makes for
+    few independent ones, and `BY_CHANCE` times the error of a correlation over so many is not surpassed; `SURE` is enough.
+    """
     base_x, base_y = round(dx), round(dy)
     a, b = overlap(before.plane, after.plane, base_x, base_y)
     if min(a.shape) < 8:
@@ -67,8 +72,13 @@ def refine(before: Reduced, after: Reduced, dx: float, dy: float) -> tuple[float
             moved = _moved(b, x, y)
             if np.abs(step).max() < 0.002:
                 break
-    power = _dot(mask * a, a) * _dot(mask * moved, moved)
-    return base_x + x, base_y + y, _dot(mask * a, moved) / math.sqrt(power) if power > 0 else 0.0
+    own, other, slope = _dot(mask * a, a), _dot(mask * moved, moved), matrix[0, 0] + matrix[1, 1]
+    if own * other <= 0 or slope <= 0:
+        return base_x + x, base_y + y, 0.0
+    correlation = _dot(mask * a, moved) / math.sqrt(own * other)
+    alike = 2 * math.pi * own / slope  # px^2: the area over which grey values of a smooth random picture go together
+    chance = min(BY_CHANCE * math.sqrt(alike / float(mask.sum())), SURE)
+    return base_x + x, base_y + y, correlation if correlation > chance else 0.0
 
 
 def _both_valid(before: Reduced, after: Reduced, dx: int, dy: int) -> Plane | None:
