@@ -444,7 +444,7 @@ def test_trackmate_by_the_specification(tmp_path):
     path = trackmate_file(tmp_path)
     assert recognise_labels(path) == "trackmate"
     found = read_labels(path)
-    assert found.images == {"a b.tif": ImageFacts(8, 6, 3, (500, 500))}
+    assert found.images == {"a b.tif": ImageFacts(8, 6, 3, (500, 500), 2.0)}
     assert [(label.object_id, label.label, label.frame, label.track_id, label.score) for label in found.labels] == [
         ("11", "loop", 0, 4, 0.75), ("12", "Ré 2", 0, None, None), ("13", "object", 1, 4, None), ("14", "object", 2, 4, None),
         ("15", "object", 2, 4, None),

@@ -30,6 +30,7 @@ EDGE_FEATURES = {
     "SPOT_SOURCE_ID": ("Source spot ID", "NONE", True),
     "SPOT_TARGET_ID": ("Target spot ID", "NONE", True),
     "LINK_COST": ("Edge cost", "COST", False),
+    "EDGE_TIME": ("Edge time", "TIME", False),
 }
 TRACK_FEATURES = {"TRACK_INDEX": ("Track index", "NONE", True), "TRACK_ID": ("Track ID", "NONE", True)}
 
@@ -58,8 +59,8 @@ def document_of(
         if label.frame not in frames:
             frames[label.frame] = SubElement(spots, "SpotsInFrame", frame=str(label.frame))
         frames[label.frame].append(spot_of(number_, label, pixel, interval or 1.0))
-    _add_tracks(model, labels)
-    _add_settings(root, PurePosixPath(file).name, folder, facts)
+    _add_tracks(model, labels, interval or 1.0)
+    _add_settings(root, PurePosixPath(file).name, folder, facts, least=min([0.0, *(label.score or 0.0 for label in labels)]))
     kept: dict[str, Any] = {
         "image": kept_image(file, facts, known),
         "spots": {str(k): kept_label(label) for k, label in enumerate(labels)},
@@ -70,8 +71,8 @@ def document_of(
     return root
 
 
-def _add_settings(root: Element, name: str, folder: str, facts: ImageFacts) -> None:
-    """The image, and the settings that TrackMate looks for when it opens a file."""
+def _add_settings(root: Element, name: str, folder: str, facts: ImageFacts, *, least: float) -> None:
+    """The image, and the settings that TrackMate looks for when it opens a file; `least` is the lowest quality of a spot."""
     pixel, width, height = facts.pixel_size_nm or (1.0, 1.0), facts.width or 0, facts.height or 0
     settings = SubElement(root, "Settings")
     data: dict[str, Any] = {
@@ -88,7 +89,7 @@ def _add_settings(root: Element, name: str, folder: str, facts: ImageFacts) -> N
     around = {f"{axis}{end}": str(value) for axis, last in ends.items() for end, value in (("start", 0), ("end", last))}
     SubElement(settings, "BasicSettings", around)
     SubElement(settings, "DetectorSettings", DETECTOR_NAME="MANUAL_DETECTOR", RADIUS=str(5 * pixel[1]))
-    SubElement(settings, "InitialSpotFilter", feature="QUALITY", value="0.0", isabove="true")
+    SubElement(settings, "InitialSpotFilter", feature="QUALITY", value=str(least), isabove="true")
     for empty in ("SpotFilterCollection", "TrackFilterCollection", "AnalyzerCollection"):
         SubElement(settings, empty)
     SubElement(root, "GUIState", state="ConfigureViews")
@@ -121,8 +122,8 @@ def spot_of(number_: int, label: Label, pixel: tuple[float, float], interval: fl
     return spot
 
 
-def _add_tracks(model: Element, labels: list[Label]) -> None:
-    """Tracks with an edge between each detection and the next in time."""
+def _add_tracks(model: Element, labels: list[Label], interval: float) -> None:
+    """Tracks with an edge between each detection and the next in time, gaps or none."""
     members: dict[int, list[tuple[int, int]]] = {}
     for number_, label in enumerate(labels):
         if label.track_id is not None:
@@ -135,6 +136,8 @@ def _add_tracks(model: Element, labels: list[Label]) -> None:
             continue
         element = SubElement(every, "Track", name=f"Track_{track}", TRACK_INDEX=str(index), TRACK_ID=str(track))
         for source, target in edges:
-            SubElement(element, "Edge", SPOT_SOURCE_ID=str(source), SPOT_TARGET_ID=str(target), LINK_COST="-1.0")
+            middle = str((labels[source].frame + labels[target].frame) / 2 * interval)
+            ends = {"SPOT_SOURCE_ID": str(source), "SPOT_TARGET_ID": str(target)}
+            SubElement(element, "Edge", {**ends, "LINK_COST": "-1.0", "EDGE_TIME": middle})
         SubElement(shown, "TrackID", TRACK_ID=str(track))
     model.append(shown)

@@ -1,0 +1,126 @@
+"""Tracks in files of other tools: TrackMate XML, napari's layer data, trackpy's tables; from labels and from run folders."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+
+from morphoscope.errors import InputError, UsageError
+from morphoscope.io.label_set import ImageFacts, Label, LabelSet
+from morphoscope.io.labels import read_labels, recognise_labels, write_labels
+from morphoscope.io.shapes import Box, Point
+
+
+def tracks_of_a_video(**facts):
+    """Two tracks, one with a gap, one with a single object, and an object without a track."""
+    places = [(0, 1.5, 2.0, 4), (2, 2.5, 2.5, 4), (3, 3.5, 3.0, 4), (1, 6.5, 1.0, 7), (2, 4.5, 4.5, None)]
+    labels = tuple(Label("v.mp4", "loop", Point(x, y), frame, track_id=track) for frame, x, y, track in places)
+    return LabelSet({"v.mp4": ImageFacts(8, 6, 4, **facts)}, labels)
+
+
+def test_trackmate_carries_time_scale_and_gaps(tmp_path):
+    labels = tracks_of_a_video(pixel_size_nm=(2.0, 0.5), frame_interval_s=0.25)
+    path = tmp_path / "t.xml"
+    assert write_labels(labels, path, "trackmate") == []
+    root = ElementTree.parse(path).getroot()
+    model, data = root.find("Model"), root.find("Settings/ImageData")
+    assert (model.get("spatialunits"), model.get("timeunits")) == ("nm", "sec")
+    assert [float(data.get(k)) for k in ("pixelwidth", "pixelheight", "timeinterval", "nframes")] == [0.5, 2, 0.25, 4]
+    spots = {spot.get("ID"): spot for spot in root.iter("Spot")}
+    edges = [(spots[e.get("SPOT_SOURCE_ID")], spots[e.get("SPOT_TARGET_ID")], e) for e in root.iter("Edge")]
+    assert [(int(a.get("FRAME")), int(b.get("FRAME"))) for a, b, _ in edges] == [(0, 2), (2, 3)]
+    for source, target, edge in edges:
+        assert float(edge.get("EDGE_TIME")) == (float(source.get("POSITION_T")) + float(target.get("POSITION_T"))) / 2
+    assert all(float(spot.get("POSITION_T")) == 0.25 * int(spot.get("FRAME")) for spot in spots.values())
+    for kind, name in (("Edge", "Edge"), ("Track", "Track"), ("Spot", "Spot")):
+        declared = {feature.get("feature") for feature in root.iterfind(f"Model/FeatureDeclarations/{kind}Features/Feature")}
+        assert set(next(root.iter(name)).attrib) - declared <= {"ID", "name"}
+    found = read_labels(path)
+    assert set(found.labels) == set(labels.labels) and found.images == labels.images
+    root.remove(root.find("Morphoscope"))
+    ElementTree.ElementTree(root).write(path, encoding="utf-8")
+    assert read_labels(path).images == labels.images
+
+
+def test_trackmate_one_second_is_what_stands_where_nothing_is_known(tmp_path):
+    labels = tracks_of_a_video()
+    write_labels(labels, tmp_path / "t.xml", "trackmate")
+    text = (tmp_path / "t.xml").read_text(encoding="utf-8")
+    assert 'timeunits="frame"' in text and 'timeinterval="1.0"' in text
+    for unit, seconds in (("frame", None), ("sec", None), ("min", 60.0)):
+        plain = re.sub("<Morphoscope>.*</Morphoscope>", "", text).replace('timeunits="frame"', f'timeunits="{unit}"')
+        (tmp_path / "t.xml").write_text(plain, encoding="utf-8")
+        assert read_labels(tmp_path / "t.xml").images["v.mp4"].frame_interval_s == seconds
+
+
+@pytest.mark.parametrize(("kind", "name"), [("trackmate", "t.xml"), ("napari", "t.csv"), ("trackpy", "t.csv")])
+def test_tracks_over_pictures_of_a_series_are_one_file(tmp_path, kind, name):
+    files = ["f1.png", "f2.png", "f10.png"]
+    labels = tuple(Label(file, "loop", Box(3 + k, 3, 2, 2), track_id=5) for k, file in enumerate(files))
+    labels = LabelSet(dict.fromkeys(sorted(files), ImageFacts(8, 6)), labels, root=tmp_path)
+    (said,) = write_labels(labels, tmp_path / name, kind)
+    assert said.startswith("3 pictures")
+    found = read_labels(tmp_path / name)
+    assert found.labels == labels.labels and list(found.images) == files
+    if kind == "trackmate":
+        root = ElementTree.parse(tmp_path / name).getroot()
+        assert [spot.get("FRAME") for spot in root.iter("Spot")] == ["0", "1", "2"]
+        assert len(list(root.iter("Edge"))) == 2 and root.find("Settings/ImageData").get("nframes") == "3"
+        root.remove(root.find("Morphoscope"))
+        ElementTree.ElementTree(root).write(tmp_path / name, encoding="utf-8")
+        ((file, facts),) = read_labels(tmp_path / name).images.items()
+        assert facts == ImageFacts(8, 6, 3)
+    stacks = LabelSet({"a.tif": ImageFacts(8, 6, 3), "b.tif": ImageFacts(8, 6, 3)}, root=tmp_path)
+    with pytest.raises(UsageError, match="give a folder"):
+        write_labels(stacks, tmp_path / f"other{Path(name).suffix}", kind)
+
+
+def test_napari_tracks_are_what_its_layer_takes(tmp_path):
+    """An array of track, t, y, x, sorted by track and then t, pixel centres at whole numbers."""
+    labels = tracks_of_a_video()
+    (said,) = write_labels(labels, tmp_path / "t.csv", "napari")
+    assert said == "1 object without a track: left out, as only tracks can be held"
+    table = pd.read_csv(tmp_path / "t.csv")
+    assert list(table.columns) == ["track_id", "t", "y", "x", "label", "file"]
+    assert table[["track_id", "t", "y", "x"]].to_numpy().tolist() == [
+        [4, 0, 1.5, 1.0],
+        [4, 2, 2.0, 2.0],
+        [4, 3, 2.5, 3.0],
+        [7, 1, 0.5, 6.0],
+    ]
+    assert recognise_labels(tmp_path / "t.csv") == "napari"
+    assert set(read_labels(tmp_path / "t.csv").labels) == set(labels.labels[:4])
+
+
+@pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")  # in trackpy
+def test_trackpy_tables_in_and_out(tmp_path):
+    """What trackpy links is read as points with tracks; what is written goes through its own functions."""
+    trackpy = pytest.importorskip("trackpy")
+    rows = [(y, 10.0 * k + frame, frame, 2.1) for frame in range(4) for k, y in enumerate((5.0, 9.0))]
+    table = pd.DataFrame(rows, columns=["y", "x", "frame", "size"])
+    trackpy.quiet()
+    trackpy.link(table, 3).to_csv(tmp_path / "linked.csv")
+    assert recognise_labels(tmp_path / "linked.csv") == "trackpy"
+    found = read_labels(tmp_path / "linked.csv")
+    assert list(found.images) == ["linked"] and {label.shape.kind for label in found.labels} == {"point"}
+    assert [(label.shape.x, label.frame) for label in found.labels if label.track_id == 1] == [(10.5 + k, k) for k in range(4)]
+    assert write_labels(found, tmp_path / "t.csv", "trackpy") == []
+    msd = trackpy.emsd(pd.read_csv(tmp_path / "t.csv"), mpp=1, fps=1, max_lagtime=2)
+    assert msd.tolist() == pytest.approx([1, 4])
+    table.to_csv(tmp_path / "features.csv", index=False)
+    assert {label.track_id for label in read_labels(tmp_path / "features.csv").labels} == {None}
+
+
+def test_damaged_rows_of_a_track_table_are_named(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("track_id,t,y,x,width_px,height_px\n1,0,2,3,,\n1,1,2,wide,,\n1,2.5,2,3,,\n1,3,2,3,4,\n1,4,2,3,0,2\n")
+    found = read_labels(path)
+    assert len(found.labels) == 1 and len(found.skipped) == 4
+    assert "row 2: wanted a number, got 'wide'" in found.skipped[0] and "row 3: wanted a whole number" in found.skipped[1]
+    path.write_text("track_id,t,y\n")
+    with pytest.raises(InputError, match="lacks the columns x"):
+        read_labels(path, kind="napari")
