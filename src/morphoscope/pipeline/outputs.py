@@ -86,12 +86,15 @@ def _draw_figures(recipe: Recipe, results: Results, frames: Frames | None) -> di
     axis, calibration = recipe.report.axis, results.calibration
     drawn: dict[str, Callable[[], Figure]] = {
         "density_and_size": partial(draw.density_and_size, results.frames, calibration, axis=axis, truth=results.truth),
-        "size_boxes": partial(draw.size_boxes, results.objects, calibration, axis=axis, values=recipe.report.box_plots_at),
     }
+    sized = frames is not None or bool(results.objects["major_px"].notna().any())  # a table may have positions only
+    if sized:
+        drawn["size_boxes"] = partial(draw.size_boxes, results.objects, calibration, axis=axis, values=recipe.report.box_plots_at)
     if results.tracked:
         last = results.frames.iloc[-1]
         shift = (float(last["shift_x_px"]), float(last["shift_y_px"]))
-        drawn["track_growth"] = partial(draw.track_growth, results.objects, results.tracks, calibration, axis=axis)
+        if sized:
+            drawn["track_growth"] = partial(draw.track_growth, results.objects, results.tracks, calibration, axis=axis)
         drawn["trajectory_map"] = partial(
             draw.trajectory_map,
             results.objects,

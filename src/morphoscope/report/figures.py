@@ -57,7 +57,7 @@ _ABOVE: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "b
 def density_and_size(
     frames: pd.DataFrame, calibration: Calibration, *, axis: str | None = None, truth: pd.DataFrame | None = None
 ) -> Figure:
-    """Density with its 95 % counting interval and median size with quartiles, against dose, time or frame.
+    """Density with its 95 % counting interval and, where sizes are known, their median with quartiles, against the axis.
 
     Args:
         frames: `schema.FRAMES`, in frame order.
@@ -65,18 +65,21 @@ def density_and_size(
         axis: name of the axis; none for the main one.
         truth: hand counts: `frame`, `count` and where known `size_median_nm` or `size_median_px`, drawn as points.
     """
-    figure = new_figure(SINGLE * 1.25, 4.4)
+    sized = bool(frames["size_median_px"].notna().any())
+    figure = new_figure(SINGLE * 1.25, 4.4 if sized else 2.4)
     if frames.empty:
         return empty_note(figure, "no frames")
     along = axis_for(calibration, axis)
-    top, bottom = figure.subplots(2, 1, sharex=True)
+    panels = list(figure.subplots(2 if sized else 1, 1, sharex=True, squeeze=False).flat)
     x = along.at(frames["frame"])
-    _density(top, frames, x, along, truth)
-    _sizes(bottom, frames, x, along, truth, calibration.has_scale)
-    bottom.set_xlabel(along.label)
-    bottom.margins(x=0.02)
-    for ax, letter in ((top, "a"), (bottom, "b")):
-        panel_letter(ax, letter)
+    _density(panels[0], frames, x, along, truth)
+    if sized:
+        _sizes(panels[1], frames, x, along, truth, calibration.has_scale)
+    panels[-1].set_xlabel(along.label)
+    panels[-1].margins(x=0.02)
+    for ax, letter in zip(panels, "ab", strict=False):
+        if sized:
+            panel_letter(ax, letter)
         ax.set_ylim(bottom=0)
     return figure
 
