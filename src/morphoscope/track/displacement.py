@@ -2,12 +2,14 @@
 
 The sum of shifts from frame to frame wanders off like a random walk. So each frame is registered against the key frame of
 its batch as well, and key frames against several earlier ones; all these links are reconciled by robust weighted least
-squares (weights by iteration: Huber's, which have one minimum, then Tukey's, which leave wrong links out; see Holland and
-Welsch 1977, doi 10.1080/03610927708827533). Which frames are key frames depends on their number alone.
+squares. Wrong links are found by graduated non-convexity (Yang, Antonante, Tzoumas and Carlone 2020, doi
+10.1109/LRA.2020.2965893): a cost function that lets all links have their say is bent step by step into one that does not
+listen to outliers. Which frames are key frames depends on their number alone.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -21,9 +23,11 @@ Ints = NDArray[np.int64]
 BATCH = 32  # frames that share a key frame, the first of them
 BACK = (1, 2, 4, 8)  # batches between a key frame and the earlier key frames it is registered against
 JUMP_PX = 8.0
-TIE = 1e-6  # weight, against the weakest link, of the guess that content stays where it was
-HUBER, TUKEY = 1.5, 6.0  # in standard deviations
-ROUNDS = 12
+TIE = 1e-8  # weight, against the weakest link, of the guess that content stays where it was
+LIMIT, TUKEY = 3.0, 6.0  # in standard deviations
+SHARPER = 1.2  # factor from one to the next of the cost functions that lead to the robust one
+SAME = 1e-3  # change of the weights from which on they are taken for settled
+ROUNDS = 20
 
 
 class Links(NamedTuple):
@@ -68,6 +72,8 @@ def displacement(links: Links, n: int, *, jump_px: float = JUMP_PX) -> pd.DataFr
     """
     use = np.isfinite(links.variance) & (links.variance > 0) & np.isfinite(links.dx) & np.isfinite(links.dy)
     links = Links(*(column[use] for column in links))  # type: ignore[arg-type]
+    if n == 0:
+        return pd.DataFrame({"shift_x_px": [], "shift_y_px": [], "jump": np.empty(0, bool), "shift_quality": []})
     place, trust = _reconcile(links, n)
     quality = np.zeros(n)
     np.maximum.at(quality, links.second, links.quality * trust)
@@ -88,16 +94,25 @@ def _reconcile(links: Links, n: int) -> tuple[Array, Array]:
     weight = 1 / links.variance
     tie = np.full(n - 1, TIE * float(weight.min()))
     excess = max(1.0, count / max(count - n + 1, 1))  # residuals are shorter than errors by the share of redundant links
-    trust = np.ones(count)
-    for turn in range(2 * ROUNDS):
-        place = _least_squares(first, second, shift, np.concatenate([weight * np.maximum(trust, TIE), tie]), n)
+
+    def errors(trust: Array) -> tuple[Array, Array]:
+        place = _least_squares(first, second, shift, np.concatenate([weight * trust, tie]), n)
         left = shift[:count] - place[links.second] + place[links.first]
         error = np.hypot(left[:, 0], left[:, 1]) * np.sqrt(weight)
-        spread = max(1.0, float(np.sqrt(excess)) * float(np.median(error)) / 1.18)
-        if turn < ROUNDS:
-            trust = np.minimum(1.0, HUBER * spread / np.maximum(error, 1e-12))
-        else:
-            trust = np.maximum(1 - (error / (TUKEY * spread)) ** 2, 0) ** 2
+        return place, error / max(1.0, math.sqrt(excess) * float(np.median(error)) / 1.18)
+
+    trust = np.ones(count)
+    place, error = errors(trust)
+    leniency = max(1.0, 2 * float(error.max() / LIMIT) ** 2)
+    while leniency > 1:
+        leniency = max(leniency / SHARPER, 1.0)
+        trust = (leniency * LIMIT**2 / (error**2 + leniency * LIMIT**2)) ** 2
+        place, error = errors(trust)
+    for _ in range(ROUNDS):
+        before, trust = trust, np.maximum(1 - (error / TUKEY) ** 2, 0) ** 2
+        place, error = errors(trust)
+        if np.abs(trust - before).max() < SAME:
+            break
     return place, trust
 
 
