@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 Place = tuple[float, float]
 REACH = 0.75  # mean spacings around a guess in which a pile is looked for
 WIDEST, NARROWEST = 0.45, 1e-4  # standard deviation of a pile, as a part of that reach
+STARTS = (0.45, 0.09, 0.018)  # spreads to begin with, likewise: many objects want the first, few ones the others
 CHANCE = 1e-6  # a pile that chance makes more often is none
 FEWEST = 3
 ROUNDS = 40
@@ -74,9 +75,12 @@ def find_pile(before: Points, after: Points, guess: Place, *, looked: float = 1.
     reach = REACH * max(before.spacing, after.spacing)
     some = before.xy[:: -(-len(before.xy) // FIRST_LOOK)]
     x, y = _differences(some, after, guess, reach)
-    state = _centre(x, y, _State(0.0, 0.0, WIDEST * reach, 0.5), reach)
-    even = len(some) * len(after.xy) / before.area
-    if state.spread > widest * reach or not _is_pile(x, y, state, reach, looked=looked, even=even):
+    even, looked = len(some) * len(after.xy) / before.area, looked * len(STARTS)
+    for start in STARTS:
+        state = _centre(x, y, _State(0.0, 0.0, start * reach, 0.5), reach)
+        if state.spread <= widest * reach and _is_pile(x, y, state, reach, looked=looked, even=even):
+            break
+    else:
         return None
     guess = guess[0] + state.x, guess[1] + state.y
     reach = min(reach, 6 * state.spread)
@@ -136,15 +140,15 @@ def vote(before: Points, after: Points, max_step: Place) -> tuple[Place, float]:
     votes = _votes(before, after, bin_px, half)
     even = cv2.blur(votes, (4 * BINS + 1, 4 * BINS + 1), borderType=cv2.BORDER_REFLECT)
     best, found = -1.0, (0.0, 0.0)
-    for side in (2, 4, 8):
+    for side in (3, 5, 9):
         expected = even * side**2
         sums = cv2.boxFilter(votes, -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
         excess = (sums - expected) / np.sqrt(expected + 1)
         row, column = divmod(int(excess.argmax()), votes.shape[1])
-        if float(excess[row, column]) > best:  # the window of even side lies half a bin to the left and up
+        if float(excess[row, column]) > best:
             best = float(excess[row, column])
-            found = (column - half[0] - 0.5) * bin_px, (row - half[1] - 0.5) * bin_px
-    return found, votes.size / 4
+            found = (column - half[0]) * bin_px, (row - half[1]) * bin_px
+    return found, float(votes.size)
 
 
 def _votes(before: Points, after: Points, bin_px: float, half: tuple[int, int]) -> NDArray[np.float32]:
