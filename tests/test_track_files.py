@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pandas as pd
 import pytest
 
+import morphoscope as ms
+from morphoscope.cli.main import main
 from morphoscope.errors import InputError, UsageError
 from morphoscope.io.label_set import ImageFacts, Label, LabelSet
 from morphoscope.io.labels import read_labels, recognise_labels, write_labels
@@ -124,3 +128,63 @@ def test_damaged_rows_of_a_track_table_are_named(tmp_path):
     path.write_text("track_id,t,y\n")
     with pytest.raises(InputError, match="lacks the columns x"):
         read_labels(path, kind="napari")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run over a table of two objects in frames 3 to 8, one of them missed in frame 5."""
+    folder = tmp_path_factory.mktemp("run")
+    rows = [(k, 30.0 * k + 20 + 0.1 * (t % 2), 40.0, t) for t in range(3, 9) for k in range(2) if (k, t) != (1, 5)]
+    table = pd.DataFrame(rows, columns=["particle", "x", "y", "frame"])
+    table.to_csv(folder / "f.csv", index=False)
+    values = {"calibration": {"pixel_size_nm": [2.0, 0.5], "frame_interval_s": 0.25}, "track": {"register_frames": False}}
+    values["frames"] = {"region": {"x0": 0, "y0": 0, "x1": 100, "y1": 80}}
+    return ms.analyze(folder / "f.csv", ms.parse_recipe(values), folder / "run"), table
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("napari", "t.csv"), ("trackpy", "t.csv"), ("trackmate", "t.xml"), ("objects", "t.parquet")]
+)
+def test_a_run_folder_is_converted(run, tmp_path, capsys, kind, name):
+    done, table = run
+    for source, target in ((done.path, tmp_path / name), (done.path / "objects.parquet", tmp_path / f"again-{name}")):
+        with pytest.raises(SystemExit) as ended:
+            main(["labels", "convert", str(source), str(target), "--to", kind])
+        assert ended.value.code == 0, capsys.readouterr().err
+    found = read_labels(tmp_path / name)
+    seen = sorted((label.track_id, label.frame, label.shape.x - 0.5, label.shape.y - 0.5) for label in found.labels)
+    wanted = sorted(table[["particle", "frame", "x", "y"]].itertuples(index=False, name=None))
+    assert np.allclose(seen, wanted)
+    (facts,) = found.images.values()
+    if kind == "trackmate":
+        assert facts == ImageFacts(100, 80, 9, (2.0, 0.5), 0.25)
+    elif kind == "objects":
+        assert (facts.pixel_size_nm, facts.frame_interval_s) == ((2.0, 0.5), 0.25)
+    said = capsys.readouterr().out
+    assert ("times between frames cannot be held" in said) == (kind in ("napari", "trackpy"))
+
+
+def test_a_run_over_a_folder_of_pictures_knows_its_size(tmp_path):
+    """The pictures need not be there any more."""
+    table = pd.DataFrame(
+        {
+            "frame": [0, 1],
+            "file": ["a.png", "b.png"],
+            "label": "loop",
+            "x_px": [3.0, 4],
+            "y_px": 2.0,
+            "track_id": 0,
+            "fitted": False,
+        }
+    )
+    table.to_parquet(tmp_path / "objects.parquet")
+    frames = pd.DataFrame({"frame": [0, 1, 2], "file": ["a.png", "b.png", "c.png"]})
+    frames.to_parquet(tmp_path / "frames.parquet")
+    info = {"inputs": [{"path": str(tmp_path / "gone"), "frames": 3, "shape": [6, 8]}], "calibration": {"frame_interval_s": 2.0}}
+    (tmp_path / "run.json").write_text(json.dumps(info))
+    write_labels(read_labels(tmp_path), tmp_path / "t.xml", "trackmate")
+    data = ElementTree.parse(tmp_path / "t.xml").getroot().find("Settings/ImageData")
+    assert [data.get(key) for key in ("width", "height", "nframes", "timeinterval")] == ["8", "6", "3", "2.0"]
+    for damage in ({"inputs": [{"shape": ["wide", 6]}]}, {"calibration": {"pixel_size_nm": [0, 0]}}):
+        (tmp_path / "run.json").write_text(json.dumps(info | damage))
+        assert "run.json" in read_labels(tmp_path).skipped[0]
