@@ -26,7 +26,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]
 def convert(
     src: Source,
     dst: Annotated[Path, typer.Argument(metavar="DST", help="Label file or folder to write; yolo and voc are folders")],
-    to: Annotated[str, typer.Option("--to", help="Format: csv, coco, yolo, voc, imagej, label-image, label-studio, cvat, ...")],
+    to: Annotated[str, typer.Option("--to", help="Format: csv, coco, yolo, voc, imagej, cvat, trackmate, napari, trackpy, ...")],
     from_: From = None,
     as_json: AsJson = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same names; others stay")] = False,
