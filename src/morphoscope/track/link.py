@@ -1,40 +1,53 @@
 """Objects of one frame to those of the next: sparse global assignment with gaps.
 
-Each track is followed by a filter with a still or Brownian object in mind: its place is known to a variance that grows with
-every frame it is not seen, by a mobility estimated from the track itself and from all tracks. Candidates lie
-within a radius that grows likewise; among them the assignment of least total cost is found exactly, frame by frame.
+Each track is followed by a filter: its place is known to a variance that grows with every frame it is not seen, by the
+object's own mobility. A link is worth the log of how much likelier it is than a stray detection beside a missed object, with
+the displacement, the chance to be seen after such a gap, the change of size and score, and the density of strays all learned
+from the data. The assignment of greatest total worth is found exactly, frame by frame. An object whose place lies outside
+the field of view is not missed.
 """
 
 from __future__ import annotations
 
+import math
+from copy import deepcopy
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix, csr_matrix
-from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from scipy.spatial import cKDTree
 
 from morphoscope.errors import InputError, UsageError
+from morphoscope.track.assign import assign
+from morphoscope.track.features import RATE, Constancy, features
+from morphoscope.track.population import CLASSES, PRIOR, MotionModel, Population
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Cost = Literal["likelihood", "distance"]
-TAIL = 4.0  # degrees of freedom of the heavy-tailed distance cost
-MISS = 0.3  # cost of each missed frame
-PRIOR = 20.0  # steps the mobility of all tracks counts for in that of one
-SIZE_SPREAD = 0.35  # typical relative change of measured size between frames
+View = tuple[float, float, float, float]
+NEIGHBOURS = 10  # nearest objects that a track may go on with
+FAR, RARE = 9.0, 0.02  # steps of this many times the variance happen in this part of all
+AWAY = 1000  # frames outside the field of view after which a track is given up
+FORGET = 0.98  # what a step counts for less with each later one
+LEARN_FRAMES, LEARN_OBJECTS = 30, 50_000  # what is linked once to learn from, and then again
+POSITION_GAIN, VELOCITY_GAIN = 0.6, 0.3  # of the filter for directed motion
 
 
 class _Tracks(NamedTuple):
     """The tracks that may still go on, one row each."""
 
     id: Ints
-    x: Array
-    y: Array
-    size: Array
+    place: Array  # (n, 2) filtered
+    velocity: Array  # (n, 2) px per frame
+    seen: Array  # (n, 2) last detection as it came
+    step: Array  # (n, 2) last displacement over one frame, nan where there was a gap
+    features: Array
     last: Ints
+    missed: Ints  # frames in view since then
+    hits: Ints
     variance: Array
     steps: Array
     walked: Array
@@ -43,44 +56,66 @@ class _Tracks(NamedTuple):
         """Some of the tracks."""
         return _Tracks(*(column[rows] for column in self))  # type: ignore[arg-type]
 
+    @property
+    def kind(self) -> Ints:
+        """Class of each track by its number of detections."""
+        return np.minimum(self.hits, CLASSES) - 1
 
-def _none() -> _Tracks:
-    floats, ints = np.empty(0), np.empty(0, np.int64)
-    return _Tracks(ints, floats, floats, floats, ints, floats, floats, floats)
+
+class _Frame(NamedTuple):
+    number: int
+    places: Array  # (n, 2)
+    features: Array
 
 
 class Linker:
     """Links frames as they come; memory is that of the live tracks, however long the video.
 
     Args:
-        max_distance_px: farthest an object moves from one frame to the next.
-        memory: frames an object may be missed and still be the same track.
-        cost: `likelihood` weighs distance by each track's own uncertainty, gap and size; `distance` is the plain sum
-            of squared distances with one search range for all gaps, as trackpy has it.
+        max_distance_px: farthest an object moves from one frame to the next; None: as far as what was learned of motion
+            and density makes a link likelier than none.
+        memory: frames an object may be missed while in view and still be the same track.
+        motion: `brownian` (each object to its own mobility), `still` (places are not left; long gaps do not widen the
+            search) or `directed` (each object goes on at its last velocity).
+        cost: `likelihood`, or `distance`: the plain sum of squared distances from the last detection with one search range
+            for all gaps (Crocker and Grier 1996, as trackpy has it), which needs `max_distance_px`.
+        population: what an earlier linker learned of the same video, its `population`; None: learned as frames come.
     """
 
-    def __init__(self, *, max_distance_px: float, memory: int = 0, cost: Cost = "likelihood") -> None:
-        if not (np.isfinite(max_distance_px) and max_distance_px > 0):
+    def __init__(
+        self,
+        *,
+        max_distance_px: float | None = None,
+        memory: int = 0,
+        motion: MotionModel = "brownian",
+        cost: Cost = "likelihood",
+        population: Population | None = None,
+    ) -> None:
+        if max_distance_px is not None and not (np.isfinite(max_distance_px) and max_distance_px > 0):
             raise UsageError(f"max_distance_px must be a positive number of px, got {max_distance_px}")
+        if cost == "distance" and max_distance_px is None:
+            raise UsageError("plain linking by distance wants a max_distance_px")
         if memory < 0:
             raise UsageError(f"memory must be 0 or more frames, got {memory}")
-        self.max_distance_px, self.memory, self.cost = float(max_distance_px), int(memory), cost
-        self._tracks = _none()
+        self.max_distance_px = math.inf if max_distance_px is None else float(max_distance_px)
+        self.memory, self.motion, self.cost = int(memory), motion, cost
+        self.population = Population(self.memory, motion) if population is None else deepcopy(population)
+        self._constancy = Constancy(0)
+        self._tracks = self._begin(_Frame(0, np.empty((0, 2)), np.empty((0, 0))), np.empty(0, np.int64))
         self._next_id = 0
         self._frame: int | None = None
-        self._steps = PRIOR
-        self._walked = PRIOR * (max_distance_px / 4) ** 2
 
     @property
     def alive(self) -> int:
         """How many tracks are kept in memory: those that may still go on."""
         return len(self._tracks.id)
 
-    def step(self, table: pd.DataFrame) -> Ints:
+    def step(self, table: pd.DataFrame, *, view: View | None = None) -> Ints:
         """Track number of each row of one frame, in the order of the rows; frames must come in rising order.
 
         Args:
-            table: `frame` (one value), `x_reg_px`, `y_reg_px` and, where known, `major_px`.
+            table: `frame` (one value), `x_reg_px`, `y_reg_px` and, where known, `major_px`, `score`.
+            view: x0, y0, x1, y1 of what the frame shows, in registered px; None: everything.
         """
         if not len(table):
             return np.empty(0, np.int64)
@@ -92,160 +127,234 @@ class Linker:
         places = table[["x_reg_px", "y_reg_px"]].to_numpy(float)
         if not np.isfinite(places).all():
             raise InputError(f"frame {frames[0]}: a position is not a number; drop such rows before linking")
-        size = table["major_px"].to_numpy(float) if "major_px" in table.columns else np.full(len(table), np.nan)
-        return self._advance(int(frames[0]), places, size)
+        return self._advance(_Frame(int(frames[0]), places, features(table)), view)
 
-    def _advance(self, frame: int, places: Array, size: Array) -> Ints:
-        order = np.lexsort((size, places[:, 0], places[:, 1]))
-        x, y, size = places[order, 0], places[order, 1], size[order]
-        self._forget(frame)
-        rows, columns, cost, limit = self._candidates(frame, x, y, size)
-        mate = _assign(rows, columns, cost, (len(self._tracks.id), len(x)), limit)
-        numbers = self._update(frame, x, y, size, mate)
-        self._frame = frame
+    def _advance(self, frame: _Frame, view: View | None) -> Ints:
+        order = np.lexsort((*frame.features.T, frame.places[:, 0], frame.places[:, 1]))
+        frame = _Frame(frame.number, frame.places[order], frame.features[order])
+        if self._frame is None:
+            self._constancy = Constancy(frame.features.shape[1])
+            self._tracks = self._begin(_Frame(frame.number, frame.places[:0], frame.features[:0]), np.empty(0, np.int64))
+        elif len(self._tracks.id) and not self.population.started:
+            self.population.start(self._tracks.seen, frame.places, self.max_distance_px)
+        mate = self._mates(frame, view)
         result = np.empty(len(order), np.int64)
-        result[order] = numbers
+        result[order] = self._update(frame, mate)
+        self._frame = frame.number
         return result
 
-    def _forget(self, frame: int) -> None:
-        alive = frame - self._tracks.last <= self.memory + 1
-        if not alive.all():
-            self._tracks = self._tracks.take(alive)
+    def _mates(self, frame: _Frame, view: View | None) -> Ints:
+        """For each object the row of the track it belongs to, -1 for none; frames missed are counted."""
+        elapsed = frame.number - (frame.number if self._frame is None else self._frame)
+        tracks = self._tracks._replace(missed=self._tracks.missed + max(elapsed - 1, 0))
+        gap = (frame.number - tracks.last).astype(float)
+        place = tracks.place + tracks.velocity * gap[:, None]
+        variance = tracks.variance + self._walk(tracks) * gap
+        away = np.zeros(len(gap), bool) if view is None else _outside(place, view)
+        lost = (tracks.missed > self.memory) | (away & ((gap > AWAY) | (variance > self.population.spacing**2 / 4)))
+        tracks, gap, place, variance, away = tracks.take(~lost), gap[~lost], place[~lost], variance[~lost], away[~lost]
+        if self.cost == "distance":
+            rows, columns, gain = self._by_distance(tracks, frame)
+        else:
+            rows, columns, gain = self._by_likelihood(tracks, frame, gap, place, variance, away)
+        mate = assign(rows, columns, gain, (len(gap), len(frame.places)))
+        met = np.zeros(len(gap), bool)
+        met[mate[mate >= 0]] = True
+        seeable = met | ~away
+        self.population.learn_sight(tracks.kind[seeable], tracks.missed[seeable], met[seeable])
+        self._tracks = tracks._replace(missed=tracks.missed + (seeable & ~met))
+        return mate
 
-    def _mobility(self) -> Array:
-        """Variance a frame adds to each track's place (px2 per axis)."""
-        own = (self._tracks.walked + PRIOR * self._walked / self._steps) / (self._tracks.steps + PRIOR)
-        return np.asarray(own / 2)
+    def _walk(self, tracks: _Tracks) -> Array:
+        """Variance per axis that own motion adds to each track's place in a frame."""
+        known = self.population
+        if self.motion == "still" or not known.started:
+            return np.full(len(tracks.id), known.walk)
+        moved = (tracks.walked + PRIOR * known.moved) / (tracks.steps + PRIOR)
+        return np.maximum(moved - 2 * known.noise, 0.1 * known.walk)
 
-    def _candidates(self, frame: int, x: Array, y: Array, size: Array) -> tuple[Ints, Ints, Array, float]:
-        """Track and object numbers of pairs within reach, their costs, and the cost of leaving a pair apart."""
-        tracks = self._tracks
-        gap = (frame - tracks.last).astype(float)
-        mobility = self._mobility()
-        plain = self.cost == "distance"
-        reach2 = np.full(len(gap), self.max_distance_px**2)
-        if not plain:
-            reach2 = reach2 + 9 * mobility * (gap - 1)
-        if not len(gap) or not len(x):
-            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), 1.0
-        rows, columns = _near(np.stack([tracks.x, tracks.y], 1), np.stack([x, y], 1), np.sqrt(reach2))
-        distance2 = (tracks.x[rows] - x[columns]) ** 2 + (tracks.y[rows] - y[columns]) ** 2
-        if plain:
-            return rows, columns, distance2, self.max_distance_px**2
-        own = tracks.variance + mobility * gap
-        floor = self._walked / self._steps / 4
-        spread = own + floor
-        base = float(np.median(spread))
-        cost = (TAIL + 2) / 2 * np.log1p(distance2 / (TAIL * spread[rows])) + np.log(spread / base)[rows]
-        cost = cost + MISS * (gap[rows] - 1)
-        change = np.log(size[columns] / np.where(tracks.size[rows] > 0, tracks.size[rows], np.nan)) / SIZE_SPREAD
-        cost = cost + np.nan_to_num(np.log1p(change**2 / TAIL))
-        limit = (TAIL + 2) / 2 * float(np.log1p(self.max_distance_px**2 / (TAIL * base))) + MISS * self.memory + 3
-        return rows, columns, cost, limit
+    def _by_distance(self, tracks: _Tracks, frame: _Frame) -> tuple[Ints, Ints, Array]:
+        rows, columns, distance2 = _near(tracks.seen, frame.places, np.full(len(tracks.id), self.max_distance_px))
+        return rows, columns, self.max_distance_px**2 - distance2 + 1e-12 * self.max_distance_px**2
 
-    def _update(self, frame: int, x: Array, y: Array, size: Array, mate: Ints) -> Ints:
+    def _by_likelihood(
+        self, tracks: _Tracks, frame: _Frame, gap: Array, place: Array, variance: Array, away: NDArray[np.bool_]
+    ) -> tuple[Ints, Ints, Array]:
+        """Track and object numbers of pairs within reach, and what each is worth."""
+        known = self.population
+        if not known.started or not len(gap) or not len(frame.places):
+            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
+        chance = known.sight()[tracks.kind, np.minimum(tracks.missed, self.memory + 1)]
+        worth = np.log(chance / (1 - chance)) - math.log(known.stray)
+        spread = known.error(tracks.kind) * gap**2 if self.motion == "directed" else variance + known.noise
+        limit2 = self.max_distance_px**2 + FAR * self._walk(tracks) * (gap - 1)
+        reach2 = np.minimum(np.where(away, 0.0, _reach2(worth + 2.0 * frame.features.shape[1], spread)), limit2)
+        rows, columns, distance2 = _near(place, frame.places, np.sqrt(reach2))
+        gain = worth[rows] + _log_density(distance2, spread[rows])
+        return rows, columns, gain + self._constancy.gain(tracks.features[rows], frame.features[columns])
+
+    def _update(self, frame: _Frame, mate: Ints) -> Ints:
         """Extend the tracks met (mate[j] is the track row of object j, -1 for a new one); the number of each object."""
-        tracks, numbers = self._tracks, np.empty(len(x), np.int64)
+        numbers = np.empty(len(mate), np.int64)
         old, new = np.flatnonzero(mate >= 0), np.flatnonzero(mate < 0)
-        row = mate[old]
+        row, tracks = mate[old], self._tracks
+        self._constancy.learn(frame.features, tracks.features[row], frame.features[old])
         numbers[old] = tracks.id[row]
         numbers[new] = self._next_id + np.arange(len(new))
         self._next_id += len(new)
-        gap = (frame - tracks.last[row]).astype(float)
-        walked = ((tracks.x[row] - x[old]) ** 2 + (tracks.y[row] - y[old]) ** 2) / gap
-        noise = self._walked / self._steps / 4
-        before = tracks.variance[row] + self._mobility()[row] * gap
-        gain = before / (before + noise) if self.cost == "likelihood" else np.ones(len(row))
-        self._steps, self._walked = 0.98 * self._steps + len(old), 0.98 * self._walked + float(walked.sum())
-        met = _Tracks(
-            tracks.id[row],
-            tracks.x[row] + gain * (x[old] - tracks.x[row]),
-            tracks.y[row] + gain * (y[old] - tracks.y[row]),
-            np.where(np.isfinite(tracks.size[row]), tracks.size[row] + 0.3 * (size[old] - tracks.size[row]), size[old]),
-            np.full(len(old), frame, np.int64),
-            before * (1 - gain),
-            0.98 * tracks.steps[row] + 1,
-            0.98 * tracks.walked[row] + walked,
-        )
-        born = _Tracks(
-            numbers[new],
-            x[new],
-            y[new],
-            size[new],
-            np.full(len(new), frame, np.int64),
-            np.full(len(new), noise),
-            np.zeros(len(new)),
-            np.zeros(len(new)),
-        )
-        kept = np.ones(len(tracks.id), bool)
-        kept[row] = False
-        self._tracks = _Tracks(*(np.concatenate(parts) for parts in zip(tracks.take(kept), met, born, strict=True)))
+        if len(row):
+            self._extend(frame, row, old)
+        born = self._begin(_Frame(frame.number, frame.places[new], frame.features[new]), numbers[new])
+        self._tracks = _Tracks(*(np.concatenate(parts) for parts in zip(self._tracks, born, strict=True)))
+        self.population.learn_frame(frame.places, len(new))
         return numbers
 
+    def _extend(self, frame: _Frame, row: Ints, old: Ints) -> None:
+        """Write what was found into the rows of the tracks met, and learn from it."""
+        tracks, known = self._tracks, self.population
+        found, gap = frame.places[old], (frame.number - tracks.last[row]).astype(float)
+        step = found - tracks.seen[row]
+        single = gap == 1
+        square = (step**2).mean(axis=1)
+        product = (step * tracks.step[row]).mean(axis=1)
+        error = found - (tracks.place[row] + tracks.velocity[row] * gap[:, None])
+        if self.cost == "likelihood" and known.started:
+            known.learn_errors(tracks.kind[row], (error**2).mean(axis=1) / gap**2)
+            known.learn_steps(square[single], product[single & np.isfinite(product)])
+        before = tracks.variance[row] + self._walk(tracks)[row] * gap
+        gain = before / np.maximum(before + known.noise, 1e-300)
+        if self.motion == "directed":
+            gain = np.full(len(row), POSITION_GAIN)
+            first = tracks.hits[row] == 1
+            change = np.where(first, 1.0, VELOCITY_GAIN)[:, None] * error / gap[:, None]
+            tracks.velocity[row] += change
+        own = np.minimum(np.maximum(square - 2 * known.noise, 0) / gap + 2 * known.noise, 25 * max(known.moved, 1e-300))
+        tracks.place[row] = found - (1 - gain)[:, None] * error
+        tracks.seen[row], tracks.last[row], tracks.missed[row] = found, frame.number, 0
+        tracks.step[row] = np.where(single[:, None], step, np.nan)
+        tracks.variance[row] = before * (1 - gain)
+        tracks.steps[row] = FORGET * tracks.steps[row] + 1
+        tracks.walked[row] = FORGET * tracks.walked[row] + own
+        tracks.hits[row] += 1
+        before_features = tracks.features[row]
+        moved = before_features + RATE * (frame.features[old] - before_features)
+        tracks.features[row] = np.where(np.isfinite(moved), moved, np.fmax(before_features, frame.features[old]))
 
-def _near(tracks: Array, objects: Array, reach: Array) -> tuple[Ints, Ints]:
-    """Row numbers of the pairs closer than each track's reach, sorted."""
-    found = cKDTree(objects).query_ball_point(tracks, reach, return_sorted=True)
-    count = np.fromiter((len(f) for f in found), np.int64, len(found))
-    rows = np.repeat(np.arange(len(tracks)), count)
-    columns = np.concatenate([np.asarray(f, np.int64) for f in found]) if count.sum() else np.empty(0, np.int64)
-    return rows, columns
+    def _begin(self, frame: _Frame, numbers: Ints) -> _Tracks:
+        n = len(numbers)
+        return _Tracks(
+            id=numbers,
+            place=frame.places.copy(),
+            velocity=np.zeros((n, 2)),
+            seen=frame.places.copy(),
+            step=np.full((n, 2), np.nan),
+            features=frame.features.copy(),
+            last=np.full(n, frame.number, np.int64),
+            missed=np.zeros(n, np.int64),
+            hits=np.ones(n, np.int64),
+            variance=np.full(n, self.population.noise),
+            steps=np.zeros(n),
+            walked=np.zeros(n),
+        )
 
 
-def _assign(rows: Ints, columns: Ints, cost: Array, shape: tuple[int, int], limit: float) -> Ints:
-    """For each object the track of the assignment of least total cost, -1 for none; a pair left apart costs `limit`."""
-    mate = np.full(shape[1], -1, np.int64)
-    useful = cost < limit
-    rows, columns, cost = rows[useful], columns[useful], cost[useful]
-    alone = (np.bincount(rows, minlength=shape[0])[rows] == 1) & (np.bincount(columns, minlength=shape[1])[columns] == 1)
-    mate[columns[alone]] = rows[alone]
-    rows, columns, cost = rows[~alone], columns[~alone], cost[~alone]
-    if len(rows):
-        track, rows = np.unique(rows, return_inverse=True)
-        thing, columns = np.unique(columns, return_inverse=True)
-        for i, j in _solve(rows, columns, cost, (len(track), len(thing)), limit):
-            mate[thing[j]] = track[i]
-    return mate
+def _outside(place: Array, view: View) -> NDArray[np.bool_]:
+    x, y = place.T
+    return np.asarray((x < view[0]) | (x > view[2]) | (y < view[1]) | (y > view[3]))
 
 
-def _solve(rows: Ints, columns: Ints, cost: Array, shape: tuple[int, int], limit: float) -> list[tuple[int, int]]:
-    """Least cost with births and deaths: real pairs, a way out for each row and column, and the transposed pairs."""
-    n, m = shape
-    shift = 1.0 + max(0.0, -float(cost.min()))
-    all_rows = np.concatenate([rows, np.arange(n), n + np.arange(m), n + columns])
-    all_columns = np.concatenate([columns, m + np.arange(n), np.arange(m), m + rows])
-    weights = np.concatenate([cost + shift, np.full(n + m, limit / 2 + shift), np.full(len(rows), shift)])
-    graph: csr_matrix = coo_matrix((weights, (all_rows, all_columns)), shape=(n + m, n + m)).tocsr()
-    chosen_row, chosen_column = min_weight_full_bipartite_matching(graph)
-    real = (chosen_row < n) & (chosen_column < m)
-    return list(zip(chosen_row[real].tolist(), chosen_column[real].tolist(), strict=True))
+def _log_density(distance2: Array, spread: Array) -> Array:
+    """Log of the probability per area of a displacement: normal of variance `spread` per axis, with rare far steps."""
+    near = np.log((1 - RARE) / (2 * np.pi * spread)) - distance2 / (2 * spread)
+    far = np.log(RARE / (2 * np.pi * FAR * spread)) - distance2 / (2 * FAR * spread)
+    return np.asarray(np.logaddexp(near, far))
 
 
-def link(objects: pd.DataFrame, *, max_distance_px: float, memory: int = 0, cost: Cost = "likelihood") -> pd.Series[Any]:
+def _reach2(worth: Array, spread: Array) -> Array:
+    """Squared distance beyond which a link is worth nothing."""
+    near = 2 * spread * (worth + np.log(1 / (np.pi * spread)))
+    far = 2 * FAR * spread * (worth + np.log(RARE / (np.pi * FAR * spread)))
+    return np.maximum(np.maximum(near, far), 0.0)
+
+
+def _near(tracks: Array, objects: Array, reach: Array) -> tuple[Ints, Ints, Array]:
+    """Row numbers of the pairs closer than each track's reach, and their squared distances."""
+    if not len(tracks) or not len(objects):
+        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
+    tree = cKDTree(objects, balanced_tree=False, compact_nodes=False)
+    count = min(NEIGHBOURS, len(objects))
+    farthest = float(reach.max())
+    distance, at = tree.query(tracks, k=range(1, count + 1), distance_upper_bound=farthest * (1 + 1e-9))
+    close = distance <= reach[:, None]
+    rows, place = np.nonzero(close)
+    return rows, at[rows, place].astype(np.int64), distance[rows, place] ** 2
+
+
+def link(
+    objects: pd.DataFrame,
+    *,
+    max_distance_px: float | None = None,
+    memory: int = 15,
+    motion: MotionModel = "brownian",
+    cost: Cost = "likelihood",
+    field: View | None = None,
+) -> pd.Series[Any]:
     """Track number (Int64, from 0) of each row of `objects`, same index; null where a position is not a number.
 
     The rows may come in any order, and the order of rows within a frame makes no difference.
 
     Args:
-        objects: `frame`, `x_reg_px`, `y_reg_px` and, where known, `major_px`.
-        max_distance_px: farthest an object moves from one frame to the next.
-        memory: frames an object may be missed and still be the same track.
-        cost: see `Linker`.
+        objects: `frame`, `x_reg_px`, `y_reg_px` and, where known, `major_px` and `score`; or a table of trackpy as it is
+            (`frame`, `x`, `y`, ...).
+        max_distance_px, memory, motion, cost: see `Linker`.
+        field: x0, y0, x1, y1 of the frames in stored px. With it, and `x_px`, `y_px` beside the registered positions, an object
+            whose place lies outside the frame is not missed, and is known again when the stage brings it back.
 
     Raises:
         InputError: a column is missing.
         UsageError: an impossible range or memory.
     """
-    missing = {"frame", "x_reg_px", "y_reg_px"} - set(objects.columns)
-    if missing:
-        raise InputError(f"linking wants the columns frame, x_reg_px, y_reg_px; {', '.join(sorted(missing))} missing")
-    linker = Linker(max_distance_px=max_distance_px, memory=memory, cost=cost)
+    named = _position_columns(objects)
     frame = objects["frame"].to_numpy(np.int64)
-    places = objects[["x_reg_px", "y_reg_px"]].to_numpy(float)
-    size = objects["major_px"].to_numpy(float) if "major_px" in objects.columns else np.full(len(objects), np.nan)
+    places, values = objects[list(named)].to_numpy(float), features(objects)
     usable = np.flatnonzero(np.isfinite(places).all(axis=1))
     order = usable[np.argsort(frame[usable], kind="stable")]
+    groups = np.split(order, np.flatnonzero(np.diff(frame[order])) + 1) if len(order) else []
+    shift = _shifts(objects) if field is not None else None
+
+    def run(linker: Linker, groups: list[Ints]) -> None:
+        for rows in groups:
+            view = None if field is None or shift is None else _view(field, shift[rows])
+            numbers[rows] = linker._advance(_Frame(int(frame[rows[0]]), places[rows], values[rows]), view)
+
     numbers = np.full(len(objects), -1, np.int64)
-    for rows in np.split(order, np.flatnonzero(np.diff(frame[order])) + 1) if len(order) else []:
-        numbers[rows] = linker._advance(int(frame[rows[0]]), places[rows], size[rows])
+    make = partial(Linker, max_distance_px=max_distance_px, memory=memory, motion=motion, cost=cost)
+    linker = make()
+    if cost == "likelihood":
+        seen = np.cumsum([len(group) for group in groups])
+        run(linker, groups[: max(2, min(LEARN_FRAMES, int(np.searchsorted(seen, LEARN_OBJECTS)) + 1))])
+        linker = make(population=linker.population)
+    run(linker, groups)
     return pd.Series(numbers, index=objects.index, dtype="Int64", name="track_id").mask(numbers < 0)
+
+
+def _position_columns(objects: pd.DataFrame) -> tuple[str, str]:
+    for named in (("x_reg_px", "y_reg_px"), ("x", "y")):
+        if {"frame", *named} <= set(objects.columns):
+            return named
+    raise InputError(
+        "linking wants the columns frame, x_reg_px, y_reg_px (or frame, x, y, as trackpy has them); "
+        f"got {', '.join(map(str, objects.columns))}"
+    )
+
+
+def _shifts(objects: pd.DataFrame) -> Array | None:
+    """Displacement of each object's frame (n, 2), where both positions are there."""
+    if not {"x_px", "y_px", "x_reg_px", "y_reg_px"} <= set(objects.columns):
+        return None
+    return np.asarray(objects[["x_px", "y_px"]].to_numpy(float) - objects[["x_reg_px", "y_reg_px"]].to_numpy(float))
+
+
+def _view(field: View, shift: Array) -> View:
+    x, y = np.median(shift, axis=0)
+    return field[0] - x, field[1] - y, field[2] - x, field[3] - y

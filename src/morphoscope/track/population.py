@@ -1,0 +1,139 @@
+"""What all tracks together tell: how far objects move, how well they are located, how often they are seen, how dense strays are.
+
+Learned while linking, from few frames on; nothing depends on the unit of length.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import ConvexHull, QhullError, cKDTree
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+MotionModel = Literal["still", "brownian", "directed"]
+CLASSES = 4  # tracks of 1, 2, 3, and of more detections differ in how likely they are real
+PRIOR = 20.0  # observations that what was assumed at first counts for
+CLIP = 9.0  # squared steps above this many times the mean are taken for wrong links
+STILL = 1e-3  # of the localisation variance: what a still object moves in a frame
+SEEN_FIRST = (0.5, 0.7, 0.8, 0.9)  # chance to be seen in the next frame, by class, before anything is known
+SEEN_LEAST = 0.005  # a whole group can be hidden at once, which is not to be taken for the death of each
+AREA_FRAMES = 10
+
+
+class Population:
+    """Running estimates.
+
+    Attributes:
+        moved: variance per axis of the displacement from frame to frame.
+        noise: variance per axis of the localisation error.
+        walk: variance per axis that own motion adds in a frame.
+    """
+
+    def __init__(self, memory: int, motion: MotionModel) -> None:
+        self.motion: MotionModel = motion
+        self.memory = memory
+        self.moved = self.noise = self.walk = 0.0
+        self._steps = np.zeros(2)  # weight and sum of squares
+        self._pairs = np.zeros(2)  # weight and sum of products of successive displacements
+        self._errors = np.zeros((CLASSES, 2))  # of predictions, for directed motion
+        self._tried = np.zeros((CLASSES, memory + 2))
+        self._met = np.zeros((CLASSES, memory + 2))
+        self._born = self._frames = self._seen = 0.0
+        self._area = np.zeros(2)
+
+    @property
+    def started(self) -> bool:
+        """Whether a length is known at all."""
+        return self.moved > 0
+
+    def start(self, before: Array, after: Array, reach: float) -> None:
+        """First guess of how far objects move, from mutual nearest neighbours of two frames, (n, 2) and (m, 2)."""
+        distance, at = cKDTree(after).query(before, distance_upper_bound=reach)
+        back = cKDTree(before).query(after)[1]
+        near = np.isfinite(distance)
+        near[near] = back[at[near]] == np.flatnonzero(near)
+        if near.any():
+            moved = float(np.median(distance[near] ** 2)) / (2 * np.log(2))
+            spacing = float(np.median(cKDTree(before).query(before, k=2)[0][:, 1])) if len(before) > 1 else 0.0
+            moved = max(moved, 1e-6 * spacing**2)
+            if moved > 0:
+                self._steps[:] = PRIOR, PRIOR * moved
+                self._pairs[:] = PRIOR, -PRIOR * moved / 4
+                self._errors[:] = PRIOR, PRIOR * moved
+                self._settle()
+
+    def _settle(self) -> None:
+        self.moved = self._steps[1] / self._steps[0]
+        self.noise = float(np.clip(-self._pairs[1] / self._pairs[0], 0.02 * self.moved, 0.498 * self.moved))
+        self.walk = STILL * self.noise if self.motion == "still" else self.moved - 2 * self.noise
+
+    def learn_steps(self, square: Array, product: Array) -> None:
+        """Squares of displacements over one frame and products of two successive ones, both per axis (mean of x and y)."""
+        if len(square):
+            self._steps += len(square), np.minimum(square, CLIP * self.moved).sum()
+        if len(product):
+            limit = CLIP * self.moved
+            self._pairs += len(product), np.clip(product, -limit, limit).sum()
+        self._settle()
+
+    def learn_errors(self, kind: Ints, square: Array) -> None:
+        """Squared errors of prediction per axis and frame of gap, by class of the track."""
+        limited = np.minimum(square, CLIP * self.error(kind))
+        self._errors[:, 0] += np.bincount(kind, minlength=CLASSES)
+        self._errors[:, 1] += np.bincount(kind, limited, minlength=CLASSES)
+
+    def error(self, kind: Ints) -> Array:
+        """Variance of the prediction for tracks of each class."""
+        return np.asarray((self._errors[:, 1] / self._errors[:, 0])[kind])
+
+    def learn_sight(self, kind: Ints, missed: Ints, met: NDArray[np.bool_]) -> None:
+        """Which tracks (class, frames missed so far) that might have been seen were."""
+        size = self._tried.shape
+        at = kind * size[1] + np.minimum(missed, size[1] - 1)
+        self._tried += np.bincount(at, minlength=self._tried.size).reshape(size)
+        self._met += np.bincount(at[met], minlength=self._met.size).reshape(size)
+
+    def sight(self) -> Array:
+        """Chance to be seen in the next frame, by class and by frames missed so far (CLASSES, memory + 2)."""
+        chance = np.empty_like(self._met)
+        before = np.array(SEEN_FIRST)
+        for gap in range(chance.shape[1]):
+            before = (self._met[:, gap] + PRIOR * before) / (self._tried[:, gap] + PRIOR)
+            chance[:, gap] = before
+        return np.clip(chance, SEEN_LEAST, 0.999)
+
+    def learn_frame(self, places: Array, born: int) -> None:
+        """The detections of a frame, (n, 2), and how many of them began a track."""
+        if self._frames < AREA_FRAMES and len(places) > 2:
+            self._area += 1, _area(places)
+        if self._frames:
+            self._born += born
+        self._frames += 1
+        self._seen += len(places)
+
+    @property
+    def stray(self) -> float:
+        """Detections per frame and area that belong to no earlier track."""
+        usual = 0.05 * self._seen / max(self._frames, 1.0)
+        per_frame = (self._born + 5 * usual) / max(self._frames - 1 + 5, 1.0)
+        return float(max(per_frame / self.area, 1e-300))
+
+    @property
+    def area(self) -> float:
+        """Area the objects lie in."""
+        return float(max(self._area[1] / max(self._area[0], 1.0), 100 * self.moved))
+
+    @property
+    def spacing(self) -> float:
+        """Side of the square an object has for itself."""
+        return float(np.sqrt(self.area * max(self._frames, 1.0) / max(self._seen, 1.0)))
+
+
+def _area(places: Array) -> float:
+    try:
+        return float(ConvexHull(places).volume)
+    except QhullError:  # all on one line
+        return 0.0
