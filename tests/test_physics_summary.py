@@ -7,8 +7,8 @@ from scipy.stats import binom
 
 from morphoscope.calibration import Calibration
 from morphoscope.physics.density import density, sizes
-from morphoscope.physics.growth import track_table
 from morphoscope.physics.summary import median_interval, quantities
+from morphoscope.physics.tracks import track_table
 from morphoscope.schema import QUANTITIES
 
 

@@ -108,7 +108,9 @@ class TrackRecipe(_Section):
 
     enabled: bool = Field(True, description="link objects from frame to frame")
     register_frames: bool = Field(True, description="measure and remove drift and stage jumps before linking")
-    max_distance_px: Positive | None = Field(8.0, description="farthest an object moves from frame to frame, after registration")
+    max_distance_px: Positive | None = Field(
+        None, description="farthest an object moves from frame to frame, after registration; none: found from the data"
+    )
     motion: Literal["still", "brownian", "directed"] = Field(
         "brownian", description="how objects move: sets how a gap widens the search"
     )

@@ -75,6 +75,7 @@ FRAMES: dict[str, Column] = {
     "shift_x_px": Column("float64", "px", "displacement of this frame's content against the first analysed frame"),
     "shift_y_px": Column("float64", "px", "the same in y: x_reg_px = x_px - shift_x_px"),
     "jump": Column("bool", "", "a sudden stage jump lies between this frame and the one before"),
+    "shift_quality": Column("float64", "", "how well this frame's content matched, 0 to 1; null where it was not registered"),
 }
 
 TRACKS: dict[str, Column] = {
@@ -84,6 +85,8 @@ TRACKS: dict[str, Column] = {
     "life_frames": Column("int64", "", "last minus first frame plus one"),
     "life_s": Column("float64", "s", "life_frames times the frame interval"),
     "n_points": Column("int64", "", "detections linked"),
+    "began": Column("str", "", "start (of the video), edge (of the field), appeared or split"),
+    "ended": Column("str", "", "end (of the video), edge (of the field), gap (not seen again) or merge"),
     "x_reg_px": Column("float64", "px", "mean registered position"),
     "y_reg_px": Column("float64", "px", "mean registered position"),
     "x_reg_nm": Column("float64", "nm", "mean registered position"),
@@ -97,6 +100,83 @@ TRACKS: dict[str, Column] = {
     "D_eff_nm2_per_s": Column("float64", "nm2/s", "effective diffusion coefficient at the recipe's lag"),
     "D_eff_nm2_per_s_low": Column("float64", "nm2/s", "lower end of its 95 % interval"),
     "D_eff_nm2_per_s_high": Column("float64", "nm2/s", "upper end of its 95 % interval"),
+    "D_px2_per_frame": Column("float64", "px2/frame", "diffusion coefficient by maximum likelihood, localisation error fitted"),
+    "D_px2_per_frame_low": Column("float64", "px2/frame", "lower end of its 95 % interval"),
+    "D_px2_per_frame_high": Column("float64", "px2/frame", "upper end of its 95 % interval"),
+    "D_nm2_per_s": Column("float64", "nm2/s", "the same in nm and s"),
+    "D_nm2_per_s_low": Column("float64", "nm2/s", "lower end of its 95 % interval"),
+    "D_nm2_per_s_high": Column("float64", "nm2/s", "upper end of its 95 % interval"),
+    "localisation_px": Column("float64", "px", "localisation error per axis (standard deviation), fitted with D"),
+    "localisation_nm": Column("float64", "nm", "the same in nm"),
+}
+
+MSD: dict[str, Column] = {
+    "lag_frames": Column("int64", "", "lag in frame numbers"),
+    "lag_s": Column("float64", "s", "lag in s; null without a frame interval"),
+    "msd_px2": Column("float64", "px2", "mean squared displacement, over time and all tracks"),
+    "msd_px2_low": Column("float64", "px2", "lower end of its 95 % interval (tracks drawn again)"),
+    "msd_px2_high": Column("float64", "px2", "upper end of the same"),
+    "msd_nm2": Column("float64", "nm2", "mean squared displacement; null without a scale"),
+    "msd_nm2_low": Column("float64", "nm2", "lower end of its 95 % interval"),
+    "msd_nm2_high": Column("float64", "nm2", "upper end of the same"),
+    "n": Column("int64", "", "displacements averaged"),
+    "n_tracks": Column("int64", "", "tracks they come from"),
+}
+
+VAN_HOVE: dict[str, Column] = {
+    "displacement_px": Column("float64", "px", "middle of the bin: displacement along one axis in the recipe's lag"),
+    "displacement_nm": Column("float64", "nm", "the same; null without a scale"),
+    "density": Column("float64", "px^-1", "probability density of the displacement"),
+    "gaussian": Column("float64", "px^-1", "that of a Gaussian of the same variance"),
+}
+
+SURVIVAL: dict[str, Column] = {
+    "duration_frames": Column("float64", "", "life, last minus first frame plus one"),
+    "duration_s": Column("float64", "s", "life in s; null without a frame interval"),
+    "survival": Column("float64", "", "share of tracks that live longer (Kaplan-Meier)"),
+    "low": Column("float64", "", "lower end of its 95 % interval (Greenwood, log-log)"),
+    "high": Column("float64", "", "upper end of the same"),
+    "at_risk": Column("int64", "", "tracks seen alive until then"),
+    "deaths": Column("int64", "", "tracks that end then, before the video does and inside the field"),
+}
+
+DIFFUSION_BY_SIZE: dict[str, Column] = {
+    "size_low_nm": Column("float64", "nm", "lower end of the bin of the track's median major axis"),
+    "size_high_nm": Column("float64", "nm", "upper end of the bin"),
+    "n_tracks": Column("int64", "", "tracks in the bin"),
+    "d_eff_nm2_per_s": Column("float64", "nm2/s", "mean over the tracks of the bin of their mean D_eff"),
+    "standard_error": Column("float64", "nm2/s", "standard error of that mean; null for a bin of one track"),
+}
+
+GROWTH_SEGMENTS: dict[str, Column] = {
+    "track_id": Column("int64", "", "track"),
+    "segment": Column("int64", "", "number of the segment in the track, from 0"),
+    "first_frame": Column("float64", "", "frame the segment begins at: the track's first one, or a change point"),
+    "last_frame": Column("float64", "", "frame it ends at"),
+    "growth_px_per_frame": Column("float64", "px", "slope of the major axis against frame"),
+    "growth_px_per_frame_low": Column("float64", "px", "lower end of its 95 % interval"),
+    "growth_px_per_frame_high": Column("float64", "px", "upper end of its 95 % interval"),
+    "growth_nm_per_s": Column("float64", "nm/s", "slope of the major axis against time"),
+    "growth_nm_per_s_low": Column("float64", "nm/s", "lower end of its 95 % interval"),
+    "growth_nm_per_s_high": Column("float64", "nm/s", "upper end of its 95 % interval"),
+}
+
+DISPLACEMENT: dict[str, Column] = {
+    "frame": FRAMES["frame"],
+    "time_s": FRAMES["time_s"],
+    "shift_x_px": FRAMES["shift_x_px"],
+    "shift_y_px": FRAMES["shift_y_px"],
+    "shift_x_nm": Column("float64", "nm", "shift_x_px in nm; null without a scale"),
+    "shift_y_nm": Column("float64", "nm", "shift_y_px in nm"),
+    "jump": FRAMES["jump"],
+    "shift_quality": FRAMES["shift_quality"],
+}
+
+EVENTS: dict[str, Column] = {
+    "frame": Column("int64", "", "first frame after it"),
+    "kind": Column("str", "", "merge or split"),
+    "track_id": Column("Int64", "", "the track that ends or begins"),
+    "other_id": Column("Int64", "", "the track it goes into or comes from"),
 }
 
 QUANTITIES: dict[str, Column] = {

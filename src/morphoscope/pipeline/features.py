@@ -25,11 +25,12 @@ from morphoscope.pipeline.remarks import overruled, scale_warnings, unit_notes
 from morphoscope.pipeline.results import Results, compute_results, read_truth
 from morphoscope.pipeline.stages import Plan, in_any
 from morphoscope.pipeline.stream import Clock, Progress
-from morphoscope.recipe import Recipe, Region
+from morphoscope.recipe import DetectRecipe, Recipe, Region
 from morphoscope.track.drift_from_objects import drift_from_objects
 
 NAME = "objects from a table"
 IN_MEMORY = "a table in memory"
+RESUMED = "There was nothing to resume: a table is analysed in one go, and was from the start."
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def analyze_features(
     *,
     claim_as: Callable[[Mapping[str, Any]], int | None],
     complete: Callable[[Run], Run],
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> Run:
     """A run folder from a table of features (`io.features`): registered from the objects, linked, physics, report; no overlay.
@@ -73,6 +75,7 @@ def analyze_features(
         output: the run folder.
         claim_as: makes the folder ready for a key, see `folder.claim`; None from it: the run is complete.
         complete: what a complete run is answered with.
+        resume: whether an unfinished run was to be gone on with: there are no parts to go on from, and the run says so.
         progress: called with (frames done, frames in all), when the table is read.
 
     Raises:
@@ -105,7 +108,7 @@ def analyze_features(
         "model": {"name": NAME, "sha256": digest, "path": None, "resampled_by": None},
         "metadata": {"columns": table.features.kind},
         "warnings": _warnings(table, recipe),
-        "notes": _notes(table, recipe),
+        "notes": _notes(table, recipe) + ([RESUMED] if resume else []),
         "exit_code": PartialError.exit_code if table.features.left_out else 0,
     }
     write_outputs(output, recipe, results, None, info=info, card=card, clock=clock)
@@ -185,6 +188,7 @@ def _results(table: Table, recipe: Recipe, truth: pd.DataFrame | None) -> Result
         calibration=table.calibration,
         valid_px=table.valid_px,
         track=track,
+        field=table.box,
         truth=truth,
     )
 
@@ -226,6 +230,8 @@ def _warnings(table: Table, recipe: Recipe) -> list[str]:
 
 def _notes(table: Table, recipe: Recipe) -> list[str]:
     said = [*table.features.notes, *table.notes]
+    if recipe.detect != DetectRecipe():
+        said.append("Nothing was detected: the objects are those of the table, and settings of detection do not matter.")
     if table.objects["track_id"].notna().any():
         said.append("The table has track numbers: they are kept, nothing was linked.")
     return said + unit_notes(table.calibration, recipe, frames=len(table.numbers), area=isfinite(table.valid_px))

@@ -9,6 +9,7 @@ from morphoscope.pipeline.register import displaced
 from morphoscope.recipe import Recipe
 from morphoscope.track.link import link
 
+Field = tuple[float, float, float, float]
 DISPLACEMENT = ["shift_x_px", "shift_y_px", "jump", "shift_quality"]
 
 
@@ -34,15 +35,25 @@ def register(objects: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
     return objects.assign(x_reg_px=objects["x_px"] - shift_x, y_reg_px=objects["y_px"] - shift_y)
 
 
-def follow(objects: pd.DataFrame, frames: pd.DataFrame, recipe: Recipe) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Objects with tracks, and the frames; objects that come with tracks keep them."""
+def follow(objects: pd.DataFrame, frames: pd.DataFrame, recipe: Recipe, field: Field | None) -> pd.DataFrame:
+    """Objects, registered, with tracks; those that come with tracks keep them.
+
+    Args:
+        objects: of all frames.
+        frames: with the displacement of each.
+        recipe: how to link.
+        field: x0, y0, x1, y1 of what is analysed of each frame, px as stored; None where it is not known.
+    """
+    placed = register(objects, frames)
     if "track_id" in objects.columns and bool(objects["track_id"].notna().any()):
-        return objects, frames
-    return _link(register(objects, frames), frames, recipe), frames
-
-
-def _link(objects: pd.DataFrame, frames: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+        return placed
     order = np.searchsorted(frames["frame"].to_numpy(), objects["frame"].to_numpy())  # analysed frames, whatever the step
     settings = recipe.track
-    tracks = link(objects.assign(frame=order), max_distance_px=settings.max_distance_px or 8.0, memory=settings.memory)
-    return objects.assign(track_id=tracks)
+    tracks = link(
+        placed.assign(frame=order),
+        max_distance_px=settings.max_distance_px,
+        memory=settings.memory,
+        motion=settings.motion,
+        field=field,
+    )
+    return placed.assign(track_id=tracks)

@@ -11,9 +11,9 @@ import pandas as pd
 from morphoscope.calibration import Calibration
 from morphoscope.errors import InputError
 from morphoscope.physics.density import density, sizes
-from morphoscope.physics.growth import track_table
 from morphoscope.physics.summary import quantities
-from morphoscope.pipeline.follow import displace, follow, register
+from morphoscope.physics.tracks import track_table
+from morphoscope.pipeline.follow import Field, displace, follow, register
 from morphoscope.recipe import Recipe
 from morphoscope.schema import FRAMES, OBJECTS, QUANTITIES, TRACKS, conform, empty
 
@@ -43,8 +43,9 @@ def compute_results(
     *,
     recipe: Recipe,
     calibration: Calibration,
-    valid_px: int,
+    valid_px: float,
     track: bool,
+    field: Field | None = None,
     truth: pd.DataFrame | None = None,
 ) -> Results:
     """The tables of a run.
@@ -54,15 +55,16 @@ def compute_results(
         frames: a row per frame: frame, file, and dx, dy, quality, jump against the frame before.
         recipe: how to link and what to compute.
         calibration: px to nm, frames to time and dose.
-        valid_px: px of the region less the excluded parts.
+        valid_px: px of the region less the excluded parts; nan where the field is not known, and then there is no density.
         track: whether frames follow each other in time.
+        field: x0, y0, x1, y1 of what is analysed of each frame, px as stored; None where it is not known.
         truth: hand counts, for the figures.
     """
     registered = track and recipe.track.register_frames
     frames = displace(frames, registered=registered, known=track)
     objects = objects.assign(object_id=np.arange(len(objects)), time_s=calibration.time_s(objects["frame"]))
     if track:
-        objects, frames = follow(objects, frames, recipe)
+        objects = follow(objects, frames, recipe, field)
     else:
         objects = objects.assign(track_id=pd.Series(pd.NA, objects.index, dtype="Int64"))
     objects = calibration.with_nm(register(objects, frames))
@@ -119,7 +121,7 @@ def read_truth(recipe: Recipe) -> pd.DataFrame | None:
 
 
 def _frames_table(
-    objects: pd.DataFrame, frames: pd.DataFrame, recipe: Recipe, calibration: Calibration, valid_px: int
+    objects: pd.DataFrame, frames: pd.DataFrame, recipe: Recipe, calibration: Calibration, valid_px: float
 ) -> pd.DataFrame:
     number = frames["frame"]
     sized = sizes(objects, number).drop(columns="frame").set_axis(frames.index)

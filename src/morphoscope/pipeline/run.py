@@ -61,6 +61,8 @@ def analyze(
         UsageError: the recipe does not fit the input, or the folder is in use.
         KeyboardInterrupt: Ctrl-C; the parts done stay, and `resume` goes on with them.
     """
+    if isinstance(inputs, (list, tuple)) and any(isinstance(one, pd.DataFrame) for one in inputs):
+        raise UsageError("a DataFrame is analysed alone: give one at a time, or write them to files and give these")
     sources: list[Path | pd.DataFrame] = (
         [_source(inputs)] if isinstance(inputs, (str, Path, pd.DataFrame)) else [Path(path) for path in inputs]
     )
@@ -74,7 +76,9 @@ def analyze(
         claim_as = partial(claim, folder, overwrite=overwrite, resume=resume)
         if isinstance(source, pd.DataFrame) or finder is None or _is_table(source):
             complete = partial(_complete, recipe=settings)
-            return analyze_features(source, settings, folder, claim_as=claim_as, complete=complete, progress=progress)
+            return analyze_features(
+                source, settings, folder, claim_as=claim_as, complete=complete, resume=resume, progress=progress
+            )
         return _analyze_one(source, settings, folder, finder, parallel=parallel, claim_as=claim_as, progress=progress)
 
     if len(sources) == 1:
@@ -195,6 +199,7 @@ def _make_parts(job: Job, output: Path) -> tuple[TruncatedError | None, list[int
 
 def _results(task: Task, job: Job, done: list[int]) -> Results:
     objects, frames = job.parts.read(done)
+    region = task.plan.region
     with job.clock.stage("track and physics"):
         results = compute_results(
             objects,
@@ -203,6 +208,7 @@ def _results(task: Task, job: Job, done: list[int]) -> Results:
             calibration=task.calibration,
             valid_px=int(task.plan.valid_mask().sum()),
             track=task.tracked,
+            field=(region.x0 - 0.5, region.y0 - 0.5, region.x1 - 0.5, region.y1 - 0.5),
             truth=task.truth,
         )
         return with_header_data(results, task.frames.frame_data)

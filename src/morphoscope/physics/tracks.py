@@ -1,0 +1,98 @@
+"""Tracks: life, size, growth and motion of each object, a row per track."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from morphoscope.calibration import Calibration
+from morphoscope.physics.diffusion import d_eff
+from morphoscope.physics.growth import Slope, theil_sen
+from morphoscope.schema import TRACKS, conform, empty
+
+Array = NDArray[np.float64]
+
+
+def track_table(
+    objects: pd.DataFrame,
+    calibration: Calibration,
+    *,
+    lag_frames: int = 1,
+    min_points: int = 1,
+    ends: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """A row per track as `schema.TRACKS` declares.
+
+    Growth is null for tracks of fewer than 6 points, D_eff for fewer than three steps of the lag, both in nm and s
+    without a scale or a frame interval.
+
+    Args:
+        objects: `frame`, `track_id` (null: left out), `major_px`, `minor_px`, `angle_deg`, `x_reg_px`, `y_reg_px`.
+        calibration: scale and frame interval.
+        lag_frames: lag of D_eff in frame numbers.
+        min_points: tracks of fewer detections are left out.
+        ends: `track_id`, `began`, `ended` (`track.ends`); None: those columns are null.
+    """
+    linked = objects[objects["track_id"].notna()]
+    if not len(linked):
+        return empty(TRACKS)
+    linked = calibration.with_nm(linked)
+    ids = linked["track_id"].to_numpy(np.int64)
+    frame = linked["frame"].to_numpy(np.int64)
+    order = np.lexsort((frame, ids))
+    starts = np.flatnonzero(np.r_[True, np.diff(ids[order]) != 0])
+    groups = [g for g in np.split(order, starts[1:]) if len(g) >= min_points]
+    if not groups:
+        return empty(TRACKS)
+    names = ("x_reg_px", "y_reg_px", "x_reg_nm", "y_reg_nm", "major_px", "major_nm")
+    columns = {name: linked[name].to_numpy(float) if name in linked.columns else np.full(len(linked), np.nan) for name in names}
+    interval = math.nan if calibration.frame_interval_s is None else calibration.frame_interval_s
+    rows = [_row(int(ids[g[0]]), frame[g], {k: v[g] for k, v in columns.items()}, interval, lag_frames) for g in groups]
+    table = _with_ends(pd.DataFrame(rows), ends)
+    return conform(table.reindex(columns=list(TRACKS)), TRACKS)
+
+
+def _with_ends(table: pd.DataFrame, ends: pd.DataFrame | None) -> pd.DataFrame:
+    if ends is None:
+        return table.assign(began=None, ended=None)
+    known = ends.set_index(ends["track_id"].astype("int64"))
+    return table.assign(**{name: table["track_id"].map(known[name]) for name in ("began", "ended")})
+
+
+def _row(number: int, frame: NDArray[np.int64], c: dict[str, Array], interval: float, lag: int) -> dict[str, float]:
+    life = int(frame[-1] - frame[0] + 1)
+    growth_px = theil_sen(frame, c["major_px"])
+    growth = _growth_nm(frame, c, growth_px, interval)
+    moved = d_eff(np.stack([c["x_reg_nm"], c["y_reg_nm"]], axis=1), frame, frame_interval_s=interval, lag=lag)
+    return {
+        "track_id": number,
+        "first_frame": int(frame[0]),
+        "last_frame": int(frame[-1]),
+        "life_frames": life,
+        "life_s": life * interval,
+        "n_points": len(frame),
+        **{name: float(c[name].mean()) for name in ("x_reg_px", "y_reg_px", "x_reg_nm", "y_reg_nm")},
+        "size_median_px": float(np.median(c["major_px"])),
+        "size_median_nm": float(np.median(c["major_nm"])),
+        "growth_px_per_frame": growth_px.value,
+        "growth_nm_per_s": growth.value,
+        "growth_nm_per_s_low": growth.low,
+        "growth_nm_per_s_high": growth.high,
+        "D_eff_nm2_per_s": moved.value,
+        "D_eff_nm2_per_s_low": moved.low,
+        "D_eff_nm2_per_s_high": moved.high,
+    }
+
+
+def _growth_nm(frame: NDArray[np.int64], c: dict[str, Array], growth_px: Slope, interval: float) -> Slope:
+    """The slope in nm/s; the px slope rescaled where both are proportional (equal pixels)."""
+    nm, px = c["major_nm"], c["major_px"]
+    if not (math.isfinite(interval) and np.isfinite(nm).any()):
+        return Slope(math.nan, math.nan, math.nan)
+    ratio = float(np.nanmedian(nm / px))
+    if np.allclose(nm, ratio * px, equal_nan=True):
+        return Slope(*(value * ratio / interval for value in growth_px))
+    return Slope(*(value / interval for value in theil_sen(frame, nm)))
