@@ -214,6 +214,7 @@ def test_a_table_is_analysed_to_a_whole_run(tmp_path: Path) -> None:
         "recipe.toml",
         "trajectory_map.png",
         "drift.png",
+        "density.png",
     } <= there
     assert not {"overlay.mp4", "overlay.png", "size_boxes.png", "parts"} & there
     page = run.report.read_text(encoding="utf-8")
@@ -257,11 +258,15 @@ def test_frames_regions_and_parts_left_out(tmp_path: Path) -> None:
     assert whole.frames["frame"].tolist() == list(range(100, 112))
     some = {"start": 50, "stop": 110, "step": 4, "region": {"x0": 0, "y0": 0, "x1": 200, "y1": 400}}
     cut = ms.analyze(
-        table, ms.parse_recipe({"frames": {**some, "exclude": [{"x0": 0, "y0": 0, "x1": 50, "y1": 400}]}}), tmp_path / "b"
+        table,
+        ms.parse_recipe({"detect": {"threshold": 0.5}, "frames": {**some, "exclude": [{"x0": 0, "y0": 0, "x1": 50, "y1": 400}]}}),
+        tmp_path / "b",
     )
     assert cut.frames["frame"].tolist() == [102, 106] and cut.frames["valid_area_px"].tolist() == [150 * 400] * 2
     inside = table["frame"].isin([102, 106]) & table["x"].add(0.5).between(50, 200, inclusive="left")
     assert len(cut.objects) == inside.sum() and any("lie outside" in note for note in cut.info["notes"])
+    assert any("Nothing was detected" in note for note in cut.info["notes"])
+    assert not any("Nothing was detected" in note for note in whole.info["notes"])
     for frames in ({"start": 500}, {"stop": 100}, {"region": {"x0": 900, "y0": 0, "x1": 901, "y1": 1}}):
         with pytest.raises(RecipeError):
             ms.analyze(table, ms.parse_recipe({"frames": frames}), tmp_path / "c")
@@ -293,6 +298,10 @@ def test_wrong_use_is_said_before_anything_is_written(tmp_path: Path) -> None:
         ms.analyze(tmp_path / "spots.csv", ms.parse_recipe({"detect": {"objects": "x.csv"}}), tmp_path / "run")
     with pytest.raises(InputError, match="there is no table"):
         ms.analyze(tmp_path / "gone.csv", None, tmp_path / "run")
+    with pytest.raises(UsageError, match="one at a time"):
+        ms.analyze([walkers(), walkers()], None, tmp_path / "run")
+    with pytest.raises(InputError, match="is a table, no picture"):
+        ms.open_frames(tmp_path / "spots.csv")
     assert not (tmp_path / "run").exists()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from morphoscope.errors import InputError
 from morphoscope.io import afm, dm, em, gwy, hdf5, mrc, nanoscope, ser
+from morphoscope.io.features import is_feature_table
 from morphoscope.io.frames import Frames
 from morphoscope.io.images import SUFFIXES, ImageFrames, list_images
 from morphoscope.io.parts import only_grey, only_part
@@ -96,6 +97,8 @@ def _without_family(path: Path, kind: Kind | None, part: str | int | None, chann
     """A file whose suffix no reader here has: one of the plug-in's, or named by its content in the error."""
     if path.suffix.lower() in em.SUFFIXES:
         return em.EmFrames(path, part=part, channel=channel)
+    if is_feature_table(path):
+        raise InputError(f"{path} is a table, no picture; `morphoscope analyze` takes tables of positions")
     if kind is not None and kind.suffix and kind.family != "text":
         raise InputError(_misnamed(path, kind))
     if kind is not None and path.suffix.lower() in (".gz", ".bz2"):

@@ -18,7 +18,7 @@ from morphoscope.io.tables import read_table, write_table
 from morphoscope.schema import FRAMES, OBJECTS, QUANTITIES, TRACKS, conform, empty
 
 TABLES = ("objects", "frames", "tracks")
-FIGURES = ("density_and_size", "size_boxes", "track_growth", "trajectory_map", "drift", "overlay")
+FIGURES = ("density_and_size", "density", "size_boxes", "track_growth", "trajectory_map", "drift", "overlay")
 OWN_FILES = (
     *(f"{table}.{ending}" for table in TABLES for ending in ("parquet", "csv")),
     *("quantities.csv", "overlay.mp4", "report.html", "run.json", "recipe.toml", "runs.csv"),

@@ -84,10 +84,12 @@ def _write_tables(folder: Path, results: Results, *, csv: bool) -> None:
 def _draw_figures(recipe: Recipe, results: Results, frames: Frames | None) -> dict[str, Callable[[], Figure]]:
     """What draws each figure: one at a time is held in memory."""
     axis, calibration = recipe.report.axis, results.calibration
-    drawn: dict[str, Callable[[], Figure]] = {
-        "density_and_size": partial(draw.density_and_size, results.frames, calibration, axis=axis, truth=results.truth),
-    }
     sized = frames is not None or bool(results.objects["major_px"].notna().any())  # a table may have positions only
+    drawn: dict[str, Callable[[], Figure]] = {
+        "density_and_size" if sized else "density": partial(
+            draw.density_and_size, results.frames, calibration, axis=axis, truth=results.truth
+        ),
+    }
     if sized:
         drawn["size_boxes"] = partial(draw.size_boxes, results.objects, calibration, axis=axis, values=recipe.report.box_plots_at)
     if results.tracked:

@@ -23,6 +23,10 @@ CAPTIONS: dict[str, str] = {
         "(a) Density of the objects with the exact 95 % counting interval, corrected for visibility where a factor is given; "
         "dashed: as counted. (b) Median size with quartiles. Open circles: hand counts, where given."
     ),
+    "density": (
+        "Objects in each frame, or their density where scale and area are known, with the exact 95 % counting interval. "
+        "Open circles: hand counts, where given."
+    ),
     "size_boxes": (
         "Size at chosen points of the experiment. Box: quartiles and median; whiskers: 1.5 interquartile ranges; points: objects."
     ),
