@@ -130,8 +130,8 @@ def _vertex(phi: Array, likelihood: Array, log_scale: Array, best: NDArray[np.in
     shift = np.where(best == inner, shift, best - inner)
     u = np.log(phi + OFFSET)
     base, slope, bend = three(log_scale)
-    found = np.maximum(np.exp(u[inner] + shift * (u[1] - u[0])) - OFFSET, 0.0)
-    return found, np.exp(base + slope * shift + bend * shift**2)
+    found = np.exp(u[inner] + shift * (u[1] - u[0])) - OFFSET
+    return np.where(found > 1e-9, found, 0.0), np.exp(base + slope * shift + bend * shift**2)
 
 
 def _crossing(above: Any, inside: Array, outside: Array, stride: float) -> Array:
