@@ -165,8 +165,12 @@ def test_rows_without_a_position_are_counted_and_left_out() -> None:
     for frame in (0.5, -1, 1e12):
         with pytest.raises(InputError, match=r"frame numbers are whole.*row 1"):
             read_features(table.assign(x=1.0, frame=frame))
-    with pytest.raises(InputError, match="track numbers are whole"):
-        read_features(walkers(n=3, frames=4).assign(particle=0.5))
+    for track in (0.5, math.inf, "p1"):
+        with pytest.raises(InputError, match="track numbers are whole"):
+            read_features(walkers(n=3, frames=4).assign(particle=track))
+    for values in (True, 1j, pd.Timestamp("2020-01-01")):
+        with pytest.raises(InputError, match="wanted numbers in the column x"):
+            read_features(walkers(n=3, frames=4).assign(x=values))
 
 
 def test_depth_and_branching_tracks_are_noted() -> None:
@@ -271,6 +275,12 @@ def test_frames_regions_and_parts_left_out(tmp_path: Path) -> None:
         with pytest.raises(RecipeError):
             ms.analyze(table, ms.parse_recipe({"frames": frames}), tmp_path / "c")
         assert not (tmp_path / "c").exists()
+
+
+def test_objects_on_a_line_are_followed(tmp_path: Path) -> None:
+    """They have no area for themselves."""
+    run = ms.analyze(walkers(n=12, frames=4, drift=(0, 0)).assign(x=5.0), None, tmp_path / "run")
+    assert len(run.tracks) == 12 and run.frames["shift_y_px"].abs().max() < 0.3
 
 
 def test_a_frame_without_objects_counts_as_none(tmp_path: Path) -> None:

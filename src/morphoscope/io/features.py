@@ -39,6 +39,8 @@ FARTHEST_PX = 1e7
 MOST_FRAMES = 10_000_000
 COMPUTED = ("x_reg_px", "y_reg_px", "time_s", *NM_TWINS)  # found anew from positions and calibration
 LISTED = 5
+NO_TRACK = ("", "None", "nan", "NaN")  # None is TrackMate's
+MOST_TRACK = 2**53
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def _features(table: pd.DataFrame, source: str, pixel_size_nm: tuple[float, floa
     table = table.set_axis([str(name).strip().removeprefix("\ufeff") for name in table.columns], axis=1).reset_index(drop=True)
     kind = kind_of_table(list(table.columns), source)
     table, units, lines = without_header_lines(table, kind)
-    places, usable = _places(table, kind)
+    places, usable = _places(table, kind, source)
     left_out = _left_out(usable, source)
     if not usable.any():
         raise InputError(f"{source} holds no row with a position and a frame number; it has {len(usable)} rows")
@@ -120,9 +122,12 @@ def _features(table: pd.DataFrame, source: str, pixel_size_nm: tuple[float, floa
     return Features(found, kind.name, stated, left_out, said + _notes(found, table, kind))
 
 
-def _places(table: pd.DataFrame, kind: Kind) -> tuple[pd.DataFrame, pd.Series]:
+def _places(table: pd.DataFrame, kind: Kind, source: str) -> tuple[pd.DataFrame, pd.Series]:
     """Positions and frames as numbers, and which rows have all three."""
     named = {"x": kind.x, "y": kind.y, "frame": kind.frame}
+    for column in named.values():
+        if table[column].dtype.kind in "bcmM":
+            raise InputError(f"{source}: wanted numbers in the column {column}, it holds values of type {table[column].dtype}")
     places = pd.DataFrame({key: pd.to_numeric(table[column], errors="coerce") for key, column in named.items()}).astype(float)
     usable = np.isfinite(places).all(axis=1) & (places[["x", "y"]].abs() < FARTHEST_PX).all(axis=1)
     return places, usable
@@ -179,9 +184,10 @@ def _track_numbers(found: pd.DataFrame, source: str) -> pd.Series:
     if "track_id" not in found.columns:
         return pd.Series(pd.NA, found.index, dtype="Int64")
     numbers = pd.to_numeric(found["track_id"], errors="coerce").astype(float)
-    wrong = np.isinf(numbers) | ((numbers != np.floor(numbers)) & numbers.notna())
+    named = found["track_id"].notna() & ~found["track_id"].astype(str).str.strip().isin(NO_TRACK)
+    wrong = named & ~(numbers.abs() < MOST_TRACK) | (numbers != np.floor(numbers)) & numbers.notna()
     if wrong.any():
-        raise InputError(f"{source}: track numbers are whole, got {numbers[wrong].iloc[0]:g}")
+        raise InputError(f"{source}: track numbers are whole, got {found['track_id'][wrong].iloc[0]}")
     return numbers.astype("Int64")
 
 

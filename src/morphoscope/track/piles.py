@@ -27,6 +27,7 @@ ROUNDS = 40
 FIRST_LOOK = 4000  # points of the first set that are enough to find a pile; all are used to find its centre
 VOTES, VOTERS = 4_000_000, 300
 BINS = 8  # bins per mean spacing
+MOST_BINS = 40_000_000
 
 
 class Points(NamedTuple):
@@ -135,7 +136,8 @@ def _is_pile(x: Array, y: Array, state: _State, reach: float, *, looked: float, 
 
 def vote(before: Points, after: Points, max_step: Place) -> tuple[Place, float]:
     """The shift, up to max_step px in x and y, at which differences pile up most, and the number of places looked at."""
-    bin_px = min(before.spacing, after.spacing) / BINS
+    least = math.sqrt(4 * (max_step[0] + 1) * (max_step[1] + 1) / MOST_BINS)  # objects on a line have no area for themselves
+    bin_px = max(min(before.spacing, after.spacing) / BINS, least)
     half = math.ceil(max_step[0] / bin_px), math.ceil(max_step[1] / bin_px)
     votes = _votes(before, after, bin_px, half)
     even = cv2.blur(votes, (4 * BINS + 1, 4 * BINS + 1), borderType=cv2.BORDER_REFLECT)
