@@ -114,6 +114,17 @@ def test_few_objects_and_empty_frames_are_told():
     assert (places(none) == 0).all() and len(drift_from_objects(pair.iloc[:0])) == 0
 
 
+def test_objects_on_a_line_or_in_a_point():
+    rng = np.random.default_rng(0)
+    x = np.sort(rng.uniform(0, 500, 12))
+    for y in (np.zeros(12), 0.3 * x):
+        moved = [pd.DataFrame({"frame": t, "x_px": x + 2.0 * t, "y_px": y + 0.5 * t}) for t in range(8)]
+        found = drift_from_objects(pd.concat(moved))
+        assert places(found) == pytest.approx(np.arange(8)[:, None] * [2.0, 0.5], abs=1e-3)
+    heap = pd.DataFrame({"frame": np.repeat(np.arange(4), 5), "x_px": 3.0, "y_px": 4.0})
+    assert places(drift_from_objects(heap)) == pytest.approx(0, abs=1e-6)
+
+
 def test_unrelated_frames_are_not_matched():
     rng = np.random.default_rng(0)
     for count in (10, 300):

@@ -18,6 +18,7 @@ from morphoscope.track.piles import FEWEST, WIDEST, Pile, Place, Points, find_pi
 
 Array = NDArray[np.float64]
 BATCH, BACK = 16, (1, 2, 4, 8, 16)
+THINNEST = 0.02  # width of a field as a part of its length
 KEY_WIDEST = 0.2  # wider piles, of objects that went far by themselves, tell nothing the frames between do not tell better
 
 
@@ -62,7 +63,8 @@ def _sets(number: NDArray[np.int64], xy: Array, wanted: NDArray[np.int64]) -> li
     """The points of each wanted frame, in an order that the rows have no part in."""
     order = np.lexsort((xy[:, 1], xy[:, 0], number))
     number, xy = number[order], xy[order]
-    area = float(np.prod(np.ptp(xy, axis=0))) if len(xy) else 0.0
+    extent = np.ptp(xy, axis=0) if len(xy) else np.zeros(2)
+    area = float(np.prod(np.maximum(extent, THINNEST * extent.max())))  # objects on a line have some room as well
     first, last = np.searchsorted(number, wanted), np.searchsorted(number, wanted, side="right")
     parts = (xy[a:b] for a, b in zip(first, last, strict=True))
     return [Points(part, cKDTree(part), max(area, 1e-12)) for part in parts]
