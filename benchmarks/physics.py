@@ -1,7 +1,7 @@
 """Bias and coverage of the estimators of motion, growth and life on simulated data with known truth.
 
-`python -m benchmarks.physics [diffusion|growth|changes|survival|speed ...] [--sets N]` prints a table for each, all where none
-is named. A coverage has a standard error of 0.5 % with 2000 sets.
+`python -m benchmarks.physics [diffusion|exponent|growth|changes|survival|speed ...] [--sets N]` prints a table for each, all
+where none is named. A coverage has a standard error of 0.5 % with 2000 sets.
 """
 
 from __future__ import annotations
@@ -92,6 +92,15 @@ def _d_eff_mean(table: pd.DataFrame) -> tuple[float, float, float]:
     values = np.array([_d_eff(own)[0] for _, own in table.groupby("track_id")])
     error = 1.96 * values.std(ddof=1) / math.sqrt(len(values))
     return float(values.mean()), float(values.mean() - error), float(values.mean() + error)
+
+
+def exponent(sets: int) -> list[dict[str, object]]:
+    """The exponent of Brownian motion under localisation noise."""
+    rows = []
+    for tracks, points in ((20, 60), (100, 60), (30, 300)):
+        found = [anomalous(walks(np.random.default_rng(seed), tracks, points), UNIT)[:3] for seed in range(sets // 4)]
+        rows.append(judged(f"{tracks} tracks x {points} frames: exponent", *zip(*found, strict=True), 1.0))
+    return rows
 
 
 def scatter(rng: np.random.Generator, kind: str, n: int) -> Array:
@@ -202,7 +211,14 @@ def speed(_: int) -> list[dict[str, object]]:
 
 def main() -> None:
     """Print the tables asked for."""
-    tables = {"diffusion": diffusion, "growth": growth, "changes": changes, "survival": survival, "speed": speed}
+    tables = {
+        "diffusion": diffusion,
+        "exponent": exponent,
+        "growth": growth,
+        "changes": changes,
+        "survival": survival,
+        "speed": speed,
+    }
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*tables, []], help="which tables")
     parser.add_argument("--sets", type=int, default=2000)

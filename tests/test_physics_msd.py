@@ -12,6 +12,7 @@ from morphoscope.errors import InputError, UsageError
 from morphoscope.physics.anomalous import anomalous
 from morphoscope.physics.ensemble_drift import ensemble_drift, subtract_drift
 from morphoscope.physics.msd import ensemble_msd, power_law, track_msd
+from morphoscope.track.link import link
 
 SCALE = Calibration(pixel_size_nm=(2.0, 2.0), frame_interval_s=0.5)
 OLD_PANDAS = pytest.mark.filterwarnings("ignore::DeprecationWarning:trackpy", "ignore:The inplace keyword")
@@ -87,7 +88,7 @@ def test_still_stepping_and_unequal_pixels():
 
 def test_the_bootstrap_interval_covers_the_truth():
     inside = []
-    for seed in range(150):
+    for seed in range(80):
         found = ensemble_msd(walks(np.random.default_rng(seed), tracks=30, points=20), SCALE, max_lag=5).set_index("lag_frames")
         inside.append((found["msd_px2_low"] <= 4 * found.index) & (found["msd_px2_high"] >= 4 * found.index))
     assert 0.85 <= np.mean(inside) <= 0.99
@@ -139,6 +140,19 @@ def test_drift_is_that_of_trackpy():
     other = trackpy.subtract_drift(theirs, reference).reset_index(drop=True).sort_values(["frame", "particle"])
     assert mine["y_reg_px"].to_numpy() == pytest.approx(other["y"].to_numpy())
     assert len(ensemble_drift(table.iloc[:0])) == 0
+
+
+def test_beads_in_water_give_the_published_power_law(shared_data):
+    table = pd.read_csv(shared_data / "bulk-water" / "features.csv.gz").rename(columns={"x": "x_reg_px", "y": "y_reg_px"})
+    table["track_id"] = link(table[["frame", "x_reg_px", "y_reg_px"]], max_distance_px=5, memory=3, cost="distance")
+    long = table[table.groupby("track_id")["frame"].transform("size") >= 25]
+    assert long["track_id"].nunique() == pytest.approx(1505, rel=0.01)
+    beads = long[(long["mass"] > 50) & (long["size"] < 2.6) & (long["ecc"] < 0.3)]
+    still = subtract_drift(beads, ensemble_drift(beads))
+    water = Calibration(pixel_size_nm=(1e5 / 285, 1e5 / 285), frame_interval_s=1 / 24)
+    msd = ensemble_msd(still, water, weights="independent")
+    law = power_law(msd["lag_s"], msd["msd_nm2"] / 1e6)
+    assert law.exponent == pytest.approx(1.080, rel=0.02) and law.amplitude == pytest.approx(1.602, rel=0.02)
 
 
 def test_nothing_and_wrong_input():
