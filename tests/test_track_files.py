@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
 import morphoscope as ms
 from morphoscope.cli.main import main
@@ -185,6 +186,25 @@ def test_a_run_over_a_folder_of_pictures_knows_its_size(tmp_path):
     write_labels(read_labels(tmp_path), tmp_path / "t.xml", "trackmate")
     data = ElementTree.parse(tmp_path / "t.xml").getroot().find("Settings/ImageData")
     assert [data.get(key) for key in ("width", "height", "nframes", "timeinterval")] == ["8", "6", "3", "2.0"]
+    assert not any("left out pictures" in note for note in read_labels(tmp_path).notes)
+    frames.assign(frame=[0, 2, 4]).to_parquet(tmp_path / "frames.parquet")
+    assert any("left out pictures" in note for note in read_labels(tmp_path).notes)
     for damage in ({"inputs": [{"shape": ["wide", 6]}]}, {"calibration": {"pixel_size_nm": [0, 0]}}):
         (tmp_path / "run.json").write_text(json.dumps(info | damage))
         assert "run.json" in read_labels(tmp_path).skipped[0]
+
+
+@pytest.mark.parametrize("columns", [("particle", "frame"), ("track_id", "t")])
+def test_tracks_of_other_tools_are_measured_on_a_video(tmp_path, columns):
+    """`--objects` takes such a table for the only video there is: points with their tracks."""
+    tifffile.imwrite(tmp_path / "v.tif", np.full((3, 40, 50), 100, np.uint8), photometric="minisblack")
+    table = pd.DataFrame([(7, t, 20.0, 10.0 + t) for t in range(3)], columns=[*columns, "y", "x"])
+    table.to_csv(tmp_path / "linked.csv", index=False)
+    values = {
+        "detect": {"objects": str(tmp_path / "linked.csv")},
+        "report": {"overlay": False},
+        "track": {"register_frames": False},
+    }
+    run = ms.analyze(tmp_path / "v.tif", ms.parse_recipe(values), tmp_path / "run")
+    assert run.objects[["track_id", "frame", "x_px", "y_px"]].to_numpy(float).tolist() == [[7, t, 10 + t, 20] for t in range(3)]
+    assert run.objects["major_px"].isna().all()

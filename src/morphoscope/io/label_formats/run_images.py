@@ -29,6 +29,8 @@ def images_of_run(path: Path, records: Records) -> tuple[Path, ImageFacts]:
     frames = path.parent / "frames.parquet"
     seen = read_table(frames) if frames.is_file() else pd.DataFrame()
     files = list(dict.fromkeys(str(file) for file in seen["file"].dropna())) if {"file", "frame"} <= set(seen.columns) else []
+    if len(files) > 1 and seen["frame"].tolist() != list(range(len(seen))):
+        records.note("the run left out pictures of the series: where frames are numbered through, only those analysed count")
     facts = ImageFacts()
     with records.record("run.json"):
         facts = _facts_of_run(run, source, stack=len(files) == 1)
