@@ -2,7 +2,8 @@
 
 Differences between points of one set and of the other pile up at the shift, on an even background of differences
 between unlike objects. The centre of the pile is found by expectation maximisation for a Gaussian on an even
-background, which weighs each pair by the chance that it is one object; that there is a pile, by a Poisson test.
+background, which weighs each pair by the chance that it is one object; that there is a pile, by a Poisson test. Last,
+the pairs of a point compete, as in coherent point drift (Myronenko and Song 2010, doi 10.1109/TPAMI.2010.46).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from scipy.spatial import cKDTree
 from scipy.special import pdtrc
 
 Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Place = tuple[float, float]
 REACH = 0.75  # mean spacings around a guess in which a pile is looked for
 WIDEST, NARROWEST = 0.45, 1e-4  # standard deviation of a pile, as a part of that reach
@@ -24,6 +26,8 @@ STARTS = (0.45, 0.09, 0.018)  # spreads to begin with, likewise: many objects wa
 CHANCE = 1e-6  # a pile that chance makes more often is none
 FEWEST = 3
 ROUNDS = 40
+COUPLING = 6
+ALONE = 0.03  # at least this share of points has no partner
 FIRST_LOOK = 4000  # points of the first set that are enough to find a pile; all are used to find its centre
 VOTES, VOTERS = 4_000_000, 300
 BINS = 8  # bins per mean spacing
@@ -75,7 +79,7 @@ def find_pile(before: Points, after: Points, guess: Place, *, looked: float = 1.
         return None
     reach = REACH * max(before.spacing, after.spacing)
     some = before.xy[:: -(-len(before.xy) // FIRST_LOOK)]
-    x, y = _differences(some, after, guess, reach)
+    x, y, _, _ = _differences(some, after, guess, reach)
     even, looked = len(some) * len(after.xy) / before.area, looked * len(STARTS)
     for start in STARTS:
         state = _centre(x, y, _State(0.0, 0.0, start * reach, 0.5), reach)
@@ -85,21 +89,46 @@ def find_pile(before: Points, after: Points, guess: Place, *, looked: float = 1.
         return None
     guess = guess[0] + state.x, guess[1] + state.y
     reach = min(reach, 6 * state.spread)
-    x, y = _differences(before.xy, after, guess, reach)
-    state = _centre(x, y, _State(0.0, 0.0, state.spread, state.share), reach)
-    weight = _belief(x, y, state, reach)
-    found, spread2 = float(weight.sum()), state.spread**2
-    squares = float((weight**2 * ((x - state.x) ** 2 + (y - state.y) ** 2)).sum())
-    variance = 2 * spread2**2 / max(squares, FEWEST * spread2 / 2)  # the inverse of Fisher's information
-    return Pile(guess[0] + state.x, guess[1] + state.y, variance, state.spread, min(found / smaller, 1.0))
+    pairs = _differences(before.xy, after, guess, reach)
+    state = _centre(pairs.x, pairs.y, _State(0.0, 0.0, state.spread, state.share), reach)
+    share = min(float(_belief(pairs.x, pairs.y, state, reach).sum()) / smaller, 1.0)
+    *centre, variance = _centre_of_couples(pairs, state, max(1 - share, ALONE) * len(after.xy) / after.area)
+    return Pile(guess[0] + centre[0], guess[1] + centre[1], variance, state.spread, share)
 
 
-def _differences(before: Array, after: Points, guess: Place, reach: float) -> tuple[Array, Array]:
-    """x and y of the differences within reach of the guess, less the guess."""
+class _Pairs(NamedTuple):
+    """Differences of pairs of points less the guess, and the row of each in its set."""
+
+    x: Array
+    y: Array
+    first: Ints
+    second: Ints
+
+
+def _differences(before: Array, after: Points, guess: Place, reach: float) -> _Pairs:
+    """Those within reach of the guess."""
     moved = before + np.array(guess)
     pairs = cKDTree(moved, balanced_tree=False).sparse_distance_matrix(after.tree, reach, output_type="ndarray")
     left = after.xy[pairs["j"]] - moved[pairs["i"]]
-    return left[:, 0], left[:, 1]
+    return _Pairs(left[:, 0], left[:, 1], pairs["i"], pairs["j"])
+
+
+def _centre_of_couples(pairs: _Pairs, state: _State, alone: float) -> tuple[float, float, float]:
+    """Centre of a pile, and its variance per axis, when a point has one partner at most, or none at all.
+
+    Partners of each other leave no room for chance pairs of theirs, which so add less noise. `alone` is the number of
+    points per px^2 that have no partner.
+    """
+    x, y, spread2 = state.x, state.y, state.spread**2
+    for _ in range(COUPLING):
+        distance2 = (pairs.x - x) ** 2 + (pairs.y - y) ** 2
+        near = np.exp(distance2 / (-2 * spread2))
+        rivals = np.bincount(pairs.first, near)[pairs.first] + np.bincount(pairs.second, near)[pairs.second] - near
+        weight = near / (rivals + alone * 2 * math.pi * spread2)
+        total = float(weight.sum())
+        x, y = float(weight @ pairs.x) / total, float(weight @ pairs.y) / total
+    information = float((weight**2) @ distance2) / (2 * spread2**2)  # Fisher's, per axis
+    return x, y, 1 / max(information, FEWEST / 4 / spread2)
 
 
 def _belief(x: Array, y: Array, state: _State, reach: float) -> Array:
