@@ -87,9 +87,9 @@ def _tags(page: str) -> list[tuple[str, dict[str, str | None]]]:
 
 
 def test_page_is_well_formed_and_asks_for_nothing(tmp_path: Path) -> None:
-    save_figure(new_figure(2, 2), tmp_path / "figures", "drift")
+    save_figure(new_figure(2, 2), tmp_path / "figures", "displacement")
     (tmp_path / "overlay.mp4").touch()
-    page = _write(tmp_path, _run(), figures=[("drift", ""), ("absent", "")])
+    page = _write(tmp_path, _run(), figures=[("displacement", ""), ("absent", "")])
     tags = _tags(page)
     sources = [a["src"] for _, a in tags if a.get("src")]
     assert len(sources) == 1 and str(sources[0]).startswith("data:image/png;base64,")
@@ -99,7 +99,7 @@ def test_page_is_well_formed_and_asks_for_nothing(tmp_path: Path) -> None:
     assert all(link.startswith("#") or not re.match(r"\w+:|/", link) for link in links)
     assert "http" not in page.replace("http-equiv", "")
     assert "default-src" in page
-    assert CAPTIONS["drift"].replace("'", "&#x27;") in page
+    assert CAPTIONS["displacement"].replace("'", "&#x27;") in page
 
 
 def test_all_that_users_write_is_escaped(tmp_path: Path) -> None:
@@ -149,17 +149,40 @@ def test_methods_say_what_was_done() -> None:
     said = methods_paragraph(_run(), CARD)
     for part in ("20 frames", "0.4 nm, from the recipe", "1.75 s", '"loops"', "0.372 nm per pixel", "0.31", "0.45", "Otsu"):
         assert part in said
-    for part in ("8 px (3.2 nm)", "up to 15 frames", "75 nm", "times 1.75", "Poisson", "morphoscope 0.1.0", "cdcdcdcdcdcd"):
+    reach = parse_recipe({"track": {"max_distance_px": 8.0}}).model_dump()
+    assert "8 px (3.2 nm)" in methods_paragraph(_run(recipe=reach), CARD)
+    for part in (
+        "a range found from the data",
+        "up to 15 frames",
+        "75 nm",
+        "times 1.75",
+        "Poisson",
+        "morphoscope 0.1.0",
+        "cdcdcdcdcdcd",
+    ):
         assert part in said
     chosen = parse_recipe({"detect": {"threshold": 0.5}, "track": {"enabled": False}})
     said = methods_paragraph(_run(recipe=chosen.model_dump(), calibration={}), None)
     assert "0.5 (chosen for this run)" in said and "linked" not in said and "No scale" in said and "Density" not in said
 
 
+def test_methods_of_a_table_of_positions() -> None:
+    source = {"table": "f.csv", "columns": "trackpy", "sha256": "ef" * 32, "sizes": False, "tracks": False, "field": False}
+    said = methods_paragraph(_run(), {"name": "objects from a table", "training": source})
+    for part in ("table f.csv (trackpy columns; SHA-256 efefefefefef", "from the objects themselves", "were linked"):
+        assert part in said
+    for part in ("Otsu", "detector", "Growth", "Sizes", "Density", "taken as given"):
+        assert part not in said
+    said = methods_paragraph(_run(), {"training": {**source, "sizes": True, "tracks": True, "field": True}})
+    for part in ("tracks were taken as given", "Growth rates", "Sizes are", "Density is"):
+        assert part in said
+    assert "linked" not in said
+
+
 def test_methods_claim_nothing_that_was_not_done() -> None:
     for frames, counts in (({"series": False}, {"frames": 20}), ({}, {"frames": 1})):
         said = methods_paragraph(_run(recipe=parse_recipe({"frames": frames}).model_dump(), counts=counts), CARD)
-        assert "linked" not in said and "drift" not in said.lower()
+        assert "linked" not in said and "displacement" not in said.lower()
     assert "at tau = 10.5 s" in methods_paragraph(
         _run(recipe=parse_recipe({"frames": {"step": 3}, "physics": {"lag_frames": 2}}).model_dump()), CARD
     )

@@ -171,6 +171,8 @@ def _linking(track: Mapping[str, Any], size: Any) -> str:
         x = size if isinstance(size, (int, float)) else (size[1] if size else None)
         nm = f" ({_number(float(distance) * float(x), 3)} nm)" if x else ""
         text += f" within {_number(distance)} px{nm}"
+    elif "max_distance_px" in track:
+        text += ", within a range found from the data"
     return text + (f", bridging gaps of up to {track['memory']} frames" if track.get("memory") is not None else "")
 
 
