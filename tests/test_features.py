@@ -217,7 +217,6 @@ def test_a_table_is_analysed_to_a_whole_run(tmp_path: Path) -> None:
         "quantities.csv",
         "recipe.toml",
         "trajectory_map.png",
-        "drift.png",
         "density.png",
     } <= there
     assert not {"overlay.mp4", "overlay.png", "size_boxes.png", "parts"} & there
