@@ -53,7 +53,7 @@ def test_a_stack_becomes_a_run_folder(stack, tmp_path, figures):
         stack, recipe(SCALED, report={"overlay": True, "csv": True, "svg": True}), tmp_path / "run", detector=BlobDetector()
     )
     names = {p.relative_to(run.path).as_posix() for p in run.path.rglob("*") if p.is_file()}
-    figures = {"density_and_size", "size_boxes", "track_growth", "trajectory_map", "drift"}
+    figures = {"density_and_size", "size_boxes", "track_growth", "trajectory_map", "displacement"}
     tables = {f"{name}.{kind}" for name in ("objects", "frames", "tracks") for kind in ("parquet", "csv")}
     wanted = {"overlay.mp4", "figures/overlay.png", "report.html", "run.json", "recipe.toml", "quantities.csv", *tables}
     assert wanted | {f"figures/{name}.{kind}" for name in figures for kind in ("png", "svg")} <= names

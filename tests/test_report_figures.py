@@ -112,10 +112,10 @@ def test_trajectories_lie_on_the_frame_shown() -> None:
 
 
 def test_drift_shows_jumps() -> None:
-    figure = figures.drift(_frames(), DOSE)
+    figure = figures.displacement(_frames(), DOSE)
     said = _texts(figure)
-    assert "stage jump" in said and "drift (nm)" in said
-    assert "not registered" in _texts(figures.drift(_frames().drop(columns="shift_x_px"), DOSE))
+    assert "stage jump" in said and "displacement (nm)" in said
+    assert "not registered" in _texts(figures.displacement(_frames().drop(columns="shift_x_px"), DOSE))
 
 
 def test_nothing_to_draw_is_said() -> None:
@@ -148,7 +148,7 @@ def test_evaluation_figures() -> None:
 
 def test_save_is_repeatable_and_global_state_is_left_alone(tmp_path) -> None:
     before = dict(matplotlib.rcParams)
-    paths = [figures.save_figure(figures.drift(_frames(), DOSE), tmp_path / d, "drift", svg=True) for d in ("a", "b")]
+    paths = [figures.save_figure(figures.displacement(_frames(), DOSE), tmp_path / d, "drift", svg=True) for d in ("a", "b")]
     assert paths[0].read_bytes() == paths[1].read_bytes()
     svg = (tmp_path / "a" / "drift.svg").read_text()
     assert svg == (tmp_path / "b" / "drift.svg").read_text() and "dose (dpa)" in svg

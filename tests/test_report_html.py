@@ -182,7 +182,7 @@ def test_methods_of_a_table_of_positions() -> None:
 def test_methods_claim_nothing_that_was_not_done() -> None:
     for frames, counts in (({"series": False}, {"frames": 20}), ({}, {"frames": 1})):
         said = methods_paragraph(_run(recipe=parse_recipe({"frames": frames}).model_dump(), counts=counts), CARD)
-        assert "linked" not in said and "displacement" not in said.lower()
+        assert "linked" not in said and "drift" not in said.lower()
     assert "at tau = 10.5 s" in methods_paragraph(
         _run(recipe=parse_recipe({"frames": {"step": 3}, "physics": {"lag_frames": 2}}).model_dump()), CARD
     )

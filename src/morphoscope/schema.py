@@ -126,8 +126,11 @@ MSD: dict[str, Column] = {
 VAN_HOVE: dict[str, Column] = {
     "displacement_px": Column("float64", "px", "middle of the bin: displacement along one axis in the recipe's lag"),
     "displacement_nm": Column("float64", "nm", "the same; null without a scale"),
+    "n": Column("int64", "", "displacements in the bin"),
     "density": Column("float64", "px^-1", "probability density of the displacement"),
     "gaussian": Column("float64", "px^-1", "that of a Gaussian of the same variance"),
+    "density_nm": Column("float64", "nm^-1", "probability density per nm; null without a scale"),
+    "gaussian_nm": Column("float64", "nm^-1", "the same of the Gaussian"),
 }
 
 SURVIVAL: dict[str, Column] = {

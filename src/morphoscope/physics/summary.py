@@ -49,9 +49,10 @@ def quantities(
     return conform(pd.DataFrame(rows, columns=list(QUANTITIES)), QUANTITIES)
 
 
-def _quantity(
+def quantity(
     name: str, value: float, unit: str, n: int, method: str, interval: tuple[float, float] | None = None
 ) -> dict[str, Any]:
+    """A row of `schema.QUANTITIES`."""
     low, high = interval or (math.nan, math.nan)
     return {"name": name, "value": value, "low": low, "high": high, "unit": unit, "n": n, "method": method}
 
@@ -59,8 +60,8 @@ def _quantity(
 def _counts(frames: pd.DataFrame) -> list[dict[str, Any]]:
     count = frames["count"].to_numpy(float)
     return [
-        _quantity("frames", len(frames), "", len(frames), "frames analysed"),
-        _quantity("detections", float(count.sum()), "", len(frames), "objects in all frames together"),
+        quantity("frames", len(frames), "", len(frames), "frames analysed"),
+        quantity("detections", float(count.sum()), "", len(frames), "objects in all frames together"),
     ]
 
 
@@ -80,7 +81,7 @@ def _densities(frames: pd.DataFrame) -> list[dict[str, Any]]:
     ):
         interval = (float(row["density_low"].iloc[0]), float(row["density_high"].iloc[0]))
         value, n = float(row["density"].iloc[0]), int(row["count"].iloc[0])
-        rows.append(_quantity(name, value, unit, n, f"{method} (frame {int(row['frame'].iloc[0])}){how}", interval))
+        rows.append(quantity(name, value, unit, n, f"{method} (frame {int(row['frame'].iloc[0])}){how}", interval))
     return rows
 
 
@@ -104,7 +105,7 @@ def _sizes(frames: pd.DataFrame, calibration: Calibration, objects: pd.DataFrame
         own = objects.loc[objects["frame"] == frame, f"major_{unit}"].to_numpy(float)
         interval = median_interval(own)[1:]
         how = f"{method} (frame {frame}); interval: order statistics"
-        rows.append(_quantity(name, float(row[column]), unit, int(row["count"]), how, interval))
+        rows.append(quantity(name, float(row[column]), unit, int(row["count"]), how, interval))
     return rows
 
 
@@ -116,9 +117,9 @@ def _lives(tracks: pd.DataFrame) -> list[dict[str, Any]]:
     mean = float(life.mean())
     error = 1.96 * float(life.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
     return [
-        _quantity("tracks", n, "", n, "tracks kept"),
-        _quantity("median track life", median, "frames", n, how + "; interval: order statistics", (low, high)),
-        _quantity("mean track life", mean, "frames", n, how + "; interval: 1.96 standard errors", (mean - error, mean + error)),
+        quantity("tracks", n, "", n, "tracks kept"),
+        quantity("median track life", median, "frames", n, how + "; interval: order statistics", (low, high)),
+        quantity("mean track life", mean, "frames", n, how + "; interval: 1.96 standard errors", (mean - error, mean + error)),
     ]
 
 
@@ -133,14 +134,14 @@ def _rates(tracks: pd.DataFrame) -> list[dict[str, Any]]:
         values = values[np.isfinite(values)]
         if len(values):
             value, low, high = median_interval(values)
-            rows.append(_quantity(name, value, unit, len(values), method + "; interval: order statistics", (low, high)))
+            rows.append(quantity(name, value, unit, len(values), method + "; interval: order statistics", (low, high)))
     return rows
 
 
 def _linked(tracks: pd.DataFrame, detections: int) -> list[dict[str, Any]]:
     points = tracks["n_points"].to_numpy(np.int64)
     how = "detections in tracks kept, of two detections or more, among all; no interval: detections of one object stand together"
-    return [_quantity("linked share", float(points[points > 1].sum()) / detections, "", detections, how)] if detections else []
+    return [quantity("linked share", float(points[points > 1].sum()) / detections, "", detections, how)] if detections else []
 
 
 def _drift(frames: pd.DataFrame, calibration: Calibration) -> list[dict[str, Any]]:
@@ -154,4 +155,4 @@ def _drift(frames: pd.DataFrame, calibration: Calibration) -> list[dict[str, Any
     size_y, size_x = calibration.pixel_size_nm or (1.0, 1.0)
     distance = math.hypot((shift[-1, 0] - shift[0, 0]) * size_x, (shift[-1, 1] - shift[0, 1]) * size_y)
     how = "distance of the content of the last frame from its place in the first, jumps included"
-    return [_quantity("total drift", distance, "nm" if calibration.has_scale else "px", len(shift), how)]
+    return [quantity("total drift", distance, "nm" if calibration.has_scale else "px", len(shift), how)]

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from morphoscope.calibration import Calibration
+from morphoscope.physics.brownian import fit_tracks
 from morphoscope.physics.diffusion import d_eff
 from morphoscope.physics.growth import Slope, theil_sen
 from morphoscope.schema import TRACKS, conform, empty
@@ -26,8 +27,8 @@ def track_table(
 ) -> pd.DataFrame:
     """A row per track as `schema.TRACKS` declares.
 
-    Growth is null for tracks of fewer than 6 points, D_eff for fewer than three steps of the lag, both in nm and s
-    without a scale or a frame interval.
+    Growth is null for tracks of fewer than 6 points, D_eff for fewer than three steps of the lag, D and the
+    localisation error for fewer than 4 detections; those in nm and s are null without a scale or a frame interval.
 
     Args:
         objects: `frame`, `track_id` (null: left out), `major_px`, `minor_px`, `angle_deg`, `x_reg_px`, `y_reg_px`.
@@ -52,6 +53,8 @@ def track_table(
     interval = math.nan if calibration.frame_interval_s is None else calibration.frame_interval_s
     rows = [_row(int(ids[g[0]]), frame[g], {k: v[g] for k, v in columns.items()}, interval, lag_frames) for g in groups]
     table = _with_ends(pd.DataFrame(rows), ends)
+    known = linked[linked["track_id"].isin(table["track_id"])]
+    table = table.merge(fit_tracks(known, calibration).drop(columns="n_points"), on="track_id", how="left", validate="one_to_one")
     return conform(table.reindex(columns=list(TRACKS)), TRACKS)
 
 

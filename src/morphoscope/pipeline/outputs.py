@@ -17,6 +17,8 @@ from morphoscope.io.frames import Frames
 from morphoscope.io.tables import write_csv, write_table
 from morphoscope.io.video import VideoWriter
 from morphoscope.models.card import ModelCard
+from morphoscope.physics.tables import displacement_table
+from morphoscope.pipeline.motion_figures import motion_figures
 from morphoscope.pipeline.results import Results
 from morphoscope.pipeline.stream import Clock
 from morphoscope.recipe import Recipe
@@ -79,6 +81,11 @@ def _write_tables(folder: Path, results: Results, *, csv: bool) -> None:
         if csv:
             write_csv(folder / f"{name}.csv", table)
     write_csv(folder / "quantities.csv", results.quantities)
+    if results.motion is not None:
+        for name, table in results.motion.tables.items():
+            write_csv(folder / f"{name}.csv", table)
+    if results.registered:
+        write_csv(folder / "displacement.csv", displacement_table(results.frames, results.calibration))
 
 
 def _draw_figures(recipe: Recipe, results: Results, frames: Frames | None) -> dict[str, Callable[[], Figure]]:
@@ -107,8 +114,8 @@ def _draw_figures(recipe: Recipe, results: Results, frames: Frames | None) -> di
             shift=shift if np.isfinite(shift).all() else (0.0, 0.0),
         )
     if results.registered:
-        drawn["drift"] = partial(draw.drift, results.frames, calibration, axis=axis)
-    return drawn
+        drawn["displacement"] = partial(draw.displacement, results.frames, calibration, axis=axis)
+    return drawn | motion_figures(recipe, results, frames)
 
 
 def _write_still(folder: Path, results: Results, frames: Frames) -> None:

@@ -11,16 +11,18 @@ import pandas as pd
 from morphoscope.calibration import Calibration
 from morphoscope.errors import InputError
 from morphoscope.physics.density import density, sizes
+from morphoscope.physics.dynamics import change_rows, diffusion_rows, pooled_rows, reasons, survival_rows
 from morphoscope.physics.summary import quantities
 from morphoscope.physics.tracks import track_table
 from morphoscope.pipeline.follow import Field, displace, follow, register
+from morphoscope.pipeline.motion import Motion, how_tracks_end, motion_of
 from morphoscope.recipe import Recipe
 from morphoscope.schema import FRAMES, OBJECTS, QUANTITIES, TRACKS, conform, empty
 
 
 @dataclass(frozen=True)
 class Results:
-    """All tables of a run, and what the figures need beside them."""
+    """All tables of a run, and what the figures need beside them; `motion` is None where there are no tracks."""
 
     objects: pd.DataFrame
     frames: pd.DataFrame
@@ -30,6 +32,7 @@ class Results:
     tracked: bool
     registered: bool
     truth: pd.DataFrame | None
+    motion: Motion | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -69,11 +72,14 @@ def compute_results(
         objects = objects.assign(track_id=pd.Series(pd.NA, objects.index, dtype="Int64"))
     objects = calibration.with_nm(register(objects, frames))
     frames = _frames_table(objects, frames, recipe, calibration, valid_px)
-    tracks = empty(TRACKS)
+    tracks, motion = empty(TRACKS), None
     if track:
         lag = recipe.physics.lag_frames * recipe.frames.step
-        tracks = track_table(objects, calibration, lag_frames=lag, min_points=recipe.track.min_points)
+        began, happened = how_tracks_end(objects, frames, recipe, field)
+        tracks = track_table(objects, calibration, lag_frames=lag, min_points=recipe.track.min_points, ends=began)
+        motion = motion_of(objects, tracks, recipe, calibration, happened) if len(tracks) else None
     found = quantities(objects, frames, tracks if track else None, calibration)
+    found = pd.concat([found, _dynamics(frames, tracks, motion, recipe, calibration)], ignore_index=True)
     return Results(
         objects=conform(objects, OBJECTS),
         frames=conform(frames, FRAMES)[list(FRAMES)],
@@ -83,7 +89,24 @@ def compute_results(
         tracked=track,
         registered=registered,
         truth=truth,
+        motion=motion,
     )
+
+
+def _dynamics(
+    frames: pd.DataFrame, tracks: pd.DataFrame, motion: Motion | None, recipe: Recipe, calibration: Calibration
+) -> pd.DataFrame:
+    """Rows of `schema.QUANTITIES` of life, motion and growth."""
+    if motion is None:
+        return empty(QUANTITIES)
+    lag = recipe.physics.lag_frames * recipe.frames.step
+    along = calibration.axis(recipe.report.axis) if recipe.report.axis else calibration.main_axis
+    rows = reasons(tracks) + survival_rows(tracks, calibration.frame_interval_s)
+    rows += diffusion_rows(motion.pooled, motion.anomalous, motion.non_gaussian, lag)
+    if motion.steady is not motion.pooled:
+        rows += pooled_rows(motion.steady, "steady frames and inner region")
+    rows += change_rows(frames, along, "nm" if calibration.has_scale else "px")
+    return conform(pd.DataFrame(rows, columns=list(QUANTITIES)), QUANTITIES)
 
 
 def with_header_data(results: Results, stated: pd.DataFrame | None) -> Results:

@@ -15,7 +15,10 @@ from scipy import stats
 
 from morphoscope.calibration import Axis, Calibration
 from morphoscope.physics.density import poisson_interval
+from morphoscope.report.by_size import diffusion_by_size
 from morphoscope.report.evaluation import f1_vs_iou, matched_boxes, noise_robustness, recall_by_size
+from morphoscope.report.motion import msd, survival, van_hove
+from morphoscope.report.stories import slowest_fastest, track_story
 from morphoscope.report.style import (
     BLUE,
     DOUBLE,
@@ -26,6 +29,7 @@ from morphoscope.report.style import (
     VERMILION,
     axis_for,
     empty_note,
+    even_labels,
     math_unit,
     new_figure,
     panel_letter,
@@ -33,19 +37,25 @@ from morphoscope.report.style import (
     save_figure,
     styled,
 )
-from morphoscope.report.trajectories import drift, trajectory_map
+from morphoscope.report.trajectories import displacement, trajectory_map
 
 __all__ = [
     "density_and_size",
-    "drift",
+    "diffusion_by_size",
+    "displacement",
     "f1_vs_iou",
     "matched_boxes",
+    "msd",
     "noise_robustness",
     "recall_by_size",
     "save_figure",
     "size_boxes",
+    "slowest_fastest",
+    "survival",
     "track_growth",
+    "track_story",
     "trajectory_map",
+    "van_hove",
 ]
 
 
@@ -179,19 +189,11 @@ def size_boxes(
     for spot, sample in enumerate(samples, start=1):
         ax.text(spot, top * 1.06, f"n = {sample.size}", ha="center", va="bottom", fontsize=7, color=GREY)
     ax.set_ylim(0, top * 1.16)
-    ax.set_xticks(range(1, len(chosen) + 1), _even_labels(along.at(chosen)))
+    ax.set_xticks(range(1, len(chosen) + 1), even_labels(along.at(chosen)))
     ax.grid(axis="x", visible=False)
     ax.set_xlabel(along.label)
     ax.set_ylabel(f"size, major axis ({unit})")
     return figure
-
-
-def _even_labels(values: Any) -> list[str]:
-    """Labels with as many decimals as tell the values apart, the same for all."""
-    reach = max(float(np.ptp(values)), 0.01 * float(np.abs(values).max()), 1e-9)
-    whole = bool(np.allclose(values, np.rint(values)))
-    decimals = 0 if whole else int(np.clip(2 - np.floor(np.log10(reach)), 0, 6))
-    return [f"{v:.{decimals}f}" for v in values]
 
 
 def _box_style() -> dict[str, Any]:

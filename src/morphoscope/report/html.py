@@ -34,7 +34,32 @@ CAPTIONS: dict[str, str] = {
     "trajectory_map": (
         "(a) Registered trajectories on a frame, with the part framed in (b) enlarged; (c) the longest ones from a common origin."
     ),
-    "drift": "Drift of the frames' content against the first frame, as removed before linking; dashed: sudden stage jumps.",
+    "track_story": (
+        "Growth of one track with straight stretches and change points, and its picture with the fitted ellipse at the points "
+        "marked."
+    ),
+    "slowest_fastest": (
+        "(a) The tracks of least and largest D_eff, among those at least half as long as the longest, on the frame named; "
+        "(b), (c) the same, enlarged by one factor; circle: first detection, square: last."
+    ),
+    "diffusion_by_size": (
+        "Mean D_eff of the tracks in 50 bins of their median size with its standard error, bins of one track left out. D_eff "
+        "holds the localisation error; the line is the diffusion coefficient of the same frames and region by likelihood, "
+        "without that error, with its 95 % interval."
+    ),
+    "msd": (
+        "Mean squared displacement of single tracks (thin), of all tracks together with the 95 % interval of tracks drawn "
+        "again, and the fit with the localisation error as a constant."
+    ),
+    "van_hove": "Displacements along one axis at the recipe's lag, beside the Gaussian of the same variance.",
+    "survival": (
+        "Share of the tracks whose appearance was seen that live longer (Kaplan-Meier, 95 % interval); ticks: lives cut off "
+        "by the end of the video or the edge of the field."
+    ),
+    "displacement": (
+        "Displacement of the frames' content against the first frame, as removed before linking, and how well each frame "
+        "matched; dashed: sudden stage jumps."
+    ),
     "overlay": "A frame with detections: box, fitted ellipse and track number, in the colour of the track.",
 }
 
@@ -43,7 +68,14 @@ FILES: dict[str, str] = {
     "quantities.csv": "the quantities above",
     "frames.parquet": "a row per frame: count, density, median and quartiles of size",
     "objects.parquet": "a row per object per frame",
-    "tracks.parquet": "a row per track: life, growth, D_eff",
+    "tracks.parquet": "a row per track: life, how it began and ended, growth, D with localisation error, D_eff",
+    "displacement.csv": "displacement of each frame, how well it matched, stage jumps",
+    "msd.csv": "mean squared displacement of all tracks at each lag",
+    "van_hove.csv": "distribution of displacements at the recipe's lag",
+    "survival.csv": "Kaplan-Meier curve of the tracks' lives",
+    "diffusion_by_size.csv": "D_eff in bins of size, as in the figure",
+    "growth_segments.csv": "straight stretches of growth between change points, of the 200 longest tracks",
+    "events.csv": "objects that merged or split",
     "frames.csv": "the same as CSV",
     "objects.csv": "the same as CSV",
     "tracks.csv": "the same as CSV",

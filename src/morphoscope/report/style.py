@@ -104,6 +104,14 @@ def axis_for(calibration: Calibration, name: str | None) -> Axis:
     return calibration.axis(name) if name else calibration.main_axis
 
 
+def even_labels(values: Any) -> list[str]:
+    """Labels with as many decimals as tell the values apart, the same for all."""
+    reach = max(float(np.ptp(values)), 0.01 * float(np.abs(values).max()), 1e-9)
+    whole = bool(np.allclose(values, np.rint(values)))
+    decimals = 0 if whole else int(np.clip(2 - np.floor(np.log10(reach)), 0, 6))
+    return [f"{v:.{decimals}f}" for v in values]
+
+
 def math_unit(unit: str) -> str:
     """`cm^-3` as mathtext; `um` as a micrometre sign."""
     text = unit.replace("um", "\N{MICRO SIGN}m")

@@ -1,4 +1,4 @@
-"""Figures of motion: trajectories on a frame and from a common origin, and the camera's drift."""
+"""Figures of motion: trajectories on a frame and from a common origin, and the camera's displacement."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from morphoscope.calibration import Calibration
 from morphoscope.report.style import (
     BLUE,
     DOUBLE,
+    GREEN,
     ORANGE,
     SINGLE,
     VERMILION,
@@ -161,11 +162,11 @@ def _coloured(paths: list[Any], values: list[Any], norm: Normalize, width: float
 
 
 @styled
-def drift(frames: pd.DataFrame, calibration: Calibration, *, axis: str | None = None) -> Figure:
-    """Displacement of the frames' content against the first frame, and where the stage jumped.
+def displacement(frames: pd.DataFrame, calibration: Calibration, *, axis: str | None = None) -> Figure:
+    """Displacement of the frames' content against the first frame, where the stage jumped, and how well each frame matched.
 
     Args:
-        frames: `schema.FRAMES` with `shift_x_px`, `shift_y_px`, `jump`.
+        frames: `schema.FRAMES` with `shift_x_px`, `shift_y_px`, `jump` and, where known, `shift_quality`.
         calibration: gives the axis and the unit.
         axis: name of the axis; none for the main one.
     """
@@ -173,15 +174,24 @@ def drift(frames: pd.DataFrame, calibration: Calibration, *, axis: str | None = 
     if "shift_x_px" not in frames or not frames["shift_x_px"].notna().any():
         return empty_note(figure, "frames were not registered")
     along = axis_for(calibration, axis)
-    ax = figure.subplots()
-    x = along.at(frames["frame"])
+    rated = "shift_quality" in frames and bool(frames["shift_quality"].notna().any())
+    if rated:
+        figure.set_size_inches(SINGLE * 1.25, 3.1)
+    panels = figure.subplots(2 if rated else 1, 1, sharex=True, squeeze=False, height_ratios=[3, 1][: 2 if rated else 1])[:, 0]
+    ax, x = panels[0], along.at(frames["frame"])
     size_y, size_x = calibration.pixel_size_nm or (1.0, 1.0)
     if "jump" in frames:
-        for i, place in enumerate(x[frames["jump"].fillna(False).to_numpy(bool)]):
-            ax.axvline(place, color=VERMILION, linewidth=0.8, linestyle=(0, (3, 2)), label="stage jump" if i == 0 else None)
+        for i, spot in enumerate(x[frames["jump"].fillna(False).to_numpy(bool)]):
+            for panel in panels:
+                panel.axvline(spot, color=VERMILION, linewidth=0.8, linestyle=(0, (3, 2)), label="stage jump" if i == 0 else None)
     ax.plot(x, frames["shift_x_px"] * size_x, color=BLUE, label="x")
     ax.plot(x, frames["shift_y_px"] * size_y, color=ORANGE, label="y (down)")
-    ax.set(xlabel=along.label, ylabel=f"drift ({'nm' if calibration.has_scale else 'px'})")
+    ax.set_ylabel(f"displacement ({'nm' if calibration.has_scale else 'px'})")
     ax.margins(x=0.02)
-    ax.legend(loc="best", ncols=3)
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1)
+    if rated:
+        panels[1].plot(x, frames["shift_quality"], color=GREEN, linewidth=0.9)
+        panels[1].set(ylim=(0, 1.05), ylabel="match")
+    panels[-1].set_xlabel(along.label)
+    figure.align_ylabels(list(panels))
     return figure

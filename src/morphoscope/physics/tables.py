@@ -1,0 +1,90 @@
+"""The tables of motion of a run, conformed to `schema`: survival, growth segments, displacement."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from morphoscope.calibration import Calibration
+from morphoscope.physics.changes import segments
+from morphoscope.physics.survival import kaplan_meier
+from morphoscope.schema import DISPLACEMENT, GROWTH_SEGMENTS, SURVIVAL, conform, empty
+
+SEEN_TO_BEGIN = ("appeared", "split")
+SEEN_TO_END = ("gap", "merge")
+MOST_TRACKS = 200  # the longest ones are searched for change points: each takes some hundredths of a second
+
+
+def lives(tracks: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
+    """Tracks whose appearance was seen, and whether their end was too; the video's end and the field's edge hide it.
+
+    Args:
+        tracks: `schema.TRACKS` with `began`, `ended`.
+    """
+    own = tracks[tracks["began"].isin(SEEN_TO_BEGIN)]
+    return own, own["ended"].isin(SEEN_TO_END)
+
+
+def survival_table(tracks: pd.DataFrame, calibration: Calibration) -> pd.DataFrame:
+    """Kaplan-Meier curve of the lives of `lives` (`schema.SURVIVAL`); empty where no appearance was seen.
+
+    Args:
+        tracks: `schema.TRACKS` with `began`, `ended`; tracks too short to be in it are not counted, so that the curve is that
+            of the objects that live as long as the shortest of them.
+        calibration: gives the life in s.
+    """
+    own, ended = lives(tracks)
+    if own.empty:
+        return empty(SURVIVAL)
+    table = kaplan_meier(own["life_frames"], ended).rename(columns={"duration": "duration_frames"})
+    table["duration_s"] = calibration.time_s(table["duration_frames"])
+    return conform(table, SURVIVAL)
+
+
+def growth_segments(
+    objects: pd.DataFrame, tracks: pd.DataFrame, calibration: Calibration, *, always: int | None = None
+) -> pd.DataFrame:
+    """Straight stretches of growth of the 200 longest tracks (`schema.GROWTH_SEGMENTS`).
+
+    Args:
+        objects: `frame`, `track_id`, `major_px`, `major_nm`.
+        tracks: `schema.TRACKS`: which tracks.
+        calibration: gives the rates in nm/s, by the median ratio of the two sizes where pixels are not square.
+        always: a track that is looked at even if it is not among the longest.
+    """
+    longest = tracks.sort_values(["n_points", "track_id"], ascending=[False, True], kind="stable").head(MOST_TRACKS)
+    wanted = {*longest["track_id"], always} & {*tracks["track_id"]}
+    rows = objects[objects["track_id"].isin(wanted) & objects["major_px"].notna()]
+    found = [
+        _segments_of(int(number), own.sort_values("frame"), calibration) for number, own in rows.groupby("track_id", sort=True)
+    ]
+    known = [table for table in found if len(table)]
+    return conform(pd.concat(known, ignore_index=True), GROWTH_SEGMENTS) if known else empty(GROWTH_SEGMENTS)
+
+
+def _segments_of(number: int, own: pd.DataFrame, calibration: Calibration) -> pd.DataFrame:
+    table = segments(own["frame"], own["major_px"])
+    factor = math.nan
+    if calibration.frame_interval_s is not None and "major_nm" in own.columns:
+        factor = float((own["major_nm"] / own["major_px"]).median()) / calibration.frame_interval_s
+    rates = {}
+    for end, column in (("", "slope"), ("_low", "low"), ("_high", "high")):
+        rates[f"growth_px_per_frame{end}"] = table[column]
+        rates[f"growth_nm_per_s{end}"] = table[column] * factor
+    return pd.DataFrame(
+        {"track_id": number, "segment": table["segment"], "first_frame": table["start"], "last_frame": table["end"], **rates}
+    )
+
+
+def displacement_table(frames: pd.DataFrame, calibration: Calibration) -> pd.DataFrame:
+    """What was taken out of each frame (`schema.DISPLACEMENT`).
+
+    Args:
+        frames: `schema.FRAMES`.
+        calibration: gives the shifts in nm.
+    """
+    size_y, size_x = calibration.pixel_size_nm or (np.nan, np.nan)
+    table = frames.assign(shift_x_nm=frames["shift_x_px"] * size_x, shift_y_nm=frames["shift_y_px"] * size_y)
+    return conform(table[list(DISPLACEMENT)], DISPLACEMENT)

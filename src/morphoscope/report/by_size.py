@@ -1,0 +1,56 @@
+"""The figure of diffusion by size, as the published analysis has it (doi 10.1016/j.commatsci.2021.110560)."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from morphoscope.calibration import Calibration
+from morphoscope.physics.brownian import PooledD
+from morphoscope.report.style import BLUE, SINGLE, VERMILION, empty_note, new_figure, styled
+
+
+@styled
+def diffusion_by_size(
+    table: pd.DataFrame, pooled: PooledD, calibration: Calibration, *, lag_frames: int, where: str = ""
+) -> Figure:
+    """Mean D_eff with its standard error in bins of the track's median size; the pooled likelihood D as a line with its band.
+
+    A bin with one track has no bar.
+
+    Args:
+        table: `schema.DIFFUSION_BY_SIZE`.
+        pooled: of the same frames and region.
+        calibration: gives the lag in s.
+        lag_frames: lag of D_eff in frame numbers.
+        where: the frames and region the tracks are from, said in the figure.
+    """
+    figure = new_figure(SINGLE * 1.4, 2.9)
+    if not (calibration.has_scale and calibration.frame_interval_s):
+        return empty_note(figure, "diffusion by size wants a scale and a frame interval")
+    shown = table[(table["n_tracks"] > 1) & table["d_eff_nm2_per_s"].notna()]
+    if shown.empty:
+        return empty_note(figure, "no bin of size has two tracks in the steady frames and the inner region")
+    ax = figure.subplots()
+    low, high = shown["size_low_nm"].to_numpy(float), shown["size_high_nm"].to_numpy(float)
+    value, error = shown["d_eff_nm2_per_s"].to_numpy(float), shown["standard_error"].to_numpy(float)
+    middle = (low + high) / 2
+    ax.bar(middle, value, width=(high - low) * 0.86, color=BLUE, alpha=0.75, linewidth=0)
+    ax.errorbar(
+        middle, value, error, fmt="none", ecolor="#1d2329", elinewidth=0.8, capsize=1.6, capthick=0.8, label="standard error"
+    )
+    if math.isfinite(pooled.D_nm2_per_s):
+        ax.axhline(pooled.D_nm2_per_s, color=VERMILION, linewidth=1.2, label="pooled D, localisation error taken out")
+        if math.isfinite(pooled.D_nm2_per_s_low) and math.isfinite(pooled.D_nm2_per_s_high):
+            ax.axhspan(pooled.D_nm2_per_s_low, pooled.D_nm2_per_s_high, color=VERMILION, alpha=0.18, linewidth=0)
+    ax.set_xlim(float(table["size_low_nm"].min()), float(table["size_high_nm"].max()))
+    ax.set_ylim(0, float((value + error).max()) * 1.14)
+    ax.grid(axis="x", visible=False)
+    tau = lag_frames * calibration.frame_interval_s
+    ax.set(xlabel="median size of the track, major axis (nm)", ylabel=f"$D_{{eff}}$ at $\\tau$ = {tau:.3g} s (nm$^2$ s$^{{-1}}$)")
+    said = f"{int(shown['n_tracks'].sum())} tracks" + (f", {where}" if where else "")
+    ax.text(0.985, 0.97, said, transform=ax.transAxes, ha="right", va="top", fontsize=7)
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.1, columnspacing=1.2)
+    return figure
