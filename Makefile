@@ -21,6 +21,7 @@ bench: $(VENV)/dev
 	$(BIN)/python -m benchmarks.loops
 	$(BIN)/python -m benchmarks.scale_bars
 	$(BIN)/python -m benchmarks.stacks
+	$(BIN)/python -m benchmarks.registration
 	$(BIN)/python -m benchmarks.physics
 	$(BIN)/python -m benchmarks.bulk_water
 

@@ -79,14 +79,14 @@ def test_sparse_dense_fast_and_faulty_detections(settings, most):
 
 def test_no_drift_gives_no_more_than_the_statistical_error():
     ends, counts = [], []
-    for seed in range(12):
-        objects, _ = detections(own=0.0, drift=(0, 0), seed=seed, frames=120)
+    for seed in range(8):
+        objects, _ = detections(own=0.0, drift=(0, 0), seed=seed, frames=100)
         moved = places(drift_from_objects(objects))
         ends.append(moved[-1])
-        counts.append(len(objects) / 120)
+        counts.append(len(objects) / 100)
     least = 0.7 * np.sqrt(2 / np.mean(counts))  # two frames, each the mean of its detections
     assert np.sqrt(np.mean(np.square(ends))) < 2 * least
-    assert 0.7 * np.sqrt(120 / np.mean(counts)) > 6 * least  # what a sum of independent steps would come to
+    assert 0.7 * np.sqrt(100 / np.mean(counts)) > 6 * least  # what a sum of independent steps would come to
 
 
 def test_own_motion_of_all_counts_as_drift():
