@@ -156,7 +156,7 @@ class Linker:
         if self.cost == "distance":
             rows, columns, gain = self._by_distance(tracks, frame)
         else:
-            rows, columns, gain = self._by_likelihood(tracks, frame, gap, place, variance, away)
+            rows, columns, gain = self._by_likelihood(tracks, frame, gap, place, variance)
         mate = assign(rows, columns, gain, (len(gap), len(frame.places)))
         met = np.zeros(len(gap), bool)
         met[mate[mate >= 0]] = True
@@ -178,7 +178,7 @@ class Linker:
         return rows, columns, self.max_distance_px**2 - distance2 + 1e-12 * self.max_distance_px**2
 
     def _by_likelihood(
-        self, tracks: _Tracks, frame: _Frame, gap: Array, place: Array, variance: Array, away: NDArray[np.bool_]
+        self, tracks: _Tracks, frame: _Frame, gap: Array, place: Array, variance: Array
     ) -> tuple[Ints, Ints, Array]:
         """Track and object numbers of pairs within reach, and what each is worth."""
         known = self.population
@@ -188,7 +188,7 @@ class Linker:
         worth = np.log(chance / (1 - chance)) - math.log(known.stray)
         spread = known.error(tracks.kind) * gap**2 if self.motion == "directed" else variance + known.noise
         limit2 = self.max_distance_px**2 + FAR * self._walk(tracks) * (gap - 1)
-        reach2 = np.minimum(np.where(away, 0.0, _reach2(worth + 2.0 * frame.features.shape[1], spread)), limit2)
+        reach2 = np.minimum(_reach2(worth + 2.0 * frame.features.shape[1], spread), limit2)
         rows, columns, distance2 = _near(place, frame.places, np.sqrt(reach2))
         gain = worth[rows] + _log_density(distance2, spread[rows])
         return rows, columns, gain + self._constancy.gain(tracks.features[rows], frame.features[columns])
@@ -332,7 +332,7 @@ def link(
     linker = make()
     if cost == "likelihood":
         seen = np.cumsum([len(group) for group in groups])
-        run(linker, groups[: max(2, min(LEARN_FRAMES, int(np.searchsorted(seen, LEARN_OBJECTS)) + 1))])
+        run(linker, groups[: max(4, min(LEARN_FRAMES, int(np.searchsorted(seen, LEARN_OBJECTS)) + 1))])
         linker = make(population=linker.population)
     run(linker, groups)
     return pd.Series(numbers, index=objects.index, dtype="Int64", name="track_id").mask(numbers < 0)
