@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
-from morphoscope.physics.correlated import DECAYS, SHARES, _models, _near, widening
-from morphoscope.physics.growth import theil_sen
+from morphoscope.physics.changes import segments
+from morphoscope.physics.correlated import DECAYS, NOISES, SHARES, _models, _near, learnt, widening
+from morphoscope.physics.growth import shared_noise, theil_sen
 
 
 def red(rng, n, rho):
@@ -61,6 +62,33 @@ def test_outliers_scale_and_direction_of_time_make_no_difference(seed, n):
     wild = noise.copy()
     wild[wild.argmax()] = 1e6
     assert widening(wild) == pytest.approx(factor)
+
+
+def slow(rng, n):
+    return np.sqrt(0.65) * red(rng, n, 0.9) + np.sqrt(0.35) * rng.normal(size=n)
+
+
+def test_many_tracks_tell_what_one_cannot():
+    rng, x, alone, together = np.random.default_rng(7), np.arange(30), 0, 0
+    curves = [(x, 0.3 * x + slow(rng, 30)) for _ in range(120)]
+    noise = shared_noise([*curves, ([1, 2], [1, 2])])
+    for x, y in curves:
+        one, all_of_them = theil_sen(x, y), theil_sen(x, y, noise=noise)
+        assert one.value == all_of_them.value
+        alone += one.low <= 0.3 <= one.high
+        together += all_of_them.low <= 0.3 <= all_of_them.high
+    assert alone < 0.9 * 120 < 0.91 * 120 <= together
+    false = [[len(segments(*curve, noise=n)) > 1 for curve in curves[:50]] for n in (None, noise)]
+    assert np.mean(false[1]) <= 0.12
+
+
+def test_what_is_learnt():
+    rng = np.random.default_rng(8)
+    white, mixed = (learnt([draw(rng, 40) for _ in range(80)]) for draw in (lambda r, n: r.normal(size=n), slow))
+    assert len(white) == len(NOISES) and white.sum() == pytest.approx(1) and white[-1] > 0.6 > 0.2 > mixed[-1]
+    shares, decays = np.array(NOISES).T
+    assert mixed @ (shares * decays**5) == pytest.approx(0.65 * 0.9**5, abs=0.12)
+    assert learnt([]) == pytest.approx(learnt([np.zeros(9)])) and learnt([]).sum() == pytest.approx(1)
 
 
 def test_nothing_to_tell():

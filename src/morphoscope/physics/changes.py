@@ -14,36 +14,46 @@ from scipy.stats import f as f_distribution
 from scipy.stats import t as t_distribution
 
 from morphoscope.errors import InputError
+from morphoscope.physics.correlated import NOISES
 from morphoscope.physics.growth import theil_sen
 
 Array = NDArray[np.float64]
 MIN_POINTS = 20
 MOST_POINTS = 120
-NOISES = (  # share and decay of the correlated part
+PLAIN = (  # share and decay of the correlated part, where nothing is known of it
     *((1.0, decay) for decay in (0.0, 0.15, 0.3, 0.45, 0.6, 0.7, 0.8, 0.88, 0.94)),
     *((0.5, decay) for decay in (0.6, 0.8, 0.9, 0.95)),
     *((0.25, decay) for decay in (0.8, 0.9, 0.95)),
 )
+LEAST_WEIGHT = 0.01  # noises learnt that weigh less are left out
 PER_CHANGE = 2.0  # log n are paid for a change point: its place and the new slope
 PASSES = 2
 APART = 5  # points between change points, at least
 SPIKE = 4.0  # points this many robust standard deviations from a running median are pulled in
 
 
-class _Fit(NamedTuple):
-    """Least squares with correlated errors: change points, row of `NOISES`, -2 log of the restricted likelihood."""
+class _Noise(NamedTuple):
+    """A correlation matrix: the root of its inverse (n, n), its log determinant, and -2 log of its weight."""
 
-    knots: tuple[float, ...]
-    noise: int
+    root: Array
+    logdet: float
     cost: float
 
 
-def segments(x: ArrayLike, y: ArrayLike, *, confidence: float = 0.95, most: int = 3) -> pd.DataFrame:
+class _Fit(NamedTuple):
+    """Least squares with correlated errors: change points, noise, -2 log of the restricted likelihood."""
+
+    knots: tuple[float, ...]
+    noise: _Noise
+    cost: float
+
+
+def segments(x: ArrayLike, y: ArrayLike, *, confidence: float = 0.95, most: int = 3, noise: Array | None = None) -> pd.DataFrame:
     """A continuous line of straight segments through y(x); one segment where nothing speaks for more.
 
     The errors are taken for white noise plus a first-order autoregressive part, both found by restricted likelihood together
-    with the change points, anew for each number of them; that number is the one of least BIC. Correlation that lasts long looks
-    like a change and the other way round: see the log for how often.
+    with the change points, anew for each number of them; that number is the one of least BIC. Errors that last long look like a
+    change and the other way round; `noise` tells them apart as far as many tracks can.
 
     Args:
         x: (n,), such as time.
@@ -51,6 +61,7 @@ def segments(x: ArrayLike, y: ArrayLike, *, confidence: float = 0.95, most: int 
         confidence: of the intervals. That of a change point holds the places where the squared residuals do not rise beyond an
             F test, the other change points held.
         most: change points looked for.
+        noise: what is known of the scatter, from `growth.shared_noise`.
 
     Returns:
         A row per segment: `segment` from 0, `start`, `start_low`, `start_high` (the change point it begins with; the interval is
@@ -63,15 +74,17 @@ def segments(x: ArrayLike, y: ArrayLike, *, confidence: float = 0.95, most: int 
     good = np.isfinite(a) & np.isfinite(b)
     order = np.argsort(a[good], kind="stable")
     a, b = a[good][order], b[good][order]
-    whole = theil_sen(a, b, confidence=confidence)
+    whole = theil_sen(a, b, confidence=confidence, noise=noise)
     if math.isnan(whole.value):
         return _table([])
     row = {"start": a[0], "end": a[-1], "slope": whole.value, "low": whole.low, "high": whole.high}
     if len(a) < MIN_POINTS or not np.ptp(b - whole.value * a) > 1e-9 * np.ptp(b):
         return _table([row])
-    a, b = _thin(a, _despiked(b))
-    best = _best(a, b / float(np.std(b - whole.value * a)), most)
-    return _table(_rows(a, b, best, confidence) if best.knots else [row])
+    block = -(-len(a) // MOST_POINTS)
+    a, b = _thin(a, _despiked(b), block)
+    noises = _noises(len(a), noise, block)
+    best = _best(a, b / float(np.std(b - whole.value * a)), noises, most)
+    return _table(_rows(a, b, best, noises, confidence) if best.knots else [row])
 
 
 def _table(rows: list[dict[str, float]]) -> pd.DataFrame:
@@ -88,8 +101,8 @@ def _despiked(y: Array) -> Array:
     return np.asarray(np.where(np.abs(off) > reach, middle, y)) if reach > 0 else y
 
 
-def _thin(a: Array, b: Array) -> tuple[Array, Array]:
-    first = np.arange(0, len(a), -(-len(a) // MOST_POINTS))
+def _thin(a: Array, b: Array, block: int) -> tuple[Array, Array]:
+    first = np.arange(0, len(a), block)
     count = np.diff(np.append(first, len(a)))
     return np.add.reduceat(a, first) / count, np.add.reduceat(b, first) / count
 
@@ -101,10 +114,10 @@ def _places(x: Array) -> Array:
     return np.asarray(inner[(inner > x[0]) & (inner < x[-1])])
 
 
-def _best(x: Array, y: Array, most: int) -> _Fit:
+def _best(x: Array, y: Array, noises: list[_Noise], most: int) -> _Fit:
     """The number of change points of least cost; none is better than two only after both were tried."""
     n, places = len(x), _places(x)
-    found = [_Fit((), noise, _cost(x, y, (), noise)) for noise in range(len(NOISES))]
+    found = [_Fit((), noise, _cost(x, y, (), noise)) for noise in noises]
     best = min(found, key=lambda fit: fit.cost)
     price = PER_CHANGE * math.log(n)
     for count in range(1, min(most, (n - 2) // 6, len(places)) + 1):
@@ -144,21 +157,29 @@ def _scan(base: Array, hinges: Array, places: Array, knots: list[float], target:
     return np.where(near, np.inf, float(rest @ rest) - gain)
 
 
-@lru_cache(maxsize=64)
-def _whiteners(n: int) -> tuple[Array, Array]:
-    """For each of `NOISES` the root of the inverse correlation matrix (m, n, n), and the log determinant of that matrix (m,)."""
+def _noises(n: int, weights: Array | None, block: int) -> list[_Noise]:
+    """The noises to reckon with for n means of `block` points each."""
+    if weights is None:
+        return [_Noise(*_whitener(n, *pair), 0.0) for pair in PLAIN]
+    known = [(w, pair) for w, pair in zip(weights, NOISES, strict=True) if w > LEAST_WEIGHT]
+    means = [(w, share / (share + (1 - share) / block), decay**block) for w, (share, decay) in known]
+    return [_Noise(*_whitener(n, share, decay), -2 * math.log(w)) for w, share, decay in means]
+
+
+@lru_cache(maxsize=1024)
+def _whitener(n: int, share: float, decay: float) -> tuple[Array, float]:
+    """Root of the inverse correlation matrix (n, n), and the log determinant of that matrix."""
     apart = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
-    roots = np.array([np.linalg.cholesky(share * decay**apart + (1 - share) * np.eye(n)) for share, decay in NOISES])
-    logdet = 2 * np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(axis=1)
-    return np.linalg.inv(roots), logdet
+    root = np.linalg.cholesky(share * decay**apart + (1 - share) * np.eye(n))
+    return np.linalg.inv(root), 2 * float(np.log(np.diagonal(root)).sum())
 
 
-def _whitened(columns: Array, noise: int) -> Array:
+def _whitened(columns: Array, noise: _Noise) -> Array:
     """Columns (n, c) with that noise made white."""
-    return np.asarray(_whiteners(len(columns))[0][noise] @ columns)
+    return np.asarray(noise.root @ columns)
 
 
-def _cost(x: Array, y: Array, knots: tuple[float, ...], noise: int) -> float:
+def _cost(x: Array, y: Array, knots: tuple[float, ...], noise: _Noise) -> float:
     """-2 log restricted likelihood, comparable between numbers of change points for y of about unit scatter."""
     plain = _design(x, knots)
     design, target = _whitened(plain, noise), _whitened(y[:, None], noise)[:, 0]
@@ -171,7 +192,7 @@ def _cost(x: Array, y: Array, knots: tuple[float, ...], noise: int) -> float:
     if freedom < 1 or sign <= 0 or not math.isfinite(unit):
         return math.inf
     squares = max(float(rest @ rest), 1e-300)
-    return freedom * math.log(squares / freedom) + float(_whiteners(len(x))[1][noise] + spread - unit)
+    return freedom * math.log(squares / freedom) + noise.logdet + float(spread - unit) + noise.cost
 
 
 def _steps(x: Array, knots: tuple[float, ...]) -> Array:
@@ -183,13 +204,13 @@ def _design(x: Array, knots: tuple[float, ...]) -> Array:
     return np.stack([np.ones(len(x)), x, *(np.maximum(x - knot, 0.0) for knot in knots)], axis=1)
 
 
-def _rows(x: Array, y: Array, fit: _Fit, confidence: float) -> list[dict[str, float]]:
+def _rows(x: Array, y: Array, fit: _Fit, noises: list[_Noise], confidence: float) -> list[dict[str, float]]:
     """A row per segment with intervals; the change points' own uncertainty is in that of the slopes."""
     knots, count = fit.knots, len(fit.knots)
     beta, covariance = _solved(x, y, knots, fit.noise)
-    weight = np.array([_cost(x, y, knots, noise) for noise in range(len(NOISES))])
+    weight = np.array([_cost(x, y, knots, noise) for noise in noises])
     weight = np.exp((weight.min() - weight) / 2)
-    shared = sum(w * _solved(x, y, knots, noise)[1] for noise, w in enumerate(weight)) / weight.sum()
+    shared = sum(w * _solved(x, y, knots, noise)[1] for noise, w in zip(noises, weight, strict=True)) / weight.sum()
     widen = np.sqrt(np.maximum(np.diag(shared) / np.maximum(np.diag(covariance), 1e-300), 1.0))
     reach = float(t_distribution.ppf(0.5 + confidence / 2, max(len(x) - 2 - 2 * count, 1)))
     ends = [x[0], *knots, x[-1]]
@@ -208,7 +229,7 @@ def _rows(x: Array, y: Array, fit: _Fit, confidence: float) -> list[dict[str, fl
     return rows
 
 
-def _solved(x: Array, y: Array, knots: tuple[float, ...], noise: int) -> tuple[Array, Array]:
+def _solved(x: Array, y: Array, knots: tuple[float, ...], noise: _Noise) -> tuple[Array, Array]:
     """Coefficients, and the covariance of them and of the change points."""
     design, target = _whitened(_design(x, knots), noise), _whitened(y[:, None], noise)[:, 0]
     beta = np.asarray(np.linalg.lstsq(design, target, rcond=None)[0], dtype=float)

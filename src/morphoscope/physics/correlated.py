@@ -2,11 +2,13 @@
 
 The scatter about the line is taken for white noise plus an autoregressive part: correlation A phi^k of points k apart. Each A and
 phi of a grid is weighed by its restricted likelihood, and the interval is that of all of them together, because few points
-cannot tell them apart: a single estimate of the correlation is too small in short tracks, and so are intervals built on it.
+cannot tell them apart: a single estimate of the correlation is too small in short tracks, and so are intervals built on it. What
+each noise weighs before the data are seen is general, or learnt from all tracks of a video.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -22,6 +24,9 @@ WHITE = 0.65  # weight of no correlation before the data are seen
 DECAY_WEIGHTS = (2.0, 2.5, 2.0, 1.2, 1.0, 0.8, 0.5)
 SHARE_WEIGHTS = (1.0, 1.0, 1.0, 1.0, 1.0, 10.0)
 BISECTIONS = 30
+ROUNDS = 200
+GENERAL = 3.0  # tracks that the general weights count for among those learnt from
+NOISES = (*((share, decay) for share in SHARES for decay in DECAYS), (0.0, 0.0))  # share and decay of the correlated part
 
 
 class _Models(NamedTuple):
@@ -37,27 +42,61 @@ class _Models(NamedTuple):
     slope: Array
 
 
-def widening(residual: Array, confidence: float = 0.95) -> float:
+class _Evidence(NamedTuple):
+    """What one scatter says of each noise of `NOISES` (m,): log restricted likelihood, error of a slope over that of white
+    noise; and the degrees of freedom."""
+
+    likelihood: Array
+    spread: Array
+    freedom: int
+
+
+def widening(residual: Array, confidence: float = 0.95, *, noise: Array | None = None) -> float:
     """Factor (at least 1) by which an interval made for white noise must be widened.
 
     Args:
         residual: (n,) scatter about the line, in the order of x; its ranks alone count, so outliers have little say.
         confidence: of the interval.
+        noise: (m,) weights of `NOISES` before these data are seen, such as `learnt` from many; none: general ones.
     """
+    found = _evidence(residual)
+    if found is None:
+        return 1.0
+    weight = (_prior() if noise is None else noise) * np.exp(found.likelihood - found.likelihood.max())
+    return _quantile(weight / weight.sum(), found.spread, found.freedom, 0.5 + confidence / 2)
+
+
+def learnt(residuals: Iterable[Array]) -> Array:
+    """Weights (m,) of `NOISES` from the scatter of many objects measured alike: the mixture of most likelihood.
+
+    One short track cannot tell slow errors from growth; all tracks of a video together can.
+    """
+    found = [e.likelihood for e in map(_evidence, residuals) if e is not None]
+    general = _prior()
+    if not found:
+        return general
+    likelihood = np.exp(np.array(found) - np.max(found, axis=1, keepdims=True))
+    weight = general
+    for _ in range(ROUNDS):
+        share = likelihood * weight
+        share /= share.sum(axis=1, keepdims=True)
+        weight = (share.sum(axis=0) + GENERAL * general) / (len(found) + GENERAL)
+    return np.asarray(weight)
+
+
+def _evidence(residual: Array) -> _Evidence | None:
+    """None where the scatter is too short or does not scatter."""
     n = _near(len(residual))
     scatter = residual[(len(residual) - n) // 2 :][:n]
     if n < 4 or not np.ptp(scatter) > 0:
-        return 1.0
+        return None
     scores = ndtri((rankdata(scatter) - 0.5) / n)
     models, freedom = _models(n), n - 2
     squares = (models.turn @ scores.astype(np.float32)).astype(float) ** 2
     white = float(squares[0].sum())
     square = (squares / models.power).sum(axis=-1)
     likelihood = np.append(-models.logdet / 2 - freedom / 2 * np.log(square), -freedom / 2 * np.log(white))
-    weight = _prior() * np.exp(likelihood - likelihood.max())
-    weight /= weight.sum()
-    spread = np.sqrt(np.append(square / white * models.slope, 1.0))
-    return _quantile(weight, spread, freedom, 0.5 + confidence / 2)
+    return _Evidence(likelihood, np.sqrt(np.append(square / white * models.slope, 1.0)), freedom)
 
 
 def _quantile(weight: Array, spread: Array, freedom: int, q: float) -> float:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
-from morphoscope.physics.correlated import widening
+from morphoscope.physics.correlated import learnt, widening
 
 Array = NDArray[np.float64]
 MIN_POINTS = 6
@@ -24,26 +25,47 @@ class Slope(NamedTuple):
     high: float
 
 
-def theil_sen(x: ArrayLike, y: ArrayLike, *, confidence: float = 0.95) -> Slope:
+def theil_sen(x: ArrayLike, y: ArrayLike, *, confidence: float = 0.95, noise: Array | None = None) -> Slope:
     """Median of the slopes of all pairs (Theil 1950, Sen 1968), with Sen's interval widened for correlated scatter.
 
     Of more than 200 points, neighbours are averaged first. Sen's interval, exact for independent scatter, is widened as
-    `correlated.widening` says, because measurements of one object in successive frames share their errors. A correlation that
-    lasts longer than about a tenth of the track cannot be told from growth and makes the interval too narrow.
+    `correlated.widening` says, because measurements of one object in successive frames share their errors. Without `noise` an
+    error that lasts longer than about a tenth of the track cannot be told from growth and makes the interval too narrow.
 
     Args:
         x: (n,), such as time.
         y: (n,), such as size; pairs with a nan are left out.
         confidence: of the interval.
+        noise: what is known of the scatter, from `shared_noise`.
 
     Returns:
         nan for fewer than 6 points.
     """
+    line = _line(x, y, confidence)
+    if line is None:
+        return Slope(math.nan, math.nan, math.nan)
+    (middle, low, high), residual = line
+    widen = widening(residual, confidence, noise=noise)
+    return Slope(middle, middle - widen * (middle - low), middle + widen * (high - middle))
+
+
+def shared_noise(curves: Iterable[tuple[ArrayLike, ArrayLike]]) -> Array:
+    """What the scatter of many curves, such as the sizes of all tracks of a video, says of the noise of each.
+
+    Args:
+        curves: x and y of each, as for `theil_sen`, which takes the result.
+    """
+    lines = (_line(x, y, 0.95) for x, y in curves)
+    return learnt(line[1] for line in lines if line is not None)
+
+
+def _line(x: ArrayLike, y: ArrayLike, confidence: float) -> tuple[Slope, Array] | None:
+    """The slope with Sen's interval, and the scatter about it; None for too few points."""
     a, b = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     good = np.isfinite(a) & np.isfinite(b)
     a, b = a[good], b[good]
     if len(a) < MIN_POINTS or a.min() == a.max():
-        return Slope(math.nan, math.nan, math.nan)
+        return None
     order = np.argsort(a, kind="stable")
     a, b = _thin(a[order], b[order])
     n = len(a)
@@ -55,8 +77,7 @@ def theil_sen(x: ArrayLike, y: ArrayLike, *, confidence: float = 0.95) -> Slope:
     reach = z * math.sqrt(n * (n - 1) * (2 * n + 5) / 18)
     low = slopes[max(round((len(slopes) - reach) / 2), 0)]
     high = slopes[min(round((len(slopes) + reach) / 2), len(slopes) - 1)]
-    widen = widening(b - middle * a, confidence)
-    return Slope(middle, middle - widen * (middle - float(low)), middle + widen * (float(high) - middle))
+    return Slope(middle, float(low), float(high)), b - middle * a
 
 
 def _thin(a: Array, b: Array) -> tuple[Array, Array]:
