@@ -13,6 +13,7 @@ from morphoscope.recipe import parse_recipe
 from morphoscope.report.figures import save_figure
 from morphoscope.report.html import CAPTIONS, write_report
 from morphoscope.report.methods import PAPER, citations, methods_paragraph
+from morphoscope.report.methods_motion import BERGLUND, KAPLAN_MEIER, MICHALET
 from morphoscope.report.page import number, span, unit
 from morphoscope.report.style import new_figure
 from morphoscope.schema import FRAMES, QUANTITIES, TRACKS, empty
@@ -174,7 +175,7 @@ def test_methods_of_a_table_of_positions() -> None:
     for part in ("Otsu", "detector", "Growth", "Sizes", "Density", "taken as given"):
         assert part not in said
     said = methods_paragraph(_run(), {"training": {**source, "sizes": True, "tracks": True, "field": True}})
-    for part in ("tracks were taken as given", "Growth rates", "Sizes are", "Density is"):
+    for part in ("Tracks were taken as given", "Growth rates", "Sizes are", "Density is"):
         assert part in said
     assert "linked" not in said
 
@@ -190,6 +191,23 @@ def test_methods_claim_nothing_that_was_not_done() -> None:
     assert "Inference: OpenVINO (CPU, bf16)." in said and "ONNX Runtime" not in said
     header = Calibration().updated("header (ImageJ)", pixel_size_nm=(0.4, 0.4))
     assert "from the header (ImageJ)" in methods_paragraph(_run(calibration=header.to_dict()), CARD)
+
+
+def test_methods_tell_of_motion() -> None:
+    physics = {"lag_frames": 2, "steady": [461, 806], "inner": {"x0": 40, "y0": 30, "x1": 900, "y1": 700}}
+    said = methods_paragraph(_run(recipe=parse_recipe({"physics": physics}).model_dump()), CARD)
+    for part in ("key frame", "Brownian motion", "Berglund 2010", "Kaplan & Meier (1958)", "at tau = 3.5 s"):
+        assert part in said
+    assert "within frames 461 to 805 and x = 40 to 900 px, y = 30 to 700 px in 50 bins" in said
+    still = parse_recipe({"track": {"motion": "still", "register_frames": False}}).model_dump()
+    said = methods_paragraph(_run(recipe=still, calibration={}), CARD)
+    assert "stay in place" in said and "key frame" not in said and "tau" not in said and "50 bins" not in said
+
+
+def test_motion_is_cited_where_something_moved() -> None:
+    assert {BERGLUND, MICHALET, KAPLAN_MEIER} <= set(citations(_run(), CARD))
+    for run in (_run(counts={"frames": 1}), _run(counts={"frames": 9, "tracks": 0}), {}):
+        assert not {BERGLUND, MICHALET, KAPLAN_MEIER} & set(citations(run, CARD))
 
 
 def test_citations() -> None:

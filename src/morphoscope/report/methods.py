@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from morphoscope.report.methods_motion import motion_citations, motion_sentences
+
 PAPER = (
     "M. Shen, G. Li, D. Wu, Y. Yaguchi, J. C. Haley, K. G. Field, D. Morgan, A deep learning based automatic defect analysis "
     "framework for in-situ TEM ion irradiations, Computational Materials Science 197 (2021) 110560, "
@@ -23,16 +25,16 @@ def methods_paragraph(run: Mapping[str, Any], card: Mapping[str, Any] | None) ->
     parts = [
         _data(run, recipe.get("frames") or {}),
         *_objects(run, recipe.get("detect") or {}, card or {}),
-        _tracking(run, recipe, (card or {}).get("training") or {}),
+        motion_sentences(run, (card or {}).get("training") or {}),
         _physics(run, recipe.get("physics") or {}, (card or {}).get("training") or {}),
     ]
     return " ".join(part for part in parts if part)
 
 
 def citations(run: Mapping[str, Any], card: Mapping[str, Any] | None) -> list[str]:
-    """What to cite: the package, the method's paper, the analysed data, the model's training data."""
+    """What to cite: the package, the method's paper, the estimators used, the analysed data, the model's training data."""
     version = (run.get("versions") or {}).get("morphoscope", "")
-    cited = [f"morphoscope {version}".strip() + ", analysis of in-situ microscopy (BSD-3-Clause)", PAPER]
+    cited = [f"morphoscope {version}".strip() + ", analysis of in-situ microscopy (BSD-3-Clause)", PAPER, *motion_citations(run)]
     data = ((run.get("recipe") or {}).get("report") or {}).get("citation")
     if data:
         cited.append(f"Data: {data}")
@@ -136,44 +138,6 @@ def _geometry() -> str:
         "Inside each detection the object was separated by Otsu's threshold, a 3 x 3 opening, a distance transform and a "
         "marker-controlled watershed, and an ellipse was fitted; its major axis is the size."
     )
-
-
-def _tracking(run: Mapping[str, Any], recipe: Mapping[str, Any], source: Mapping[str, Any]) -> str:
-    track, frames, physics = (recipe.get(name) or {} for name in ("track", "frames", "physics"))
-    single = (run.get("counts") or {}).get("frames") == 1
-    if track.get("enabled") is False or frames.get("series") is False or single:
-        return ""
-    by = " from the objects themselves" if source.get("table") else ""
-    text = (
-        f"Drift and stage jumps between frames were measured{by} and removed, and " if track.get("register_frames", True) else ""
-    )
-    size = (run.get("calibration") or {}).get("pixel_size_nm")
-    text += "tracks were taken as given" if source.get("tracks") else _linking(track, size)
-    if track.get("min_points"):
-        text += f"; tracks of fewer than {track['min_points']} detections were left out"
-    text = text[0].upper() + text[1:] + "."
-    if source.get("sizes", True):
-        text += " Growth rates are Theil-Sen slopes of the major axis."
-    interval = (run.get("calibration") or {}).get("frame_interval_s")
-    lag = physics.get("lag_frames")
-    if lag and interval and size:
-        text += (
-            " The effective diffusion coefficient of a track is D_eff(tau) = <|r(t + tau) - r(t)|^2> / (4 tau), averaged over t, "
-            f"at tau = {_number(float(lag) * float(frames.get('step') or 1) * float(interval))} s."
-        )
-    return text
-
-
-def _linking(track: Mapping[str, Any], size: Any) -> str:
-    text = "detections were linked from frame to frame by globally optimal assignment"
-    distance = track.get("max_distance_px")
-    if distance:
-        x = size if isinstance(size, (int, float)) else (size[1] if size else None)
-        nm = f" ({_number(float(distance) * float(x), 3)} nm)" if x else ""
-        text += f" within {_number(distance)} px{nm}"
-    elif "max_distance_px" in track:
-        text += ", within a range found from the data"
-    return text + (f", bridging gaps of up to {track['memory']} frames" if track.get("memory") is not None else "")
 
 
 def _physics(run: Mapping[str, Any], physics: Mapping[str, Any], source: Mapping[str, Any]) -> str:
