@@ -88,9 +88,22 @@ def test_empty_frames_do_not_move(make):
     assert found == Shift(0, 0, 0, False)
 
 
-def test_unlike_frames_are_not_matched():
-    found = Registrar(SHAPE).shift(bytes_of(texture(SHAPE, 1)), bytes_of(texture(SHAPE, 2)))
-    assert found.quality < 0.4
+@pytest.mark.parametrize("shape", [(100, 120), (220, 300)])
+@pytest.mark.parametrize("blur", [1.5, 2.5, 6.0])
+def test_unlike_frames_are_not_matched(shape, blur):
+    registrar = Registrar(shape)
+    for seed in range(4):
+        found = registrar.shift(bytes_of(texture(shape, seed, blur)), bytes_of(texture(shape, 50 + seed, blur)))
+        assert found == Shift(0, 0, 0, False)
+
+
+@pytest.mark.parametrize("blur", [1.5, 2.5])
+def test_what_is_left_of_changed_content_is_matched(blur):
+    canvas, other = texture((360, 480), 1, blur), texture((220, 300), 2, blur)
+    first = bytes_of(cut(canvas, 0, 0, (220, 300)))
+    second = bytes_of(0.45 * cut(canvas, 3.3, -2.2, (220, 300)) + 0.9 * (other - 64))
+    found = Registrar((220, 300)).shift(first, second)
+    assert (found.dx, found.dy) == pytest.approx((3.3, -2.2), abs=0.4) and 0.3 < found.quality < 0.6
 
 
 @pytest.mark.parametrize(("dtype", "factor"), [(np.uint16, 200), (np.float32, 0.01), (np.float64, 1.0)])
@@ -104,6 +117,17 @@ def test_other_dtypes(dtype, factor):
 def test_small_frames(shape):
     frame = bytes_of(texture(shape))
     assert np.isfinite(Registrar(shape).shift(frame, frame)[:3]).all()
+
+
+def test_views_are_reduced_once_and_let_the_frame_go():
+    canvas = texture((400, 500))
+    frames = [bytes_of(cut(canvas, *move)) for move in ((0, 0), (1.2, 0.4), (-3.0, 2.0))]
+    registrar = Registrar(SHAPE)
+    views = [registrar.view(frame) for frame in frames]
+    assert registrar.between(views[0], views[1]) == registrar.shift(frames[0], frames[1])
+    first = views[1].reduced
+    assert registrar.between(views[1], views[2]) == registrar.shift(frames[1], frames[2])
+    assert views[1].reduced is first and not hasattr(views[1], "_frame")
 
 
 def test_another_shape_is_refused():
