@@ -1,7 +1,7 @@
 """Bias and coverage of the estimators of motion, growth and life on simulated data with known truth.
 
-`python -m benchmarks.physics [diffusion|exponent|growth|changes|survival|speed ...] [--sets N]` prints a table for each, all
-where none is named. A coverage has a standard error of 0.5 % with 2000 sets.
+`python -m benchmarks.physics [diffusion|exponent|growth|learnt|changes|survival|speed ...] [--sets N]` prints a table for each,
+all where none is named. A coverage has a standard error of 0.5 % with 2000 sets.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from morphoscope.physics.anomalous import anomalous
 from morphoscope.physics.brownian import fit_pooled, fit_tracks
 from morphoscope.physics.changes import segments
 from morphoscope.physics.diffusion import d_eff
-from morphoscope.physics.growth import theil_sen
+from morphoscope.physics.growth import shared_noise, theil_sen
 from morphoscope.physics.msd import ensemble_msd, track_msd
 from morphoscope.physics.survival import death_rate, kaplan_meier, median_life
 
@@ -143,6 +143,27 @@ def growth(sets: int) -> list[dict[str, object]]:
     return rows
 
 
+def learnt(sets: int) -> list[dict[str, object]]:
+    """Slopes and false change points with the noise learnt from 60 curves of 15 to 100 points measured alike."""
+    rows: list[dict[str, object]] = []
+    for kind in NOISES:
+        found, alone, false = [], [], []
+        for seed in range(max(sets // 60, 1)):
+            rng = np.random.default_rng(seed)
+            x = [np.arange(n) for n in rng.choice([15, 20, 30, 40, 60, 100], 60)]
+            curves = [(t, 10 / len(t) * t + scatter(rng, kind, len(t))) for t in x]
+            noise = shared_noise(curves)
+            for t, y in curves:
+                found.append(np.array(theil_sen(t, y, noise=noise)) * len(t) / 10)
+                alone.append(np.array(theil_sen(t, y)) * len(t) / 10)
+            false += [len(segments(t, y, noise=noise)) > 1 for t, y in curves[:20]]
+        rows.append(judged(f"growth, {kind}, each alone", *zip(*alone, strict=True), 1.0))
+        rows.append(
+            judged(f"growth, {kind}, noise learnt", *zip(*found, strict=True), 1.0) | {"a change %": 100 * np.mean(false)}
+        )
+    return rows
+
+
 def changes(sets: int) -> list[dict[str, object]]:
     """False change points on straight lines, and the error of true ones."""
     rows: list[dict[str, object]] = []
@@ -228,6 +249,7 @@ def main() -> None:
         "diffusion": diffusion,
         "exponent": exponent,
         "growth": growth,
+        "learnt": learnt,
         "changes": changes,
         "survival": survival,
         "speed": speed,

@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from morphoscope.calibration import Calibration
 from morphoscope.physics.changes import segments
+from morphoscope.physics.growth import shared_noise
 from morphoscope.physics.survival import kaplan_meier
 from morphoscope.schema import DISPLACEMENT, GROWTH_SEGMENTS, SURVIVAL, conform, empty
 
@@ -57,15 +59,15 @@ def growth_segments(
     longest = tracks.sort_values(["n_points", "track_id"], ascending=[False, True], kind="stable").head(MOST_TRACKS)
     wanted = {*longest["track_id"], always} & {*tracks["track_id"]}
     rows = objects[objects["track_id"].isin(wanted) & objects["major_px"].notna()]
-    found = [
-        _segments_of(int(number), own.sort_values("frame"), calibration) for number, own in rows.groupby("track_id", sort=True)
-    ]
+    each = [(int(number), own.sort_values("frame")) for number, own in rows.groupby("track_id", sort=True)]
+    noise = shared_noise((own["frame"], own["major_px"]) for _, own in each)
+    found = [_segments_of(number, own, calibration, noise) for number, own in each]
     known = [table for table in found if len(table)]
     return conform(pd.concat(known, ignore_index=True), GROWTH_SEGMENTS) if known else empty(GROWTH_SEGMENTS)
 
 
-def _segments_of(number: int, own: pd.DataFrame, calibration: Calibration) -> pd.DataFrame:
-    table = segments(own["frame"], own["major_px"])
+def _segments_of(number: int, own: pd.DataFrame, calibration: Calibration, noise: NDArray[np.float64]) -> pd.DataFrame:
+    table = segments(own["frame"], own["major_px"], noise=noise)
     factor = math.nan
     if calibration.frame_interval_s is not None and "major_nm" in own.columns:
         factor = float((own["major_nm"] / own["major_px"]).median()) / calibration.frame_interval_s

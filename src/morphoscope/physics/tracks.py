@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from morphoscope.calibration import Calibration
 from morphoscope.physics.brownian import fit_tracks
 from morphoscope.physics.diffusion import d_eff
-from morphoscope.physics.growth import Slope, theil_sen
+from morphoscope.physics.growth import Slope, shared_noise, theil_sen
 from morphoscope.schema import TRACKS, conform, empty
 
 Array = NDArray[np.float64]
@@ -28,7 +28,8 @@ def track_table(
     """A row per track as `schema.TRACKS` declares.
 
     Growth is null for tracks of fewer than 6 points, D_eff for fewer than three steps of the lag, D and the
-    localisation error for fewer than 4 detections; those in nm and s are null without a scale or a frame interval.
+    localisation error for fewer than 4 detections; those in nm and s are null without a scale or a frame interval. How slowly
+    errors of size change, on which the intervals of growth rest, is learnt from all tracks together.
 
     Args:
         objects: `frame`, `track_id` (null: left out), `major_px`, `minor_px`, `angle_deg`, `x_reg_px`, `y_reg_px`.
@@ -51,7 +52,8 @@ def track_table(
     names = ("x_reg_px", "y_reg_px", "x_reg_nm", "y_reg_nm", "major_px", "major_nm")
     columns = {name: linked[name].to_numpy(float) if name in linked.columns else np.full(len(linked), np.nan) for name in names}
     interval = math.nan if calibration.frame_interval_s is None else calibration.frame_interval_s
-    rows = [_row(int(ids[g[0]]), frame[g], {k: v[g] for k, v in columns.items()}, interval, lag_frames) for g in groups]
+    noise = shared_noise((frame[g], columns["major_px"][g]) for g in groups)
+    rows = [_row(int(ids[g[0]]), frame[g], {k: v[g] for k, v in columns.items()}, interval, lag_frames, noise) for g in groups]
     table = _with_ends(pd.DataFrame(rows), ends)
     known = linked[linked["track_id"].isin(table["track_id"])]
     table = table.merge(fit_tracks(known, calibration).drop(columns="n_points"), on="track_id", how="left", validate="one_to_one")
@@ -65,10 +67,10 @@ def _with_ends(table: pd.DataFrame, ends: pd.DataFrame | None) -> pd.DataFrame:
     return table.assign(**{name: table["track_id"].map(known[name]) for name in ("began", "ended")})
 
 
-def _row(number: int, frame: NDArray[np.int64], c: dict[str, Array], interval: float, lag: int) -> dict[str, float]:
+def _row(number: int, frame: NDArray[np.int64], c: dict[str, Array], interval: float, lag: int, noise: Array) -> dict[str, float]:
     life = int(frame[-1] - frame[0] + 1)
-    growth_px = theil_sen(frame, c["major_px"])
-    growth = _growth_nm(frame, c, growth_px, interval)
+    growth_px = theil_sen(frame, c["major_px"], noise=noise)
+    growth = _growth_nm(frame, c, growth_px, interval, noise)
     moved = d_eff(np.stack([c["x_reg_nm"], c["y_reg_nm"]], axis=1), frame, frame_interval_s=interval, lag=lag)
     return {
         "track_id": number,
@@ -90,7 +92,7 @@ def _row(number: int, frame: NDArray[np.int64], c: dict[str, Array], interval: f
     }
 
 
-def _growth_nm(frame: NDArray[np.int64], c: dict[str, Array], growth_px: Slope, interval: float) -> Slope:
+def _growth_nm(frame: NDArray[np.int64], c: dict[str, Array], growth_px: Slope, interval: float, noise: Array) -> Slope:
     """The slope in nm/s; the px slope rescaled where both are proportional (equal pixels)."""
     nm, px = c["major_nm"], c["major_px"]
     if not (math.isfinite(interval) and np.isfinite(nm).any()):
@@ -98,4 +100,4 @@ def _growth_nm(frame: NDArray[np.int64], c: dict[str, Array], growth_px: Slope, 
     ratio = float(np.nanmedian(nm / px))
     if np.allclose(nm, ratio * px, equal_nan=True):
         return Slope(*(value * ratio / interval for value in growth_px))
-    return Slope(*(value / interval for value in theil_sen(frame, nm)))
+    return Slope(*(value / interval for value in theil_sen(frame, nm, noise=noise)))
