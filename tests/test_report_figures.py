@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ from matplotlib.figure import Figure
 from morphoscope.calibration import Axis, Calibration
 from morphoscope.report import figures
 from morphoscope.report.style import STYLE, length_label, math_unit, nice_length, power_of_ten
+from morphoscope.report.trajectories import _busiest
 
 DOSE = Calibration(pixel_size_nm=(0.4, 0.4), frame_interval_s=2.0, axes=(Axis("dose", "dpa", 1.0, 0.01),))
 NONE = Calibration()
@@ -109,6 +112,32 @@ def test_trajectories_lie_on_the_frame_shown() -> None:
     assert "6 trajectories" in said and "10 nm" in said and "moved in x (nm)" in said
     said = _texts(figures.trajectory_map(objects, _tracks(objects), np.zeros((120, 60)), NONE))
     assert "nm" not in said and "moved in x (px)" in said
+
+
+@pytest.mark.parametrize("tall", [1.0, 0.0, 40.0])
+def test_a_map_without_a_picture_holds_all_paths(tall: float) -> None:
+    """Whatever their spread, also on a line; the colours begin with the first frame, also where the axis ends at 0."""
+    objects = _objects().assign(y_reg_px=lambda t: t["y_reg_px"] * tall)
+    ending = Calibration(axes=(Axis("bias", "V", -39.0, 1.0),))
+    left = figures.trajectory_map(objects, _tracks(objects), None, ending).axes[0]
+    (x0, x1), (y1, y0) = left.get_xlim(), left.get_ylim()
+    ends = np.concatenate(left.collections[0].get_segments())
+    assert x0 <= ends[:, 0].min() and ends[:, 0].max() <= x1 and y0 <= ends[:, 1].min() and ends[:, 1].max() <= y1
+    assert max((x1 - x0) / (y1 - y0), (y1 - y0) / (x1 - x0)) < 3.2 and not left.images
+    assert len(left.collections[0].get_segments()) == 6 * 39  # a colour each
+    ours = left.collections[0].get_segments()[0][0] - objects[["x_reg_px", "y_reg_px"]].iloc[0]
+    np.testing.assert_allclose(ours, left.collections[0].get_segments()[-1][-1] - objects[["x_reg_px", "y_reg_px"]].iloc[-1])
+
+
+def test_a_map_of_many_tracks_needs_little_memory() -> None:
+    n = 6000
+    place = np.random.default_rng(0).uniform(0, 100, (n, 2))
+    paths = [np.stack([p, p + 1 + 5 * (p[0] > 60)]) for p in place]
+    tracemalloc.start()
+    x, _, width, height = _busiest(paths, (100, 100))
+    assert tracemalloc.get_traced_memory()[1] < 150e6
+    tracemalloc.stop()
+    assert x > 50 and (width, height) == (25, 25)
 
 
 def test_drift_shows_jumps() -> None:
