@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import base64
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from morphoscope.calibration import Axis, Calibration
 from morphoscope.recipe import parse_recipe
 from morphoscope.report.figures import save_figure
-from morphoscope.report.html import CAPTIONS, write_report
+from morphoscope.report.html import CAPTIONS, LARGE, write_report
 from morphoscope.report.methods import PAPER, citations, methods_paragraph
 from morphoscope.report.methods_motion import BERGLUND, KAPLAN_MEIER, MICHALET
 from morphoscope.report.page import number, span, unit
@@ -101,6 +103,22 @@ def test_page_is_well_formed_and_asks_for_nothing(tmp_path: Path) -> None:
     assert "http" not in page.replace("http-equiv", "")
     assert "default-src" in page
     assert CAPTIONS["displacement"].replace("'", "&#x27;") in page
+
+
+def test_large_pictures_are_carried_smaller_and_look_the_same(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    picture = np.clip(rng.normal(128, 30, (300, 400, 1)).repeat(3, axis=2), 0, 255).astype(np.uint8)
+    (tmp_path / "figures").mkdir()
+    assert cv2.imwrite(str(tmp_path / "figures" / "overlay.png"), picture)
+    assert (tmp_path / "figures" / "overlay.png").stat().st_size > LARGE / 2
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("morphoscope.report.html.LARGE", 1000)
+        page = _write(tmp_path, _run(), figures=[("overlay", "")])
+    (source,) = re.findall(r'src="data:image/webp;base64,([^"]+)"', page)
+    data = base64.b64decode(source)
+    shown = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert len(data) < (tmp_path / "figures" / "overlay.png").stat().st_size
+    assert shown.shape == picture.shape and np.abs(shown.astype(float) - picture).mean() < 8
 
 
 def test_all_that_users_write_is_escaped(tmp_path: Path) -> None:

@@ -113,9 +113,10 @@ def _draw_figures(recipe: Recipe, results: Results, frames: Frames | None) -> di
             axis=axis,
             shift=shift if np.isfinite(shift).all() else (0.0, 0.0),
         )
+    drawn |= motion_figures(recipe, results, frames)
     if results.registered:
         drawn["displacement"] = partial(draw.displacement, results.frames, calibration, axis=axis)
-    return drawn | motion_figures(recipe, results, frames)
+    return drawn
 
 
 def _write_still(folder: Path, results: Results, frames: Frames) -> None:

@@ -27,7 +27,7 @@ def diffusion_by_size(
         lag_frames: lag of D_eff in frame numbers.
         where: the frames and region the tracks are from, said in the figure.
     """
-    figure = new_figure(SINGLE * 1.4, 2.9)
+    figure = new_figure(SINGLE * 1.25, 2.7)
     if not (calibration.has_scale and calibration.frame_interval_s):
         return empty_note(figure, "diffusion by size wants a scale and a frame interval")
     shown = table[(table["n_tracks"] > 1) & table["d_eff_nm2_per_s"].notna()]
@@ -42,7 +42,7 @@ def diffusion_by_size(
         middle, value, error, fmt="none", ecolor="#1d2329", elinewidth=0.8, capsize=1.6, capthick=0.8, label="standard error"
     )
     if math.isfinite(pooled.D_nm2_per_s):
-        ax.axhline(pooled.D_nm2_per_s, color=VERMILION, linewidth=1.2, label="pooled D, localisation error taken out")
+        ax.axhline(pooled.D_nm2_per_s, color=VERMILION, linewidth=1.2, label="pooled D, without localisation error")
         if math.isfinite(pooled.D_nm2_per_s_low) and math.isfinite(pooled.D_nm2_per_s_high):
             ax.axhspan(pooled.D_nm2_per_s_low, pooled.D_nm2_per_s_high, color=VERMILION, alpha=0.18, linewidth=0)
     ax.set_xlim(float(table["size_low_nm"].min()), float(table["size_high_nm"].max()))

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import cv2
+import numpy as np
 import pandas as pd
 
 from morphoscope.report.methods import citations, methods_paragraph
 from morphoscope.report.page import box, number, page, span, table, text, unit
 
 HEADLINES = 6
+LARGE = 150_000  # bytes
 
 CAPTIONS: dict[str, str] = {
     "density_and_size": (
@@ -193,12 +196,22 @@ def _figures(folder: Path, figures: Sequence[tuple[str, str]]) -> str:
         said = text(caption or CAPTIONS.get(name, _plain(name)))
         wide = ' class="wide"' if _is_wide(data) else ""
         shown.append(
-            f'<figure{wide}><img alt="{text(_plain(name))}" src="data:image/png;base64,{base64.b64encode(data).decode()}">'
+            f'<figure{wide}><img alt="{text(_plain(name))}" src="{_embedded(data)}">'
             f"<figcaption><b>Figure {i}.</b> {said}</figcaption></figure>"
         )
     if not shown:
         return ""
     return f'<section id="figures"><h2>Figures</h2><div class="figures">{"".join(shown)}</div></section>'
+
+
+def _embedded(png: bytes) -> str:
+    """A picture for the page itself: large ones as WebP, a quarter of the size; the PNG stays in the run folder."""
+    kind, data = "png", png
+    if len(png) > LARGE:
+        image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+        smaller = cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, 90])[1].tobytes() if image is not None else png
+        kind, data = ("webp", smaller) if len(smaller) < len(png) else ("png", png)
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _is_wide(png: bytes) -> bool:

@@ -66,7 +66,8 @@ def _registration(from_objects: bool) -> str:
     how = (
         "from the objects themselves, as the displacement that most of them share"
         if from_objects
-        else "from image content to a fraction of a pixel, objects that appear or move by themselves and burnt-in text having no say"
+        else "from image content to a fraction of a pixel, objects that appear or move by themselves and burnt-in text "
+        "having no say"
     )
     return (
         f"Drift and stage jumps between frames were measured {how}. Each frame was compared with the one before and with the key "
@@ -76,7 +77,10 @@ def _registration(from_objects: bool) -> str:
 
 
 def _linking(track: Mapping[str, Any], size: Any) -> str:
-    text = "Detections were linked from frame to frame by globally optimal assignment, by likelihoods of displacement, gap and what is known of size"
+    text = (
+        "Detections were linked from frame to frame by globally optimal assignment, by likelihoods of displacement, gap and what "
+        "is known of size"
+    )
     if track.get("motion") in MOVES:
         text += f" ({MOVES[track['motion']]})"
     distance = track.get("max_distance_px")
@@ -129,6 +133,6 @@ def _raw(run: Mapping[str, Any], recipe: Mapping[str, Any], physics: Mapping[str
 
 def _lives() -> str:
     return (
-        "The share of tracks that outlive a time is that of Kaplan & Meier (1958), of tracks whose appearance was seen; lives cut "
-        "off by the end of the video or the edge of the field are censored."
+        "The share of tracks that outlive a time is that of Kaplan & Meier (1958), of tracks whose appearance was seen; lives "
+        "cut off by the end of the video or the edge of the field are censored."
     )

@@ -135,8 +135,8 @@ def _side_by_side(ratio: float) -> tuple[Figure, Axes, list[Axes]]:
     wide = min(3.5, 3.0 / ratio)
     small, gap, top = 1.85, 0.16, 0.22
     figure = new_figure(wide + 2 * (small + gap), top + max(wide * ratio, small + 0.42), placed=True)
-    parts = [place(figure, wide + gap + i * (small + gap), top, small, small) for i in (0, 1)]
-    return figure, place(figure, 0, top, wide, wide * ratio), parts
+    whole = place(figure, 0, top, wide, wide * ratio)
+    return figure, whole, [place(figure, wide + gap + i * (small + gap), top, small, small) for i in (0, 1)]
 
 
 def _ground(ax: Axes, image: Any, window: tuple[float, float, float, float]) -> None:
