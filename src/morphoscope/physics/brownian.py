@@ -76,7 +76,8 @@ def fit_pooled(objects: pd.DataFrame, calibration: Calibration, *, confidence: f
     """One D and localisation error for all tracks, whose interval holds also where D differs between tracks.
 
     The profile-likelihood interval is widened on the log scale by the ratio of the cluster-robust (sandwich) to the
-    likelihood's standard error of log D, the track being the cluster, and never made narrower.
+    likelihood's standard error of log D, the track being the cluster, and never made narrower. Where D differs, the value is near
+    the mean over tracks weighted by their lengths.
 
     Args:
         objects: as for `fit_tracks`; tracks of fewer than 4 detections are used too.
@@ -127,7 +128,7 @@ def _pooled_in(made: Paths, place: Array, confidence: float, blur: float) -> tup
     each = curves(made, place, ratios(made), blur, used)
     total = Curves(each.phi, each.logdet.sum(axis=0)[None], each.square.sum(axis=0)[None], np.array([each.n.sum()]))
     value, low, high, sigma = profile(fine_curves(total), _drop(confidence))[:, 0]
-    widen = _widening(each, value, sigma) if value > 0 else 1.0
+    widen = _widening(each, value, sigma, confidence) if value > 0 else 1.0
     low, high = (value * (end / value) ** widen if value > 0 else end for end in (low, high))
     return np.array([value, low, high, sigma]), widen
 
@@ -144,7 +145,7 @@ def _still(made: Paths, place: Array) -> NDArray[np.bool_]:
     return np.asarray(np.bincount(made.number[1:][moved], minlength=len(made.track_id)) == 0)
 
 
-def _widening(each: Curves, value: float, sigma: float) -> float:
+def _widening(each: Curves, value: float, sigma: float, confidence: float) -> float:
     """Sandwich over likelihood standard error of log D, at least 1; tracks are the clusters."""
     k = len(each.n)
     if k < 3:
@@ -161,4 +162,5 @@ def _widening(each: Curves, value: float, sigma: float) -> float:
     inverse = np.linalg.inv(information)
     robust = inverse @ (score.T @ score) @ inverse * (k / (k - 1))
     excess = max(robust[0, 0] / inverse[0, 0] - 1, 0.0)
-    return math.sqrt(1 + excess * float(t.ppf(0.975, k - 1) / norm.ppf(0.975)) ** 2)
+    tail = 0.5 + confidence / 2
+    return math.sqrt(1 + excess * float(t.ppf(tail, k - 1) / norm.ppf(tail)) ** 2)
