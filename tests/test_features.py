@@ -252,7 +252,7 @@ def test_tracks_of_a_table_are_kept(tmp_path: Path) -> None:
     run = ms.analyze(table, ms.parse_recipe(RECIPE), tmp_path / "run")
     assert sorted(run.tracks["track_id"]) == [4, 9]
     assert any("nothing was linked" in note for note in run.info["notes"])
-    assert "tracks were taken as given" in run.report.read_text(encoding="utf-8")
+    assert "racks were taken as given" in run.report.read_text(encoding="utf-8")
 
 
 def test_frames_regions_and_parts_left_out(tmp_path: Path) -> None:
