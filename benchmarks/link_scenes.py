@@ -87,6 +87,8 @@ def idf1(detections: pd.DataFrame, track: Any) -> float:
     tracked = number.notna()
     far = np.hypot(real["x_px"] - real["x_true_px"], real["y_px"] - real["y_true_px"]) > MATCH_PX
     together = pd.DataFrame({"object": real["identity"], "track": number})[tracked & ~far].value_counts().reset_index(name="n")
+    if together.empty:
+        return 0.0
     _, i = np.unique(together["object"], return_inverse=True)
     _, j = np.unique(together["track"], return_inverse=True)
     return 2 * _most(i, j, together["n"].to_numpy(float)) / (len(real) + int(tracked.sum()))
