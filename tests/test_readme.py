@@ -32,7 +32,12 @@ def test_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     names: dict[str, object] = {}
     for number, block in enumerate(_python((ROOT / "docs" / "guide.md").read_text(encoding="utf-8"))):
         exec(compile(block, f"guide.md, block {number}", "exec"), names)
-    assert (tmp_path / "run" / "report.html").exists() and "precision" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert (tmp_path / "run" / "report.html").exists() and "precision" in said and "localisation error" in said
+    found = re.search(r"D = (\S+) \((\S+) to (\S+)\) px2/frame, error (\S+) px", said)
+    assert found is not None
+    d, low, high, error = (float(value) for value in found.groups())
+    assert low < 0.02 < high and d == pytest.approx(0.02, rel=0.15) and error == pytest.approx(0.2, rel=0.1)
 
 
 def test_the_page_on_files_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
