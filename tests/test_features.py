@@ -15,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import morphoscope as ms
+from doubles import BlobDetector, film, write_stack
 from morphoscope.cli.main import main
 from morphoscope.errors import InputError, RecipeError, RunExistsError, UsageError
 from morphoscope.io.features import is_feature_table, read_features
+from morphoscope.pipeline.folder import remove_run
 
 TRACKPY = ["y", "x", "mass", "size", "ecc", "signal", "raw_mass", "ep", "frame"]
 SPOTS = """LABEL,ID,TRACK_ID,QUALITY,POSITION_X,POSITION_Y,POSITION_Z,POSITION_T,FRAME,RADIUS
@@ -343,10 +345,23 @@ def test_tables_and_pictures_together_and_a_run_again(tmp_path: Path) -> None:
         assert ended.value.code == 0
 
 
+def test_all_that_a_run_writes_is_known_as_its_own(tmp_path: Path) -> None:
+    """Else --overwrite would leave old figures and tables among the new, or a run replace what is somebody else's."""
+    values = {**RECIPE, "report": {"csv": True, "overlay": False}, "track": {"events": True}}
+    table = read_features(walkers(n=12, frames=8)).objects.assign(major_px=lambda t: 8 + t["mass"] % 7 + t["frame"] / 9)
+    ms.analyze(table, ms.parse_recipe(values), tmp_path / "table")
+    detector = BlobDetector()
+    ms.analyze(
+        write_stack(tmp_path / "f.tif", film(8)), ms.parse_recipe({**values, "frames": {}}), tmp_path / "film", detector=detector
+    )
+    for folder, least in ((tmp_path / "table", 20), (tmp_path / "film", 22)):
+        assert len([path for path in folder.rglob("*") if path.is_file()]) >= least
+        remove_run(folder)
+        assert list(folder.iterdir()) == []
+
+
 class _Nothing:
     def __init__(self) -> None:
-        from doubles import BlobDetector
-
         self.card, self.detect = (one := BlobDetector()).card, one.detect
 
 

@@ -18,13 +18,19 @@ from morphoscope.io.tables import read_table, write_table
 from morphoscope.schema import FRAMES, OBJECTS, QUANTITIES, TRACKS, conform, empty
 
 TABLES = ("objects", "frames", "tracks")
-FIGURES = ("density_and_size", "density", "size_boxes", "track_growth", "trajectory_map", "drift", "overlay")
+MOTION = ("displacement", "msd", "van_hove", "survival", "diffusion_by_size", "growth_segments", "events")
+FIGURES = (
+    *("density_and_size", "density", "size_boxes", "track_growth", "trajectory_map", "drift", "overlay"),
+    *("displacement", "msd", "van_hove", "survival", "diffusion_by_size", "track_story", "slowest_fastest"),
+)
 OWN_FILES = (
     *(f"{table}.{ending}" for table in TABLES for ending in ("parquet", "csv")),
+    *(f"{table}.csv" for table in MOTION),
     *("quantities.csv", "overlay.mp4", "report.html", "run.json", "recipe.toml", "runs.csv"),
 )
 PART = re.compile(r"(objects|frames)-\d{6}\.parquet|key\.json")
-UNFINISHED = re.compile(r"\.(objects|frames|tracks|quantities)\b.*\.[0-9a-f]{8}\.part|(run|key)\.json\.part")  # left by a kill
+WRITTEN = "|".join((*TABLES, "quantities", *MOTION))
+UNFINISHED = re.compile(rf"\.({WRITTEN})\b.*\.[0-9a-f]{{8}}\.part|(run|key)\.json\.part")  # left by a kill
 
 
 @dataclass(frozen=True)
