@@ -19,6 +19,7 @@ from doubles import BlobDetector, film, write_stack
 from morphoscope.cli.main import main
 from morphoscope.errors import InputError, RecipeError, RunExistsError, UsageError
 from morphoscope.io.features import is_feature_table, read_features
+from morphoscope.pipeline import outputs
 from morphoscope.pipeline.folder import remove_run
 
 TRACKPY = ["y", "x", "mass", "size", "ecc", "signal", "raw_mass", "ep", "frame"]
@@ -199,6 +200,12 @@ RECIPE = {
 }
 
 
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in a tenth of the time."""
+    monkeypatch.setattr(outputs, "_draw_figures", lambda *_: {})
+
+
 def test_a_table_is_analysed_to_a_whole_run(tmp_path: Path) -> None:
     """Still objects on a drifting stage: each is one track, and the drift is what it was."""
     walkers().to_csv(tmp_path / "features.csv", index=False)
@@ -228,6 +235,7 @@ def test_a_table_is_analysed_to_a_whole_run(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_data_frame_gives_the_same_run_as_its_file(tmp_path: Path) -> None:
     table = walkers(n=12, frames=6)
     table.to_parquet(tmp_path / "f.parquet")
@@ -238,6 +246,7 @@ def test_a_data_frame_gives_the_same_run_as_its_file(tmp_path: Path) -> None:
     assert table.equals(walkers(n=12, frames=6))  # as it was
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_without_a_region_the_field_is_the_box_of_the_positions_and_there_is_no_density(tmp_path: Path) -> None:
     recipe = ms.parse_recipe({"calibration": RECIPE["calibration"], "track": {"register_frames": False}})
     run = ms.analyze(walkers(n=12, frames=5, drift=(0, 0)), recipe, tmp_path / "run")
@@ -247,6 +256,7 @@ def test_without_a_region_the_field_is_the_box_of_the_positions_and_there_is_no_
     assert run.info["calibration"]["pixel_size_nm"] == [2, 2]
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_tracks_of_a_table_are_kept(tmp_path: Path) -> None:
     table = walkers(n=4, frames=6)
     table["particle"] = np.tile([9, 9, 4, 4], 6)[::-1]  # as nobody would link them
@@ -257,6 +267,7 @@ def test_tracks_of_a_table_are_kept(tmp_path: Path) -> None:
     assert "racks were taken as given" in run.report.read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_frames_regions_and_parts_left_out(tmp_path: Path) -> None:
     table = walkers(n=20, frames=12, drift=(0, 0)).assign(frame=lambda t: t["frame"] + 100)
     whole = ms.analyze(table, ms.parse_recipe(RECIPE), tmp_path / "a")
@@ -278,12 +289,14 @@ def test_frames_regions_and_parts_left_out(tmp_path: Path) -> None:
         assert not (tmp_path / "c").exists()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_objects_on_a_line_are_followed(tmp_path: Path) -> None:
     """They have no area for themselves."""
     run = ms.analyze(walkers(n=12, frames=4, drift=(0, 0)).assign(x=5.0), None, tmp_path / "run")
     assert len(run.tracks) == 12 and run.frames["shift_y_px"].abs().max() < 0.3
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_frame_without_objects_counts_as_none(tmp_path: Path) -> None:
     table = walkers(n=12, frames=7)
     run = ms.analyze(table[table["frame"] != 3], ms.parse_recipe(RECIPE), tmp_path / "run")
@@ -291,6 +304,7 @@ def test_a_frame_without_objects_counts_as_none(tmp_path: Path) -> None:
     assert run.frames["shift_x_px"].tolist() == pytest.approx([0.5 * k for k in range(7)], abs=0.2)
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_damaged_rows_end_a_run_with_4(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = walkers(n=12, frames=4)
     table.loc[3, "x"] = np.nan
@@ -316,6 +330,7 @@ def test_wrong_use_is_said_before_anything_is_written(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_complete_run_is_kept_and_resuming_starts_anew_where_it_is_not(tmp_path: Path) -> None:
     table = walkers(n=12, frames=4)
     run = ms.analyze(table, ms.parse_recipe(RECIPE), tmp_path / "run")
@@ -331,6 +346,7 @@ def test_a_complete_run_is_kept_and_resuming_starts_anew_where_it_is_not(tmp_pat
     assert any("nothing to resume" in note for note in fresh.info["notes"])
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_tables_and_pictures_together_and_a_run_again(tmp_path: Path) -> None:
     walkers(n=12, frames=4).to_csv(tmp_path / "one.csv", index=False)
     (tmp_path / "two.csv").write_text("a,b\n1,2\n")
