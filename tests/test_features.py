@@ -361,6 +361,13 @@ def test_tables_and_pictures_together_and_a_run_again(tmp_path: Path) -> None:
         assert ended.value.code == 0
 
 
+def test_objects_that_do_not_move_at_all_make_a_whole_run(tmp_path: Path) -> None:
+    """As in a table made by hand: every displacement is 0."""
+    table = pd.DataFrame({"frame": [0, 1, 2, 3] * 3, "x_px": np.repeat([10.0, 20, 30], 4), "y_px": 10.0, "major_px": 5.0})
+    run = ms.analyze(table, ms.parse_recipe({"calibration": {"pixel_size_nm": 2, "frame_interval_s": 1}}), tmp_path / "run")
+    assert len(run.tracks) == 3 and run.report.is_file()
+
+
 def test_all_that_a_run_writes_is_known_as_its_own(tmp_path: Path) -> None:
     """Else --overwrite would leave old figures and tables among the new, or a run replace what is somebody else's."""
     values = {**RECIPE, "report": {"csv": True, "overlay": False}, "track": {"events": True}}

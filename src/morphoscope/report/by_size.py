@@ -46,7 +46,7 @@ def diffusion_by_size(
         if math.isfinite(pooled.D_nm2_per_s_low) and math.isfinite(pooled.D_nm2_per_s_high):
             ax.axhspan(pooled.D_nm2_per_s_low, pooled.D_nm2_per_s_high, color=VERMILION, alpha=0.18, linewidth=0)
     ax.set_xlim(float(table["size_low_nm"].min()), float(table["size_high_nm"].max()))
-    ax.set_ylim(0, float((value + error).max()) * 1.14)
+    ax.set_ylim(0, float((value + error).max()) * 1.14 or 1.0)  # 0: nothing moved at all
     ax.grid(axis="x", visible=False)
     tau = lag_frames * calibration.frame_interval_s
     ax.set(xlabel="median size of the track, major axis (nm)", ylabel=f"$D_{{eff}}$ at $\\tau$ = {tau:.3g} s (nm$^2$ s$^{{-1}}$)")
