@@ -166,7 +166,7 @@ def _noises(n: int, weights: Array | None, block: int) -> list[_Noise]:
     return [_Noise(*_whitener(n, share, decay), -2 * math.log(w)) for w, share, decay in means]
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)
 def _whitener(n: int, share: float, decay: float) -> tuple[Array, float]:
     """Root of the inverse correlation matrix (n, n), and the log determinant of that matrix."""
     apart = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))

@@ -61,9 +61,11 @@ def growth_segments(
     rows = objects[objects["track_id"].isin(wanted) & objects["major_px"].notna()]
     each = [(int(number), own.sort_values("frame")) for number, own in rows.groupby("track_id", sort=True)]
     noise = shared_noise((own["frame"], own["major_px"]) for _, own in each)
-    found = [_segments_of(number, own, calibration, noise) for number, own in each]
-    known = [table for table in found if len(table)]
-    return conform(pd.concat(known, ignore_index=True), GROWTH_SEGMENTS) if known else empty(GROWTH_SEGMENTS)
+    alike = sorted(each, key=lambda one: len(one[1]))  # tracks of one length share what their noise is made white with
+    known = [table for number, own in alike if len(table := _segments_of(number, own, calibration, noise))]
+    if not known:
+        return empty(GROWTH_SEGMENTS)
+    return conform(pd.concat(known).sort_values(["track_id", "segment"], ignore_index=True), GROWTH_SEGMENTS)
 
 
 def _segments_of(number: int, own: pd.DataFrame, calibration: Calibration, noise: NDArray[np.float64]) -> pd.DataFrame:

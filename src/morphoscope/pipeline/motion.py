@@ -18,6 +18,8 @@ from morphoscope.recipe import Recipe, Region
 from morphoscope.schema import DIFFUSION_BY_SIZE, EVENTS, GROWTH_SEGMENTS, MSD, SURVIVAL, VAN_HOVE, conform, empty
 from morphoscope.track.ends import ends, events
 
+MOVING = ("frame", "track_id", "x_px", "y_px", "x_reg_px", "y_reg_px", "major_px", "major_nm")  # what motion is told from
+
 
 @dataclass(frozen=True)
 class Motion:
@@ -79,7 +81,7 @@ def motion_of(
         happened: merges and splits; None where they were not asked for.
     """
     lag = recipe.physics.lag_frames * recipe.frames.step
-    kept = objects[objects["track_id"].isin(tracks["track_id"])]
+    kept = objects.loc[objects["track_id"].isin(tracks["track_id"]), list(MOVING)]
     window = recipe.physics.steady
     inner = None if recipe.physics.inner is None else corners(recipe.physics.inner)
     known = calibration.has_scale and calibration.frame_interval_s is not None and bool(kept["major_px"].notna().any())

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from morphoscope.io.frames import Frames
 from morphoscope.physics.by_size import chosen
-from morphoscope.pipeline.motion import Motion, corners
+from morphoscope.pipeline.motion import MOVING, Motion, corners
 from morphoscope.pipeline.results import Results
 from morphoscope.recipe import PhysicsRecipe, Recipe
 from morphoscope.report import figures as draw
@@ -32,13 +32,12 @@ def motion_figures(recipe: Recipe, results: Results, frames: Frames | None) -> D
     motion, calibration = results.motion, results.calibration
     if motion is None:
         return {}
-    kept = results.objects[results.objects["track_id"].isin(results.tracks["track_id"])]
     lag = recipe.physics.lag_frames * recipe.frames.step
-    sized = bool(kept["major_px"].notna().any())
+    sized = bool(results.tracks["size_median_px"].notna().any())
     drawn: Drawn = {}
     if sized:
-        drawn["track_story"] = partial(_story, recipe, results, motion, kept, frames)
-        drawn["slowest_fastest"] = partial(_extremes, recipe, results, kept, frames, lag)
+        drawn["track_story"] = partial(_story, recipe, results, motion, frames)
+        drawn["slowest_fastest"] = partial(_extremes, recipe, results, frames, lag)
     if sized and calibration.has_scale and calibration.frame_interval_s is not None:
         drawn["diffusion_by_size"] = partial(
             draw.diffusion_by_size,
@@ -48,7 +47,7 @@ def motion_figures(recipe: Recipe, results: Results, frames: Frames | None) -> D
             lag_frames=lag,
             where=where_said(recipe.physics),
         )
-    drawn["msd"] = partial(draw.msd, kept, motion.msd, motion.anomalous, calibration)
+    drawn["msd"] = lambda: draw.msd(_kept(results, *MOVING), motion.msd, motion.anomalous, calibration)
     drawn["van_hove"] = partial(draw.van_hove, motion.van_hove, calibration, lag_frames=lag, alpha=motion.non_gaussian)
     drawn["survival"] = partial(draw.survival, motion.survival, results.tracks, calibration)
     return drawn
@@ -62,16 +61,23 @@ def where_said(physics: PhysicsRecipe) -> str:
     return ", ".join(said)
 
 
-def _story(recipe: Recipe, results: Results, motion: Motion, kept: pd.DataFrame, frames: Frames | None) -> Figure:
+def _kept(results: Results, *columns: str) -> pd.DataFrame:
+    """Rows of the tracks kept; made when a figure is drawn, as many rows are not to be held for all of them."""
+    own = results.objects["track_id"].isin(results.tracks["track_id"])
+    return results.objects.loc[own, list(columns) if columns else slice(None)]
+
+
+def _story(recipe: Recipe, results: Results, motion: Motion, frames: Frames | None) -> Figure:
+    kept = _kept(results)
     told = told_track(kept, results.tracks, recipe.report.track)
     shown = pictured(kept, told) if told is not None and frames is not None else []
     pictures = {number: frames[number] for number in shown} if frames is not None else {}
     return draw.track_story(kept, told, motion.growth_segments, pictures, results.calibration, axis=recipe.report.axis)
 
 
-def _extremes(recipe: Recipe, results: Results, kept: pd.DataFrame, frames: Frames | None, lag: int) -> Figure:
+def _extremes(recipe: Recipe, results: Results, frames: Frames | None, lag: int) -> Figure:
     inner = None if recipe.physics.inner is None else corners(recipe.physics.inner)
-    rows = chosen(kept, steady=recipe.physics.steady, inner=inner)
+    rows = chosen(_kept(results, *MOVING), steady=recipe.physics.steady, inner=inner)
     found = slowest_and_fastest(rows, results.calibration, lag=lag)
     if found is None:
         return draw.slowest_fastest(rows, None, None, results.calibration)
