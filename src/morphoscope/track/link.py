@@ -22,14 +22,13 @@ from scipy.spatial import cKDTree
 from morphoscope.errors import InputError, UsageError
 from morphoscope.track.assign import assign
 from morphoscope.track.features import RATE, Constancy, features
-from morphoscope.track.population import CLASSES, PRIOR, MotionModel, Population
+from morphoscope.track.population import CLASSES, FAR, PRIOR, MotionModel, Population
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Cost = Literal["likelihood", "distance"]
 View = tuple[float, float, float, float]
 NEIGHBOURS = 10  # nearest objects that a track may go on with
-FAR, RARE = 9.0, 0.02  # steps of this many times the variance happen in this part of all
 AWAY = 1000  # frames outside the field of view after which a track is given up
 FORGET = 0.98  # what a step counts for less with each later one
 LEARN_FRAMES, LEARN_OBJECTS = 30, 50_000  # what is linked once to learn from, and then again
@@ -188,9 +187,9 @@ class Linker:
         worth = np.log(chance / (1 - chance)) - math.log(known.stray)
         spread = known.error(tracks.kind) * gap**2 if self.motion == "directed" else variance + known.noise
         limit2 = self.max_distance_px**2 + FAR * self._walk(tracks) * (gap - 1)
-        reach2 = np.minimum(_reach2(worth + 2.0 * frame.features.shape[1], spread), limit2)
+        reach2 = np.minimum(_reach2(worth + 2.0 * frame.features.shape[1], spread, known.rare), limit2)
         rows, columns, distance2 = _near(place, frame.places, np.sqrt(reach2))
-        gain = worth[rows] + _log_density(distance2, spread[rows])
+        gain = worth[rows] + _log_density(distance2, spread[rows], known.rare)
         return rows, columns, gain + self._constancy.gain(tracks.features[rows], frame.features[columns])
 
     def _update(self, frame: _Frame, mate: Ints) -> Ints:
@@ -220,6 +219,8 @@ class Linker:
         error = found - (tracks.place[row] + tracks.velocity[row] * gap[:, None])
         if self.cost == "likelihood" and known.started:
             known.learn_errors(tracks.kind[row], (error**2).mean(axis=1) / gap**2)
+            if self.motion != "directed":
+                known.learn_tail((error**2).mean(axis=1) / (tracks.variance[row] + self._walk(tracks)[row] * gap + known.noise))
             known.learn_steps(square[single], product[single & np.isfinite(product)])
         before = tracks.variance[row] + self._walk(tracks)[row] * gap
         gain = before / np.maximum(before + known.noise, 1e-300)
@@ -263,17 +264,17 @@ def _outside(place: Array, view: View) -> NDArray[np.bool_]:
     return np.asarray((x < view[0]) | (x > view[2]) | (y < view[1]) | (y > view[3]))
 
 
-def _log_density(distance2: Array, spread: Array) -> Array:
+def _log_density(distance2: Array, spread: Array, rare: float) -> Array:
     """Log of the probability per area of a displacement: normal of variance `spread` per axis, with rare far steps."""
-    near = np.log((1 - RARE) / (2 * np.pi * spread)) - distance2 / (2 * spread)
-    far = np.log(RARE / (2 * np.pi * FAR * spread)) - distance2 / (2 * FAR * spread)
+    near = np.log((1 - rare) / (2 * np.pi * spread)) - distance2 / (2 * spread)
+    far = np.log(rare / (2 * np.pi * FAR * spread)) - distance2 / (2 * FAR * spread)
     return np.asarray(np.logaddexp(near, far))
 
 
-def _reach2(worth: Array, spread: Array) -> Array:
+def _reach2(worth: Array, spread: Array, rare: float) -> Array:
     """Squared distance beyond which a link is worth nothing."""
     near = 2 * spread * (worth + np.log(1 / (np.pi * spread)))
-    far = 2 * FAR * spread * (worth + np.log(RARE / (np.pi * FAR * spread)))
+    far = 2 * FAR * spread * (worth + np.log(rare / (np.pi * FAR * spread)))
     return np.maximum(np.maximum(near, far), 0.0)
 
 

@@ -19,7 +19,9 @@ PRIOR = 20.0  # observations that what was assumed at first counts for
 CLIP = 9.0  # squared steps above this many times the mean are taken for wrong links
 STILL = 1e-3  # of the localisation variance: what a still object moves in a frame
 SEEN_FIRST = (0.5, 0.7, 0.8, 0.9)  # chance to be seen in the next frame, by class, before anything is known
-SEEN_LEAST = 0.005  # a whole group can be hidden at once, which is not to be taken for the death of each
+FAR, RAREST, MOST_RARE = 9.0, 0.001, 0.02  # steps of 9 times the variance happen, in this part of all
+TAIL, TAIL_NORMAL, TAIL_FAR = 6.0, 0.004, 0.5  # of the steps this many variances long are this part of normal and of far ones
+SEEN_LEAST = 0.002  # a whole group can be hidden at once, which is not to be taken for the death of each
 AREA_FRAMES = 10
 
 
@@ -39,6 +41,7 @@ class Population:
         self._steps = np.zeros(2)  # weight and sum of squares
         self._pairs = np.zeros(2)  # weight and sum of products of successive displacements
         self._errors = np.zeros((CLASSES, 2))  # of predictions, for directed motion
+        self._tail = np.array([10 * PRIOR, 10 * PRIOR * TAIL_NORMAL])
         self._tried = np.zeros((CLASSES, memory + 2))
         self._met = np.zeros((CLASSES, memory + 2))
         self._born = self._frames = self._seen = 0.0
@@ -84,6 +87,16 @@ class Population:
         limited = np.minimum(square, CLIP * self.error(kind))
         self._errors[:, 0] += np.bincount(kind, minlength=CLASSES)
         self._errors[:, 1] += np.bincount(kind, limited, minlength=CLASSES)
+
+    def learn_tail(self, square: Array) -> None:
+        """Squared steps per axis (mean of x and y) over the variance that was expected of them."""
+        self._tail += len(square), (square > TAIL).sum()
+
+    @property
+    def rare(self) -> float:
+        """Part of the steps that are far ones, beyond what a normal distribution has."""
+        share = self._tail[1] / self._tail[0]
+        return float(np.clip((share - TAIL_NORMAL) / TAIL_FAR, RAREST, MOST_RARE))
 
     def error(self, kind: Ints) -> Array:
         """Variance of the prediction for tracks of each class."""
