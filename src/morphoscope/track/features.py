@@ -10,7 +10,7 @@ Array = NDArray[np.float64]
 COLUMNS = ("major_px", "score", "mass", "size")
 TAIL = 4.0  # degrees of freedom: changes have heavier tails than a normal distribution
 ENOUGH = 5
-WORST = 1.5  # the most that one feature may speak against a link: overlap and contrast change all of a sudden
+MOST = 1.5  # that one feature may speak for or against a link: overlap and contrast change all of a sudden
 RATE = 0.3
 SLOWEST = 0.1  # the weight of a new frame in what is learned never falls below
 
@@ -42,7 +42,7 @@ class Constancy:
             return np.zeros(len(expected))
         same = _log_t(found - expected, self._change)
         other = _log_t(found - self._centre, self._spread)
-        return np.asarray(np.maximum(np.nan_to_num(same - other), -WORST).sum(axis=1))
+        return np.asarray(np.clip(np.nan_to_num(same - other), -MOST, MOST).sum(axis=1))
 
     def learn(self, found: Array, expected: Array, matched: Array) -> None:
         """The features of all objects of a frame, and of those linked what was expected and what came."""

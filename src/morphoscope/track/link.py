@@ -21,7 +21,7 @@ from scipy.spatial import cKDTree
 
 from morphoscope.errors import InputError, UsageError
 from morphoscope.track.assign import assign
-from morphoscope.track.features import RATE, Constancy, features
+from morphoscope.track.features import MOST, RATE, Constancy, features
 from morphoscope.track.population import CLASSES, FAR, PRIOR, MotionModel, Population
 
 Array = NDArray[np.float64]
@@ -187,7 +187,7 @@ class Linker:
         worth = np.log(chance / (1 - chance)) - math.log(known.stray)
         spread = known.error(tracks.kind) * gap**2 if self.motion == "directed" else variance + known.noise
         limit2 = self.max_distance_px**2 + FAR * self._walk(tracks) * (gap - 1)
-        reach2 = np.minimum(_reach2(worth + 2.0 * frame.features.shape[1], spread, known.rare), limit2)
+        reach2 = np.minimum(_reach2(worth + MOST * frame.features.shape[1], spread, known.rare), limit2)
         rows, columns, distance2 = _near(place, frame.places, np.sqrt(reach2))
         gain = worth[rows] + _log_density(distance2, spread[rows], known.rare)
         return rows, columns, gain + self._constancy.gain(tracks.features[rows], frame.features[columns])
