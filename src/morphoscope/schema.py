@@ -182,6 +182,27 @@ EVENTS: dict[str, Column] = {
     "other_id": Column("Int64", "", "the track it goes into or comes from"),
 }
 
+STRUCTURE: dict[str, Column] = {
+    "frame": FRAMES["frame"],
+    "time_s": FRAMES["time_s"],
+    "count": Column("int64", "", "objects in the field"),
+    "nearest_median_px": Column("float64", "px", "median distance to the nearest neighbour, with the edge taken into account"),
+    "nearest_median_nm": Column("float64", "nm", "the same; null without a scale"),
+    "clark_evans": Column("float64", "", "mean such distance over that of points thrown at random: 1 random, below clustered"),
+    "n_complete": Column("int64", "", "objects whose neighbours are known whatever lies outside the field: those averaged below"),
+    "psi6_mean": Column("float64", "", "mean of |psi_6|: local hexatic order, 1 in a hexagonal lattice"),
+    "psi6_global": Column("float64", "", "|mean of psi_6|: 1 where all bonds of the field point the same way"),
+    "six_neighbours": Column("float64", "", "share of objects with six Delaunay neighbours"),
+    "cell_area_mean_px": Column("float64", "px", "mean area of the Voronoi cells"),
+    "cell_area_mean_nm2": Column("float64", "nm2", "the same; null without a scale"),
+    "cell_area_cv": Column("float64", "", "standard deviation of the areas over their mean"),
+    "n_clusters": Column("Int64", "", "clusters, single objects among them; null without a distance"),
+    "n_single": Column("Int64", "", "objects that are alone"),
+    "cluster_mean": Column("float64", "", "mean number of members of a cluster"),
+    "cluster_weighted": Column("float64", "", "mean number of members of the cluster an object is in"),
+    "cluster_largest": Column("Int64", "", "members of the largest cluster"),
+}
+
 QUANTITIES: dict[str, Column] = {
     "name": Column("str", "", "what"),
     "value": Column("float64", "", "how much, in `unit`"),
