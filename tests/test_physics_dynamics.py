@@ -12,10 +12,12 @@ from morphoscope.calibration import Axis, Calibration
 from morphoscope.physics.anomalous import anomalous
 from morphoscope.physics.brownian import fit_pooled
 from morphoscope.physics.dynamics import change_rows, diffusion_rows, pooled_rows, reasons, survival_rows
-from morphoscope.physics.tables import MOST_TRACKS, displacement_table, growth_segments, lives, survival_table
+from morphoscope.physics.lives import Watch, lives
+from morphoscope.physics.tables import MOST_TRACKS, displacement_table, growth_segments, survival_table
 from morphoscope.physics.tracks import track_table
 from morphoscope.physics.van_hove import non_gaussian
 from morphoscope.schema import DISPLACEMENT, GROWTH_SEGMENTS, SURVIVAL, TRACKS, empty
+from morphoscope.track.ends import ends
 
 SCALE = Calibration(pixel_size_nm=(0.4, 0.4), frame_interval_s=2.0)
 
@@ -33,24 +35,53 @@ def walkers(tracks: int = 12, points: int = 60, *, step: float = 0.3, noise: flo
 def ended(*rows: tuple[str, str, int]) -> pd.DataFrame:
     """A table of tracks from (began, ended, life)."""
     began, gone, life = zip(*rows, strict=True)
-    return pd.DataFrame({"track_id": range(len(rows)), "began": began, "ended": gone, "life_frames": life, "n_points": life})
+    return pd.DataFrame(
+        {"track_id": range(len(rows)), "began": began, "ended": gone, "life_frames": life, "n_points": life}
+    ).assign(first_frame=0, last_frame=np.array(life) - 1)
 
 
 def test_only_lives_seen_to_begin_count_and_only_ends_in_view_are_deaths() -> None:
     tracks = ended(("start", "gap", 9), ("edge", "gap", 9), ("appeared", "gap", 4), ("split", "merge", 6), ("appeared", "end", 8))
     tracks = pd.concat([tracks, ended(("appeared", "edge", 5))], ignore_index=True)
-    own, gone = lives(tracks)
-    assert own["life_frames"].tolist() == [4, 6, 8, 5] and gone.tolist() == [True, True, False, False]
-    table = survival_table(tracks, SCALE)
+    lived = lives(tracks, Watch(last_frame=100))
+    assert lived["age_frames"].tolist() == [4, 6, 8, 5] and lived["died"].tolist() == [True, True, False, False]
+    table = survival_table(lived, SCALE)
     assert list(table.columns) == list(SURVIVAL)
     assert table["duration_s"].tolist() == [8.0, 12.0] and table["at_risk"].tolist() == [4, 2]
     assert table["survival"].tolist() == pytest.approx([3 / 4, 3 / 8])
-    rows = {row["name"]: row for row in survival_rows(tracks, 2.0)}
+    rows = {row["name"]: row for row in survival_rows(lived, 2.0)}
     assert rows["median life (Kaplan-Meier)"]["value"] == 12.0 and rows["median life (Kaplan-Meier)"]["unit"] == "s"
     assert rows["death rate"]["value"] == pytest.approx(2 / 46) and rows["death rate"]["unit"] == "1/s"
-    assert {row["unit"] for row in survival_rows(tracks, None)} == {"frames", "1/frame"}
-    nobody = ended(("start", "end", 5))
+    assert {row["unit"] for row in survival_rows(lived, None)} == {"frames", "1/frame"}
+    nobody = lives(ended(("start", "end", 5)), Watch(100))
     assert survival_rows(nobody, 2.0) == [] and survival_table(nobody, SCALE).empty
+
+
+def test_lives_are_cut_where_an_end_cannot_be_told_from_a_gap() -> None:
+    tracks = ended(("appeared", "gap", 10), ("appeared", "gap", 40), ("appeared", "end", 60), ("appeared", "gap", 2))
+    lived = lives(tracks, Watch(last_frame=49, memory=15, min_points=3))  # watched up to frame 33
+    assert lived["age_frames"].tolist() == [10, 34, 34] and lived["died"].tolist() == [True, False, False]
+    assert lived["entry_frames"].tolist() == [2, 2, 2]
+    skipping = lives(tracks.assign(first_frame=0, last_frame=[90, 390, 590, 10]), Watch(490, step=10, memory=15, min_points=3))
+    assert skipping["age_frames"].tolist() == [100, 340, 340]
+
+
+@pytest.mark.parametrize(("memory", "min_points"), [(0, 1), (15, 1), (15, 3)])
+def test_the_rate_that_objects_die_at_is_found_again_from_their_tracks(memory: int, min_points: int) -> None:
+    rng, last, hazard = np.random.default_rng(5), 99, 0.05
+    born, life = rng.integers(-60, last + 1, 6000), rng.geometric(hazard, 6000)
+    seen = (born + life > 0) & (born <= last)
+    first, end = np.maximum(born, 0)[seen], np.minimum(born + life - 1, last)[seen]
+    pairs = [(f, i) for i, (a, b) in enumerate(zip(first, end, strict=True)) for f in sorted({a, b})]
+    objects = pd.DataFrame(pairs, columns=["frame", "track_id"]).assign(x_reg_px=50.0, y_reg_px=50.0)
+    stage = pd.DataFrame({"frame": range(last + 1), "shift_x_px": 0.0, "shift_y_px": 0.0})
+    why = ends(objects, stage, field=(0, 0, 100, 100), memory=memory)
+    tracks = why.assign(first_frame=first, last_frame=end, life_frames=end - first + 1)
+    tracks = tracks[tracks["life_frames"] >= min_points]
+    rows = {row["name"]: row for row in survival_rows(lives(tracks, Watch(last, 1, memory, min_points)), None)}
+    assert rows["death rate"]["low"] < hazard < rows["death rate"]["high"]
+    assert rows["death rate"]["value"] == pytest.approx(hazard, rel=0.08)
+    assert rows["median life (Kaplan-Meier)"]["value"] == pytest.approx(np.log(2) / hazard, abs=2)
 
 
 def test_tracks_are_counted_by_reason_and_length() -> None:

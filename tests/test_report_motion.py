@@ -80,14 +80,13 @@ def test_displacements_are_shown_beside_the_gaussian() -> None:
 
 
 def test_survival_falls_at_deaths_and_marks_lives_cut_off() -> None:
-    tracks = pd.DataFrame({"life_frames": [4, 6, 8, 9], "began": "appeared", "ended": ["gap", "gap", "end", "edge"]})
-    figure = figures.survival(survival_table(tracks, SCALE), tracks, SCALE)
+    lived = pd.DataFrame({"age_frames": [4.0, 6.0, 8.0, 9.0], "died": [True, True, False, False], "entry_frames": 0.0})
+    figure = figures.survival(survival_table(lived, SCALE), lived, SCALE)
     curve, cut = figure.axes[0].lines[0], next(line for line in figure.axes[0].lines if "cut off" in str(line.get_label()))
     assert list(curve.get_xdata()) == [0, 8, 12, 18] and list(curve.get_ydata()) == pytest.approx([1, 0.75, 0.5, 0.5])
     assert sorted(cut.get_xdata()) == [16, 18] and list(cut.get_ydata()) == [0.5, 0.5]
     assert "4 tracks, 2 ends seen" in texts(figure)
-    unseen = tracks.assign(began="start")
-    assert "no track was seen" in texts(figures.survival(survival_table(unseen, SCALE), unseen, SCALE))
+    assert "no track was seen" in texts(figures.survival(survival_table(lived[:0], SCALE), lived[:0], SCALE))
 
 
 def test_the_slowest_and_the_fastest_are_found_among_tracks_long_enough() -> None:

@@ -14,7 +14,6 @@ from morphoscope.physics.brownian import PooledD
 from morphoscope.physics.changes import segments
 from morphoscope.physics.summary import MIN_COUNT, quantity
 from morphoscope.physics.survival import death_rate, kaplan_meier, median_life
-from morphoscope.physics.tables import lives
 from morphoscope.physics.van_hove import NonGaussian
 
 Rows = list[dict[str, Any]]
@@ -66,29 +65,27 @@ def reasons(tracks: pd.DataFrame) -> Rows:
     ]
 
 
-def survival_rows(tracks: pd.DataFrame, frame_interval_s: float | None) -> Rows:
+def survival_rows(lived: pd.DataFrame, frame_interval_s: float | None) -> Rows:
     """Median life by Kaplan-Meier and death rate of tracks whose appearance was seen; nothing where there are none.
 
     Args:
-        tracks: `schema.TRACKS`.
+        lived: of `lives.lives`.
         frame_interval_s: None: in frames.
     """
-    own, ended = lives(tracks)
-    if own.empty:
+    if lived.empty:
         return []
     scale, unit, per = (1.0, "frames", "1/frame") if frame_interval_s is None else (frame_interval_s, "s", "1/s")
-    life = own["life_frames"].to_numpy(float) * scale
-    shortest = int(tracks["n_points"].min())
+    age, entry = lived["age_frames"].to_numpy(float) * scale, lived["entry_frames"].to_numpy(float) * scale
     seen = (
-        f"tracks whose appearance was seen, of {shortest} detections or more; lives cut by the video's end or the field's edge "
-        "are censored"
+        "tracks whose appearance was seen, watched up to the last frame in which an end can be told from a gap; lives cut there or "
+        f"by the field's edge are censored; tracks count from the age of {entry[0]:.4g} {unit} on, as shorter ones are left out"
     )
-    middle = median_life(kaplan_meier(life, ended))
-    rate = death_rate(life, ended)
+    middle = median_life(kaplan_meier(age, lived["died"], entry=entry))
+    rate = death_rate(age, lived["died"], entry=entry)
     rows = []
     if math.isfinite(middle.value):
         how = f"Kaplan-Meier of {seen}; interval: where the log-log band crosses a half"
-        rows.append(quantity("median life (Kaplan-Meier)", middle.value, unit, len(own), how, (middle.low, middle.high)))
+        rows.append(quantity("median life (Kaplan-Meier)", middle.value, unit, len(lived), how, (middle.low, middle.high)))
     if math.isfinite(rate.value):
         how = f"{rate.deaths} disappearances over the time seen, of {seen}; right for a constant hazard; interval: Garwood"
         rows.append(quantity("death rate", rate.value, per, rate.deaths, how, (rate.low, rate.high)))

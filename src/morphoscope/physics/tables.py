@@ -14,33 +14,20 @@ from morphoscope.physics.growth import shared_noise
 from morphoscope.physics.survival import kaplan_meier
 from morphoscope.schema import DISPLACEMENT, GROWTH_SEGMENTS, SURVIVAL, conform, empty
 
-SEEN_TO_BEGIN = ("appeared", "split")
-SEEN_TO_END = ("gap", "merge")
 MOST_TRACKS = 200  # the longest ones are searched for change points: each takes some hundredths of a second
 
 
-def lives(tracks: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
-    """Tracks whose appearance was seen, and whether their end was too; the video's end and the field's edge hide it.
+def survival_table(lived: pd.DataFrame, calibration: Calibration) -> pd.DataFrame:
+    """Kaplan-Meier curve of lives (`schema.SURVIVAL`); empty where no appearance was seen.
 
     Args:
-        tracks: `schema.TRACKS` with `began`, `ended`.
-    """
-    own = tracks[tracks["began"].isin(SEEN_TO_BEGIN)]
-    return own, own["ended"].isin(SEEN_TO_END)
-
-
-def survival_table(tracks: pd.DataFrame, calibration: Calibration) -> pd.DataFrame:
-    """Kaplan-Meier curve of the lives of `lives` (`schema.SURVIVAL`); empty where no appearance was seen.
-
-    Args:
-        tracks: `schema.TRACKS` with `began`, `ended`; tracks too short to be in it are not counted, so that the curve is that
-            of the objects that live as long as the shortest of them.
+        lived: of `lives.lives`.
         calibration: gives the life in s.
     """
-    own, ended = lives(tracks)
-    if own.empty:
+    if lived.empty:
         return empty(SURVIVAL)
-    table = kaplan_meier(own["life_frames"], ended).rename(columns={"duration": "duration_frames"})
+    table = kaplan_meier(lived["age_frames"], lived["died"], entry=lived["entry_frames"])
+    table = table.rename(columns={"duration": "duration_frames"})
     table["duration_s"] = calibration.time_s(table["duration_frames"])
     return conform(table, SURVIVAL)
 

@@ -10,6 +10,7 @@ from morphoscope.calibration import Calibration
 from morphoscope.physics.anomalous import Anomalous, anomalous
 from morphoscope.physics.brownian import PooledD, fit_pooled
 from morphoscope.physics.by_size import chosen, d_eff_by_size
+from morphoscope.physics.lives import Watch, lives
 from morphoscope.physics.msd import ensemble_msd
 from morphoscope.physics.tables import growth_segments, survival_table
 from morphoscope.physics.van_hove import NonGaussian, non_gaussian, van_hove
@@ -23,7 +24,7 @@ MOVING = ("frame", "track_id", "x_px", "y_px", "x_reg_px", "y_reg_px", "major_px
 
 @dataclass(frozen=True)
 class Motion:
-    """Tables and fits of motion; `steady` is the pooled D of the steady window and the inner region."""
+    """Tables and fits of motion; `lived` are the lives behind `survival`, `steady` is the pooled D of the steady window and the inner region."""
 
     msd: pd.DataFrame
     van_hove: pd.DataFrame
@@ -31,6 +32,7 @@ class Motion:
     diffusion_by_size: pd.DataFrame
     growth_segments: pd.DataFrame
     events: pd.DataFrame | None
+    lived: pd.DataFrame
     pooled: PooledD
     steady: PooledD
     anomalous: Anomalous
@@ -69,7 +71,13 @@ def corners(part: Region) -> Field:
 
 
 def motion_of(
-    objects: pd.DataFrame, tracks: pd.DataFrame, recipe: Recipe, calibration: Calibration, happened: pd.DataFrame | None
+    objects: pd.DataFrame,
+    tracks: pd.DataFrame,
+    recipe: Recipe,
+    calibration: Calibration,
+    happened: pd.DataFrame | None,
+    *,
+    last_frame: int,
 ) -> Motion:
     """Tables and fits of motion of the tracks kept.
 
@@ -79,21 +87,25 @@ def motion_of(
         recipe: lag, steady window, inner region.
         calibration: px to nm, frames to time.
         happened: merges and splits; None where they were not asked for.
+        last_frame: the last one analysed.
     """
+    watch = Watch(last_frame, recipe.frames.step, recipe.track.memory, recipe.track.min_points)
     lag = recipe.physics.lag_frames * recipe.frames.step
     kept = objects.loc[objects["track_id"].isin(tracks["track_id"]), list(MOVING)]
     window = recipe.physics.steady
     inner = None if recipe.physics.inner is None else corners(recipe.physics.inner)
     known = calibration.has_scale and calibration.frame_interval_s is not None and bool(kept["major_px"].notna().any())
     by_size = d_eff_by_size(kept, calibration, lag=lag, steady=window, inner=inner) if known else empty(DIFFUSION_BY_SIZE)
+    lived = lives(tracks, watch)
     pooled, whole = fit_pooled(kept, calibration), window is None and inner is None
     return Motion(
         msd=conform(ensemble_msd(kept, calibration), MSD),
         van_hove=conform(van_hove(kept, calibration, lag=lag), VAN_HOVE),
-        survival=conform(survival_table(tracks, calibration), SURVIVAL),
+        survival=conform(survival_table(lived, calibration), SURVIVAL),
         diffusion_by_size=conform(by_size, DIFFUSION_BY_SIZE),
         growth_segments=conform(growth_segments(kept, tracks, calibration, always=recipe.report.track), GROWTH_SEGMENTS),
         events=happened,
+        lived=lived,
         pooled=pooled,
         steady=pooled if whole else fit_pooled(chosen(kept, steady=window, inner=inner), calibration),
         anomalous=anomalous(kept, calibration),

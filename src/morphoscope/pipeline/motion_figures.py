@@ -49,7 +49,7 @@ def motion_figures(recipe: Recipe, results: Results, frames: Frames | None) -> D
         )
     drawn["msd"] = lambda: draw.msd(_kept(results, *MOVING), motion.msd, motion.anomalous, calibration)
     drawn["van_hove"] = partial(draw.van_hove, motion.van_hove, calibration, lag_frames=lag, alpha=motion.non_gaussian)
-    drawn["survival"] = partial(draw.survival, motion.survival, results.tracks, calibration)
+    drawn["survival"] = partial(draw.survival, motion.survival, motion.lived, calibration)
     return drawn
 
 

@@ -77,7 +77,8 @@ def compute_results(
         lag = recipe.physics.lag_frames * recipe.frames.step
         began, happened = how_tracks_end(objects, frames, recipe, field)
         tracks = track_table(objects, calibration, lag_frames=lag, min_points=recipe.track.min_points, ends=began)
-        motion = motion_of(objects, tracks, recipe, calibration, happened) if len(tracks) else None
+        last = int(frames["frame"].max())
+        motion = motion_of(objects, tracks, recipe, calibration, happened, last_frame=last) if len(tracks) else None
     found = quantities(objects, frames, tracks if track else None, calibration)
     found = pd.concat([found, _dynamics(frames, tracks, motion, recipe, calibration)], ignore_index=True)
     return Results(
@@ -101,7 +102,7 @@ def _dynamics(
         return empty(QUANTITIES)
     lag = recipe.physics.lag_frames * recipe.frames.step
     along = calibration.axis(recipe.report.axis) if recipe.report.axis else calibration.main_axis
-    rows = reasons(tracks) + survival_rows(tracks, calibration.frame_interval_s)
+    rows = reasons(tracks) + survival_rows(motion.lived, calibration.frame_interval_s)
     rows += diffusion_rows(motion.pooled, motion.anomalous, motion.non_gaussian, lag)
     if motion.steady is not motion.pooled:
         rows += pooled_rows(motion.steady, "steady frames and inner region")

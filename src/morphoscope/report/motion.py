@@ -14,7 +14,6 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from morphoscope.calibration import Calibration
 from morphoscope.physics.anomalous import Anomalous
 from morphoscope.physics.msd import track_msd
-from morphoscope.physics.tables import lives
 from morphoscope.physics.van_hove import NonGaussian
 from morphoscope.report.style import BLUE, GREEN, GREY, SINGLE, VERMILION, empty_note, new_figure, styled
 
@@ -121,35 +120,40 @@ def van_hove(table: pd.DataFrame, calibration: Calibration, *, lag_frames: int, 
 
 
 @styled
-def survival(table: pd.DataFrame, tracks: pd.DataFrame, calibration: Calibration) -> Figure:
+def survival(table: pd.DataFrame, lived: pd.DataFrame, calibration: Calibration) -> Figure:
     """Kaplan-Meier curve of lives that were seen to begin, with its interval and a tick for each life that was cut.
 
     Args:
         table: `schema.SURVIVAL`.
-        tracks: `schema.TRACKS` with `began`, `ended`, for the ticks.
+        lived: the lives it was made from (`lives.lives`), for the ticks.
         calibration: gives the unit of time.
     """
     figure = new_figure(SINGLE * 1.25, 2.7)
-    own, ended = lives(tracks)
-    if table.empty or own.empty:
+    if table.empty or lived.empty:
         return empty_note(figure, "no track was seen to appear and to end")
     seconds = calibration.frame_interval_s
     step, unit = (seconds, "s") if seconds else (1.0, "frames")
     age = np.concatenate([[0.0], table["duration_frames"].to_numpy(float)]) * step
     share, low, high = (np.concatenate([[1.0], table[name].to_numpy(float)]) for name in ("survival", "low", "high"))
-    last = max(float(own["life_frames"].max()) * step, float(age[-1]))
+    last = max(float(lived["age_frames"].max()) * step, float(age[-1]))
     age, share, low, high = np.append(age, last), *(np.append(v, v[-1]) for v in (share, low, high))
     ax = figure.subplots()
     ax.fill_between(age, low, high, step="post", color=GREEN, alpha=0.22, linewidth=0, label="95 % interval")
     ax.step(age, share, where="post", color=GREEN, label="Kaplan-Meier")
-    cut = own.loc[~ended, "life_frames"].to_numpy(float) * step
+    cut = lived.loc[~lived["died"], "age_frames"].to_numpy(float) * step
     at = share[np.searchsorted(age, cut, side="right") - 1]
     ax.plot(cut, at, "|", color="#1d2329", markersize=5, markeredgewidth=0.7, label=f"cut off ({len(cut)})")
     ax.axhline(0.5, color=GREY, linewidth=0.7, linestyle=(0, (2, 2)))
     ax.set(xlabel=f"life ({unit})", ylabel="share of tracks still there", ylim=(0, 1.03))
     ax.set_xlim(0, last * 1.02)
     ax.text(
-        0.98, 0.97, f"{len(own)} tracks, {int(ended.sum())} ends seen", transform=ax.transAxes, ha="right", va="top", fontsize=7
+        0.98,
+        0.97,
+        f"{len(lived)} tracks, {int(lived['died'].sum())} ends seen",
+        transform=ax.transAxes,
+        ha="right",
+        va="top",
+        fontsize=7,
     )
     ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1, columnspacing=1.2)
     return figure
