@@ -77,8 +77,8 @@ def survival_rows(lived: pd.DataFrame, frame_interval_s: float | None) -> Rows:
     scale, unit, per = (1.0, "frames", "1/frame") if frame_interval_s is None else (frame_interval_s, "s", "1/s")
     age, entry = lived["age_frames"].to_numpy(float) * scale, lived["entry_frames"].to_numpy(float) * scale
     seen = (
-        "tracks whose appearance was seen, watched up to the last frame in which an end can be told from a gap; lives cut there or "
-        f"by the field's edge are censored; tracks count from the age of {entry[0]:.4g} {unit} on, as shorter ones are left out"
+        f"tracks whose appearance was seen and that outlived {entry[0]:.4g} {unit} (shorter ones are left out), watched up to "
+        "the last frame in which an end can be told from a gap; lives cut there or by the field's edge are censored"
     )
     middle = median_life(kaplan_meier(age, lived["died"], entry=entry))
     rate = death_rate(age, lived["died"], entry=entry)

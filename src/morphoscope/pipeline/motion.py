@@ -24,7 +24,10 @@ MOVING = ("frame", "track_id", "x_px", "y_px", "x_reg_px", "y_reg_px", "major_px
 
 @dataclass(frozen=True)
 class Motion:
-    """Tables and fits of motion; `lived` are the lives behind `survival`, `steady` is the pooled D of the steady window and the inner region."""
+    """Tables and fits of motion.
+
+    `lived` are the lives behind `survival`, `steady` is the pooled D of the steady window and the inner region.
+    """
 
     msd: pd.DataFrame
     van_hove: pd.DataFrame
