@@ -130,7 +130,9 @@ class Calibration:
         """A copy of `table` with the `_nm` or `_nm2` twin of each length and area column; nan without a scale.
 
         Columns that start with `x_`, `width_` or `ellipse_x_` use the x pixel, `y_`, `height_` or `ellipse_y_` the y
-        pixel, `major_px` and `minor_px` go through `ellipse_nm`, `area_px` through `area_nm2`.
+        pixel, `major_px` and `minor_px` go through `ellipse_nm`, `area_px` and `convex_area_px` through `area_nm2`. A
+        perimeter or caliper diameter cannot be scaled with unequal pixels: what was measured in nm (`measure.shape`) is
+        kept, else the twin is nan.
         """
         size_y, size_x = self.pixel_size_nm or (math.nan, math.nan)
         new: dict[str, Any] = {}
@@ -140,8 +142,13 @@ class Calibration:
                 new[f"{stem}_nm"] = table[column].to_numpy(float) * size_x
             elif stem in ("y", "y_reg", "height", "ellipse_y"):
                 new[f"{stem}_nm"] = table[column].to_numpy(float) * size_y
-            elif stem == "area":
-                new["area_nm2"] = self.area_nm2(table[column].to_numpy(float))
+            elif stem in ("area", "convex_area"):
+                new[f"{stem}_nm2"] = self.area_nm2(table[column].to_numpy(float))
+            elif stem == "equivalent_diameter":
+                new[f"{stem}_nm"] = table[column].to_numpy(float) * self.mean_pixel_nm
+            elif stem in ("perimeter", "feret_max", "feret_min"):
+                if size_x == size_y or not self.has_scale or f"{stem}_nm" not in table.columns:
+                    new[f"{stem}_nm"] = table[column].to_numpy(float) * (size_x if size_x == size_y else math.nan)
         if {"major_px", "minor_px", "angle_deg"} <= set(table.columns):
             axes = (table[c].to_numpy(float) for c in ("major_px", "minor_px", "angle_deg"))
             new["major_nm"], new["minor_nm"] = self.ellipse_nm(*axes)

@@ -53,6 +53,25 @@ NM_TWINS: dict[str, Column] = {
 }
 OBJECTS |= NM_TWINS
 
+SHAPES: dict[str, Column] = {  # beside those of OBJECTS, where objects were measured in a label image
+    "mask_label": Column("int64", "", "value of the object's pixels in the label image"),
+    "equivalent_diameter_px": Column("float64", "px", "diameter of the disc of equal area"),
+    "equivalent_diameter_nm": Column("float64", "nm", "diameter of the disc of equal area"),
+    "perimeter_px": Column("float64", "px", "perimeter by Crofton's formula in 4 directions, holes included"),
+    "perimeter_nm": Column("float64", "nm", "the same with coordinates in nm"),
+    "feret_max_px": Column("float64", "px", "largest caliper diameter of the hull"),
+    "feret_max_nm": Column("float64", "nm", "the same with coordinates in nm"),
+    "feret_min_px": Column("float64", "px", "smallest caliper diameter of the hull"),
+    "feret_min_nm": Column("float64", "nm", "the same with coordinates in nm"),
+    "convex_area_px": Column("float64", "px", "pixels in the convex hull"),
+    "convex_area_nm2": Column("float64", "nm2", "area of the same"),
+    "circularity": Column("float64", "", "4 pi area / perimeter^2: 1 for a disc"),
+    "solidity": Column("float64", "", "area / area of the convex hull"),
+    "convexity": Column("float64", "", "perimeter of the convex hull / perimeter"),
+    "aspect_ratio": Column("float64", "", "major / minor axis of the ellipse of equal second moments"),
+    "edge_weight": Column("float64", "", "objects of the plane behind one seen whole; null on the edge"),
+}
+
 FRAMES: dict[str, Column] = {
     "frame": Column("int64", "", "frame number from 0"),
     "file": Column("str", "", "path relative to the input folder"),
