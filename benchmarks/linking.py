@@ -119,8 +119,8 @@ def loops() -> None:
 
 def _lives(objects: pd.DataFrame, tracks: pd.Series) -> str:
     table = objects.assign(track=tracks).dropna(subset="track").groupby("track")["frame"].agg(["size", "min", "max"])
-    long = table[table["size"] > 3]
-    life = long["max"] - long["min"] + 1
+    span = table["max"] - table["min"] + 1
+    long, life = table[span > 3], span[span > 3]
     share = long["size"].sum() / len(objects)
     return (
         f"{len(long)} tracks longer than 3 frames, mean life {life.mean():.0f} frames, {100 * share:.2f} % of detections in them"

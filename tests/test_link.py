@@ -89,6 +89,57 @@ def test_a_table_of_trackpy_is_linked_as_it_is():
     assert link(theirs).tolist() == link(table).tolist()
 
 
+def places(paths):
+    """A table of paths (frames, objects, 2)."""
+    frames, n, _ = paths.shape
+    return pd.DataFrame(paths.reshape(-1, 2), columns=["x_reg_px", "y_reg_px"]).assign(frame=np.repeat(np.arange(frames), n))
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.5])
+def test_objects_on_a_line(angle):
+    rng = np.random.default_rng(0)
+    along = 20 * np.arange(50) + np.cumsum(rng.normal(0, 0.5, (40, 50)), axis=0)
+    table = places(along[..., None] * np.array([np.cos(angle), np.sin(angle)]))
+    assert link(table).nunique() == 50
+
+
+@pytest.mark.parametrize("step", [1.0, 2.0, 4.0])
+def test_motion_that_begins_late_widens_the_range(step):
+    grid = 60.0 * np.stack(np.meshgrid(np.arange(10), np.arange(10)), axis=-1).reshape(-1, 2)
+    moves = np.random.default_rng(0).normal(0, step, (50, 100, 2))
+    table = places(grid + np.cumsum(np.concatenate([np.zeros((50, 100, 2)), moves]), axis=0))
+    assert link(table).nunique() == 100
+
+
+@pytest.mark.parametrize("step", [0.1, 0.3, 1.0])
+def test_positions_in_whole_pixels(step):
+    rng = np.random.default_rng(0)
+    paths = rng.uniform(0, 500, (1, 50, 2)) + np.cumsum(rng.normal(0, step, (60, 50, 2)), axis=0)
+    assert link(places(np.round(paths))).nunique() == 50
+
+
+def test_one_and_two_objects():
+    assert link(places(np.full((20, 1, 2), 5.0))).nunique() == 1
+    for seed in range(4):
+        walks = np.cumsum(np.random.default_rng(seed).normal(0, 2, (20, 2, 2)), axis=0) + [[0, 0], [100, 0]]
+        assert link(places(walks)).nunique() == 2 and link(places(walks[:, :1])).nunique() == 1
+
+
+def test_no_step_is_longer_than_allowed():
+    table = walk(14, n=80, frames=60, field=500, step=1.2, noise=0.3, missed=0.1)
+    table = table.assign(track=link(table, max_distance_px=4)).sort_values(["track", "frame"])
+    same = (table["track"].diff() == 0) & (table["frame"].diff() == 1)
+    assert np.hypot(table["x_reg_px"].diff(), table["y_reg_px"].diff())[same].max() <= 4
+
+
+def test_frames_must_be_whole_numbers():
+    table = walk(15, n=3, frames=3)
+    assert link(table.assign(frame=table["frame"].astype(float))).tolist() == link(table).tolist()
+    for wrong in (0.5, np.nan):
+        with pytest.raises(InputError, match="whole frame numbers"):
+            link(table.assign(frame=table["frame"].astype(float).replace(1.0, wrong)))
+
+
 def test_search_widens_with_the_gap():
     frames = [0, 1, 2, 3, 4, 5, 14]
     x = [0.0, 2.5, -0.5, 2.0, -1.0, 1.5, 6.5]

@@ -172,7 +172,7 @@ def test_methods_say_what_was_done() -> None:
     assert "8 px (3.2 nm)" in methods_paragraph(_run(recipe=reach), CARD)
     for part in (
         "a range found from the data",
-        "up to 15 frames",
+        "up to 15 frames analysed",
         "75 nm",
         "times 1.75",
         "Poisson",

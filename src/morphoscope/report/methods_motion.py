@@ -14,6 +14,10 @@ KAPLAN_MEIER = (
     "E. L. Kaplan, P. Meier, Nonparametric estimation from incomplete observations, "
     "Journal of the American Statistical Association 53 (1958) 457-481"
 )
+WIDENS = {
+    "brownian": " with a range that widens by the object's own mobility",
+    "directed": " with a range that widens in proportion to the gap",
+}
 MOVES = {"still": "objects that stay in place", "brownian": "Brownian motion", "directed": "directed motion"}
 
 
@@ -85,13 +89,14 @@ def _linking(track: Mapping[str, Any], size: Any) -> str:
         text += f" ({MOVES[track['motion']]})"
     distance = track.get("max_distance_px")
     if distance:
-        x = size if isinstance(size, (int, float)) else (size[1] if size else None)
-        nm = f" ({_number(float(distance) * float(x), 3)} nm)" if x else ""
+        y, x = size if isinstance(size, (tuple, list)) else (size, size)
+        nm = f" ({_number(float(distance) * float(x), 3)} nm)" if x and x == y else ""
         text += f", within {_number(distance)} px{nm}"
     elif "max_distance_px" in track:
         text += ", within a range found from the data"
     if track.get("memory") is not None:
-        text += f", bridging gaps of up to {track['memory']} frames with a range that widens by the object's own mobility"
+        widens = WIDENS.get(str(track.get("motion")), "")
+        text += f", bridging gaps of up to {track['memory']} frames analysed{widens}"
     return text
 
 

@@ -109,9 +109,8 @@ def events(objects: pd.DataFrame, ends: pd.DataFrame) -> pd.DataFrame:
     """
     if not {"major_px", "minor_px"} <= set(objects.columns):
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in EVENTS.items()})
-    rows = objects[objects[["track_id", "major_px", "minor_px"]].notna().all(axis=1)].sort_values(
-        ["track_id", "frame"], kind="stable"
-    )
+    known = objects[["track_id", "major_px", "minor_px"]].notna().all(axis=1)
+    rows = objects[known].reset_index(drop=True).sort_values(["track_id", "frame"], kind="stable")
     gone = ends.loc[ends["ended"] == "gap", "track_id"].to_numpy(np.int64)
     came = ends.loc[ends["began"] == "appeared", "track_id"].to_numpy(np.int64)
     merges = _joins(rows, gone).assign(kind="merge")
@@ -130,7 +129,8 @@ def _joins(rows: pd.DataFrame, gone: Ints) -> pd.DataFrame:
     number, first, count = np.unique(track, return_index=True, return_counts=True)
     start, stop = dict(zip(number, first, strict=True)), dict(zip(number, first + count, strict=True))
     by_frame = {f: np.asarray(at) for f, at in pd.Series(np.arange(len(rows))).groupby(frame).indices.items()}
-    trees = {f: cKDTree(place[at]) for f, at in by_frame.items() if f in set(frame[[stop[t] - 1 for t in gone if t in stop]])}
+    last = {int(frame[stop[t] - 1]) for t in gone if t in stop}
+    trees = {f: cKDTree(place[by_frame[f]]) for f in last}
     found = []
     for own in (t for t in gone.tolist() if t in stop):
         end = stop[own] - 1

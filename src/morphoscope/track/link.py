@@ -12,59 +12,26 @@ from __future__ import annotations
 import math
 from copy import deepcopy
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from morphoscope.errors import InputError, UsageError
 from morphoscope.track.assign import assign
 from morphoscope.track.features import MOST, RATE, Constancy, features
-from morphoscope.track.population import CLASSES, FAR, PRIOR, MotionModel, Population
+from morphoscope.track.live import Detections, Tracks, begin
+from morphoscope.track.pairs import View, log_density, near, outside, reach_squared
+from morphoscope.track.population import FAR, PRIOR, RENEW, MotionModel, Population
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Cost = Literal["likelihood", "distance"]
-View = tuple[float, float, float, float]
-NEIGHBOURS = 10  # nearest objects that a track may go on with
 AWAY = 1000  # frames outside the field of view after which a track is given up
 FORGET = 0.98  # what a step counts for less with each later one
 LEARN_FRAMES, LEARN_OBJECTS = 30, 50_000  # what is linked once to learn from, and then again
 POSITION_GAIN, VELOCITY_GAIN = 0.6, 0.3  # of the filter for directed motion
-
-
-class _Tracks(NamedTuple):
-    """The tracks that may still go on, one row each."""
-
-    id: Ints
-    place: Array  # (n, 2) filtered
-    velocity: Array  # (n, 2) px per frame
-    seen: Array  # (n, 2) last detection as it came
-    step: Array  # (n, 2) last displacement over one frame, nan where there was a gap
-    features: Array
-    last: Ints
-    missed: Ints  # frames in view since then
-    hits: Ints
-    variance: Array
-    steps: Array
-    walked: Array
-
-    def take(self, rows: NDArray[np.bool_]) -> _Tracks:
-        """Some of the tracks."""
-        return _Tracks(*(column[rows] for column in self))  # type: ignore[arg-type]
-
-    @property
-    def kind(self) -> Ints:
-        """Class of each track by its number of detections."""
-        return np.minimum(self.hits, CLASSES) - 1
-
-
-class _Frame(NamedTuple):
-    number: int
-    places: Array  # (n, 2)
-    features: Array
 
 
 class Linker:
@@ -77,7 +44,8 @@ class Linker:
         motion: `brownian` (each object to its own mobility), `still` (places are not left; long gaps do not widen the
             search) or `directed` (each object goes on at its last velocity).
         cost: `likelihood`, or `distance`: the plain sum of squared distances from the last detection with one search range
-            for all gaps (Crocker and Grier 1996, as trackpy has it), which needs `max_distance_px`.
+            for all gaps (Crocker and Grier 1996, as trackpy has it), which needs `max_distance_px`. Either way a track may go on
+            with one of the ten objects nearest to it.
         population: what an earlier linker learned of the same video, its `population`; None: learned as frames come.
     """
 
@@ -100,7 +68,8 @@ class Linker:
         self.memory, self.motion, self.cost = int(memory), motion, cost
         self.population = Population(self.memory, motion) if population is None else deepcopy(population)
         self._constancy = Constancy(0)
-        self._tracks = self._begin(_Frame(0, np.empty((0, 2)), np.empty((0, 0))), np.empty(0, np.int64))
+        self._tracks = begin(Detections(0, np.empty((0, 2)), np.empty((0, 0))), np.empty(0, np.int64), 0.0)
+        self._held = np.empty(0, np.int64)
         self._next_id = 0
         self._frame: int | None = None
 
@@ -118,7 +87,7 @@ class Linker:
         """
         if not len(table):
             return np.empty(0, np.int64)
-        frames = table["frame"].to_numpy(np.int64)
+        frames = frame_numbers(table)
         if frames.min() != frames.max() or (self._frame is not None and frames[0] <= self._frame):
             raise InputError(
                 f"wanted one frame after {self._frame}, got {frames.min()} to {frames.max()}; sort the table by frame"
@@ -126,14 +95,14 @@ class Linker:
         places = table[["x_reg_px", "y_reg_px"]].to_numpy(float)
         if not np.isfinite(places).all():
             raise InputError(f"frame {frames[0]}: a position is not a number; drop such rows before linking")
-        return self._advance(_Frame(int(frames[0]), places, features(table)), view)
+        return self._advance(Detections(int(frames[0]), places, features(table)), view)
 
-    def _advance(self, frame: _Frame, view: View | None) -> Ints:
+    def _advance(self, frame: Detections, view: View | None) -> Ints:
         order = np.lexsort((*frame.features.T, frame.places[:, 0], frame.places[:, 1]))
-        frame = _Frame(frame.number, frame.places[order], frame.features[order])
+        frame = frame.take(order)
         if self._frame is None:
             self._constancy = Constancy(frame.features.shape[1])
-            self._tracks = self._begin(_Frame(frame.number, frame.places[:0], frame.features[:0]), np.empty(0, np.int64))
+            self._tracks = begin(frame.take(np.empty(0, np.int64)), np.empty(0, np.int64), 0.0)
         elif len(self._tracks.id) and not self.population.started:
             self.population.start(self._tracks.seen, frame.places, self.max_distance_px)
         mate = self._mates(frame, view)
@@ -142,29 +111,48 @@ class Linker:
         self._frame = frame.number
         return result
 
-    def _mates(self, frame: _Frame, view: View | None) -> Ints:
+    def _mates(self, frame: Detections, view: View | None) -> Ints:
         """For each object the row of the track it belongs to, -1 for none; frames missed are counted."""
         elapsed = frame.number - (frame.number if self._frame is None else self._frame)
         tracks = self._tracks._replace(missed=self._tracks.missed + max(elapsed - 1, 0))
-        gap = (frame.number - tracks.last).astype(float)
-        place = tracks.place + tracks.velocity * gap[:, None]
-        variance = tracks.variance + self._walk(tracks) * gap
-        away = np.zeros(len(gap), bool) if view is None else _outside(place, view)
-        lost = (tracks.missed > self.memory) | (away & ((gap > AWAY) | (variance > self.population.spacing**2 / 4)))
-        tracks, gap, place, variance, away = tracks.take(~lost), gap[~lost], place[~lost], variance[~lost], away[~lost]
-        if self.cost == "distance":
-            rows, columns, gain = self._by_distance(tracks, frame)
-        else:
-            rows, columns, gain = self._by_likelihood(tracks, frame, gap, place, variance)
-        mate = assign(rows, columns, gain, (len(gap), len(frame.places)))
-        met = np.zeros(len(gap), bool)
+        away = self._away(tracks, frame.number, view)
+        far = (frame.number - tracks.last > AWAY) | (self._variance(tracks, frame.number) > self.population.spacing**2 / 4)
+        lost = (tracks.missed > self.memory) | (away & far)
+        tracks, away = tracks.take(~lost), away[~lost]
+        mate = self._best(tracks, frame)
+        if self.cost == "likelihood" and self._renewed(tracks.take(~away & (tracks.missed == 0)), frame, mate):
+            mate = self._best(tracks, frame)
+        met = np.zeros(len(away), bool)
         met[mate[mate >= 0]] = True
         seeable = met | ~away
         self.population.learn_sight(tracks.kind[seeable], tracks.missed[seeable], met[seeable])
         self._tracks = tracks._replace(missed=tracks.missed + (seeable & ~met))
         return mate
 
-    def _walk(self, tracks: _Tracks) -> Array:
+    def _renewed(self, recent: Tracks, frame: Detections, mate: Ints) -> bool:
+        """Whether the range was found to be far too small: see `Population.renew`."""
+        free = frame.places[mate < 0]
+        if not len(free) or len(free) < RENEW * len(recent.id):
+            return False
+        held = np.isin(recent.id, self._held)
+        return self.population.renew(recent.seen[~held], free, self.max_distance_px, len(recent.id))
+
+    def _best(self, tracks: Tracks, frame: Detections) -> Ints:
+        rows, columns, gain = (self._by_distance if self.cost == "distance" else self._by_likelihood)(tracks, frame)
+        mate = assign(rows, columns, gain, (len(tracks.id), len(frame.places)))
+        self._held = tracks.id[mate[mate >= 0]]
+        return mate
+
+    def _expected(self, tracks: Tracks, number: int) -> Array:
+        return np.asarray(tracks.place + tracks.velocity * (number - tracks.last)[:, None])
+
+    def _variance(self, tracks: Tracks, number: int) -> Array:
+        return np.asarray(tracks.variance + self._walk(tracks) * (number - tracks.last))
+
+    def _away(self, tracks: Tracks, number: int, view: View | None) -> NDArray[np.bool_]:
+        return np.zeros(len(tracks.id), bool) if view is None else outside(self._expected(tracks, number), view)
+
+    def _walk(self, tracks: Tracks) -> Array:
         """Variance per axis that own motion adds to each track's place in a frame."""
         known = self.population
         if self.motion == "still" or not known.started:
@@ -172,27 +160,33 @@ class Linker:
         moved = (tracks.walked + PRIOR * known.moved) / (tracks.steps + PRIOR)
         return np.maximum(moved - 2 * known.noise, 0.1 * known.walk)
 
-    def _by_distance(self, tracks: _Tracks, frame: _Frame) -> tuple[Ints, Ints, Array]:
-        rows, columns, distance2 = _near(tracks.seen, frame.places, np.full(len(tracks.id), self.max_distance_px))
+    def _by_distance(self, tracks: Tracks, frame: Detections) -> tuple[Ints, Ints, Array]:
+        rows, columns, distance2 = near(tracks.seen, frame.places, np.full(len(tracks.id), self.max_distance_px))
         return rows, columns, self.max_distance_px**2 - distance2 + 1e-12 * self.max_distance_px**2
 
-    def _by_likelihood(
-        self, tracks: _Tracks, frame: _Frame, gap: Array, place: Array, variance: Array
-    ) -> tuple[Ints, Ints, Array]:
+    def _by_likelihood(self, tracks: Tracks, frame: Detections) -> tuple[Ints, Ints, Array]:
         """Track and object numbers of pairs within reach, and what each is worth."""
         known = self.population
-        if not known.started or not len(gap) or not len(frame.places):
+        if not known.started or not len(tracks.id) or not len(frame.places):
             return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
+        gap = (frame.number - tracks.last).astype(float)
         chance = known.sight()[tracks.kind, np.minimum(tracks.missed, self.memory + 1)]
         worth = np.log(chance / (1 - chance)) - math.log(known.stray)
-        spread = known.error(tracks.kind) * gap**2 if self.motion == "directed" else variance + known.noise
-        limit2 = self.max_distance_px**2 + FAR * self._walk(tracks) * (gap - 1)
-        reach2 = np.minimum(_reach2(worth + MOST * frame.features.shape[1], spread, known.rare), limit2)
-        rows, columns, distance2 = _near(place, frame.places, np.sqrt(reach2))
-        gain = worth[rows] + _log_density(distance2, spread[rows], known.rare)
-        return rows, columns, gain + self._constancy.gain(tracks.features[rows], frame.features[columns])
+        directed = self.motion == "directed"
+        spread = known.error(tracks.kind) * gap**2 if directed else self._variance(tracks, frame.number) + known.noise
+        reach2 = reach_squared(worth + MOST * frame.features.shape[1], spread, known.rare)
+        rows, columns, distance2 = near(self._expected(tracks, frame.number), frame.places, np.sqrt(reach2))
+        gain = worth[rows] + log_density(distance2, spread[rows], known.rare)
+        gain += self._constancy.gain(tracks.features[rows], frame.features[columns])
+        if not math.isfinite(self.max_distance_px):
+            return rows, columns, gain
+        longest2 = self.max_distance_px**2 + FAR * self._walk(tracks) * (gap - 1)
+        if directed:
+            longest2 = (self.max_distance_px * gap) ** 2
+        allowed = ((frame.places[columns] - tracks.seen[rows]) ** 2).sum(axis=1) <= longest2[rows]
+        return rows[allowed], columns[allowed], gain[allowed]
 
-    def _update(self, frame: _Frame, mate: Ints) -> Ints:
+    def _update(self, frame: Detections, mate: Ints) -> Ints:
         """Extend the tracks met (mate[j] is the track row of object j, -1 for a new one); the number of each object."""
         numbers = np.empty(len(mate), np.int64)
         old, new = np.flatnonzero(mate >= 0), np.flatnonzero(mate < 0)
@@ -203,12 +197,11 @@ class Linker:
         self._next_id += len(new)
         if len(row):
             self._extend(frame, row, old)
-        born = self._begin(_Frame(frame.number, frame.places[new], frame.features[new]), numbers[new])
-        self._tracks = _Tracks(*(np.concatenate(parts) for parts in zip(self._tracks, born, strict=True)))
+        self._tracks = self._tracks + begin(frame.take(new), numbers[new], self.population.noise)
         self.population.learn_frame(frame.places, len(new))
         return numbers
 
-    def _extend(self, frame: _Frame, row: Ints, old: Ints) -> None:
+    def _extend(self, frame: Detections, row: Ints, old: Ints) -> None:
         """Write what was found into the rows of the tracks met, and learn from it."""
         tracks, known = self._tracks, self.population
         found, gap = frame.places[old], (frame.number - tracks.last[row]).astype(float)
@@ -241,55 +234,6 @@ class Linker:
         moved = before_features + RATE * (frame.features[old] - before_features)
         tracks.features[row] = np.where(np.isfinite(moved), moved, np.fmax(before_features, frame.features[old]))
 
-    def _begin(self, frame: _Frame, numbers: Ints) -> _Tracks:
-        n = len(numbers)
-        return _Tracks(
-            id=numbers,
-            place=frame.places.copy(),
-            velocity=np.zeros((n, 2)),
-            seen=frame.places.copy(),
-            step=np.full((n, 2), np.nan),
-            features=frame.features.copy(),
-            last=np.full(n, frame.number, np.int64),
-            missed=np.zeros(n, np.int64),
-            hits=np.ones(n, np.int64),
-            variance=np.full(n, self.population.noise),
-            steps=np.zeros(n),
-            walked=np.zeros(n),
-        )
-
-
-def _outside(place: Array, view: View) -> NDArray[np.bool_]:
-    x, y = place.T
-    return np.asarray((x < view[0]) | (x > view[2]) | (y < view[1]) | (y > view[3]))
-
-
-def _log_density(distance2: Array, spread: Array, rare: float) -> Array:
-    """Log of the probability per area of a displacement: normal of variance `spread` per axis, with rare far steps."""
-    near = np.log((1 - rare) / (2 * np.pi * spread)) - distance2 / (2 * spread)
-    far = np.log(rare / (2 * np.pi * FAR * spread)) - distance2 / (2 * FAR * spread)
-    return np.asarray(np.logaddexp(near, far))
-
-
-def _reach2(worth: Array, spread: Array, rare: float) -> Array:
-    """Squared distance beyond which a link is worth nothing."""
-    near = 2 * spread * (worth + np.log(1 / (np.pi * spread)))
-    far = 2 * FAR * spread * (worth + np.log(rare / (np.pi * FAR * spread)))
-    return np.maximum(np.maximum(near, far), 0.0)
-
-
-def _near(tracks: Array, objects: Array, reach: Array) -> tuple[Ints, Ints, Array]:
-    """Row numbers of the pairs closer than each track's reach, and their squared distances."""
-    if not len(tracks) or not len(objects):
-        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
-    tree = cKDTree(objects, balanced_tree=False, compact_nodes=False)
-    count = min(NEIGHBOURS, len(objects))
-    farthest = float(reach.max())
-    distance, at = tree.query(tracks, k=range(1, count + 1), distance_upper_bound=farthest * (1 + 1e-9))
-    close = distance <= reach[:, None]
-    rows, place = np.nonzero(close)
-    return rows, at[rows, place].astype(np.int64), distance[rows, place] ** 2
-
 
 def link(
     objects: pd.DataFrame,
@@ -316,7 +260,7 @@ def link(
         UsageError: an impossible range or memory.
     """
     named = _position_columns(objects)
-    frame = objects["frame"].to_numpy(np.int64)
+    frame = frame_numbers(objects)
     places, values = objects[list(named)].to_numpy(float), features(objects)
     usable = np.flatnonzero(np.isfinite(places).all(axis=1))
     order = usable[np.argsort(frame[usable], kind="stable")]
@@ -326,7 +270,7 @@ def link(
     def run(linker: Linker, groups: list[Ints]) -> None:
         for rows in groups:
             view = None if field is None or shift is None else _view(field, shift[rows])
-            numbers[rows] = linker._advance(_Frame(int(frame[rows[0]]), places[rows], values[rows]), view)
+            numbers[rows] = linker._advance(Detections(int(frame[rows[0]]), places[rows], values[rows]), view)
 
     numbers = np.full(len(objects), -1, np.int64)
     make = partial(Linker, max_distance_px=max_distance_px, memory=memory, motion=motion, cost=cost)
@@ -337,6 +281,20 @@ def link(
         linker = make(population=linker.population)
     run(linker, groups)
     return pd.Series(numbers, index=objects.index, dtype="Int64", name="track_id").mask(numbers < 0)
+
+
+def frame_numbers(objects: pd.DataFrame) -> Ints:
+    """Frame numbers, also where they are stored as floats.
+
+    Raises:
+        InputError: one is missing or no whole number.
+    """
+    values = objects["frame"].to_numpy(float, na_value=np.nan)
+    whole = np.isfinite(values) & (values == np.round(values))
+    if not whole.all():
+        row = int(np.argmin(whole))
+        raise InputError(f"wanted whole frame numbers, got {values[row]} in row {row}; drop or mend such rows")
+    return np.asarray(values.astype(np.int64))
 
 
 def _position_columns(objects: pd.DataFrame) -> tuple[str, str]:

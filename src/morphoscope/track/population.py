@@ -21,6 +21,8 @@ STILL = 1e-3  # of the localisation variance: what a still object moves in a fra
 SEEN_FIRST = (0.5, 0.7, 0.8, 0.9)  # chance to be seen in the next frame, by class, before anything is known
 FAR, RAREST, MOST_RARE = 9.0, 0.001, 0.005  # steps of 9 times the variance happen, in this part of all
 TAIL, TAIL_NORMAL, TAIL_FAR = 6.0, 0.004, 0.5  # of the steps this many variances long are this part of normal and of far ones
+RENEW, RENEW_NEAR = 0.3, 0.03  # part of the tracks, and part of the squared spacing
+FORGET = 0.99  # what a frame counts for less with each later one
 SEEN_LEAST = 0.002  # a whole group can be hidden at once, which is not to be taken for the death of each
 AREA_FRAMES = 10
 
@@ -38,6 +40,7 @@ class Population:
         self.motion: MotionModel = motion
         self.memory = memory
         self.moved = self.noise = self.walk = 0.0
+        self._grid = 0.0
         self._steps = np.zeros(2)  # weight and sum of squares
         self._pairs = np.zeros(2)  # weight and sum of products of successive displacements
         self._errors = np.zeros((CLASSES, 2))  # of predictions, for directed motion
@@ -53,28 +56,56 @@ class Population:
         return self.moved > 0
 
     def start(self, before: Array, after: Array, reach: float) -> None:
-        """First guess of how far objects move, from mutual nearest neighbours of two frames, (n, 2) and (m, 2)."""
-        distance, at = cKDTree(after).query(before, distance_upper_bound=reach)
-        back = cKDTree(before).query(after)[1]
-        near = np.isfinite(distance)
-        near[near] = back[at[near]] == np.flatnonzero(near)
-        if near.any():
-            moved = float(np.median(distance[near] ** 2)) / (2 * np.log(2))
-            spacing = float(np.median(cKDTree(before).query(before, k=2)[0][:, 1])) if len(before) > 1 else 0.0
-            moved = max(moved, 1e-6 * spacing**2)
-            if moved > 0:
-                self._steps[:] = PRIOR, PRIOR * moved
-                self._pairs[:] = PRIOR, -PRIOR * moved / 4
-                self._errors[:] = PRIOR, PRIOR * moved
-                self._settle()
+        """First guess of how far objects move, from two frames, (n, 2) and (m, 2); `reach` is the longest step."""
+        distance = _mutual(before, after, reach)
+        self._grid = max(_grid(np.concatenate([before, after])), 0.0)
+        moved = float(np.median(distance**2)) / (2 * np.log(2)) if len(distance) else 0.0
+        if not moved > 0 and (len(distance) or np.isfinite(reach)):  # nothing moved at all
+            typical = reach / 100 if np.isfinite(reach) else 1e-6 * (1 + float(np.abs(after).max()))
+            moved = max(typical, 1e-3 * _spacing(before)) ** 2
+        if moved > 0:
+            self._begin(moved)
+
+    def renew(self, before: Array, after: Array, reach: float, tracks: int) -> bool:
+        """Learn the range anew where most of the tracks lost their objects while as many objects came that no track leads to.
+
+        Args:
+            before: (n, 2) last places of the tracks that lost their objects in this frame.
+            after: (m, 2) objects of this frame without a track.
+            reach: longest step.
+            tracks: how many tracks there were.
+
+        Returns:
+            Whether something was learned: it is not where the objects without a track are too far to be those that were lost.
+        """
+        if min(len(before), len(after)) < RENEW * tracks:
+            return False
+        distance = _mutual(before, after, reach)
+        if len(distance) < max(RENEW * tracks, 1):
+            return False
+        moved = float(np.median(distance**2)) / (2 * np.log(2))
+        near = tracks < 3 or moved < RENEW_NEAR * self.spacing**2
+        if not near or moved <= self.moved:
+            return False
+        self._begin(moved)
+        return True
+
+    def _begin(self, moved: float) -> None:
+        self._steps[:] = PRIOR, PRIOR * moved
+        self._pairs[:] = PRIOR, -PRIOR * moved / 4
+        self._errors[:] = PRIOR, PRIOR * moved
+        self._settle()
 
     def _settle(self) -> None:
-        self.moved = self._steps[1] / self._steps[0]
+        self.moved = max(self._steps[1] / self._steps[0], self._grid**2 / 3)
         self.noise = float(np.clip(-self._pairs[1] / self._pairs[0], 0.02 * self.moved, 0.498 * self.moved))
-        self.walk = STILL * self.noise if self.motion == "still" else self.moved - 2 * self.noise
+        self.noise = max(self.noise, self._grid**2 / 12)
+        self.walk = STILL * self.noise if self.motion == "still" else max(self.moved - 2 * self.noise, STILL * self.noise)
 
     def learn_steps(self, square: Array, product: Array) -> None:
         """Squares of displacements over one frame and products of two successive ones, both per axis (mean of x and y)."""
+        self._steps *= FORGET
+        self._pairs *= FORGET
         if len(square):
             self._steps += len(square), np.minimum(square, CLIP * self.moved).sum()
         if len(product):
@@ -120,7 +151,7 @@ class Population:
 
     def learn_frame(self, places: Array, born: int) -> None:
         """The detections of a frame, (n, 2), and how many of them began a track."""
-        if self._frames < AREA_FRAMES and len(places) > 2:
+        if self._frames < AREA_FRAMES and len(places) > 1:
             self._area += 1, _area(places)
         if self._frames:
             self._born += born
@@ -145,8 +176,35 @@ class Population:
         return float(np.sqrt(self.area * max(self._frames, 1.0) / max(self._seen, 1.0)))
 
 
-def _area(places: Array) -> float:
-    try:
-        return float(ConvexHull(places).volume)
-    except QhullError:  # all on one line
+def _mutual(before: Array, after: Array, reach: float) -> Array:
+    """Distances of mutual nearest neighbours, nearer than `reach`."""
+    distance, at = cKDTree(after).query(before, distance_upper_bound=reach)
+    back = cKDTree(before).query(after)[1]
+    near = np.isfinite(distance)
+    near[near] = back[at[near]] == np.flatnonzero(near)
+    return np.asarray(distance[near])
+
+
+def _spacing(places: Array) -> float:
+    return float(np.median(cKDTree(places).query(places, k=2)[0][:, 1])) if len(places) > 1 else 0.0
+
+
+def _grid(places: Array) -> float:
+    """Step of the grid that all coordinates lie on, such as whole px; 0 where they lie on none."""
+    values = np.unique(places)
+    if len(values) < 2:
         return 0.0
+    step = float(np.diff(values).min())
+    parts = (values - values[0]) / step
+    return step if np.abs(parts - np.round(parts)).max() < 1e-6 and len(values) > 3 and parts[-1] < 1e6 else 0.0
+
+
+def _area(places: Array) -> float:
+    """Area of the hull; objects on a line have the squares of their spacing."""
+    centred = places - places.mean(axis=0)
+    length2 = 12 * float(np.linalg.eigvalsh(centred.T @ centred / len(places))[-1])
+    try:
+        hull = float(ConvexHull(places).volume) if len(places) > 2 else 0.0
+    except QhullError:
+        hull = 0.0
+    return max(hull, length2 / len(places))
