@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from morphoscope.track.displacement import BACK, BATCH, Links, displacement, partners
+from morphoscope.track.displacement import BACK, BATCH, DETOURS, Links, detours, displacement, partners
 
 
 def places(table: pd.DataFrame) -> np.ndarray:
@@ -41,6 +41,16 @@ def test_partners_are_fixed_by_the_number_alone():
     assert partners(key) == (key - 1, *(key - k * BATCH for k in BACK))
     assert all(len(set(partners(i))) == len(partners(i)) <= 1 + len(BACK) for i in range(500))
     assert all(j < i and (j == i - 1 or j % BATCH == 0) for i in range(500) for j in partners(i))
+
+
+def test_detours_are_earlier_frames_that_are_no_partners():
+    assert detours(0) == detours(1) == () and detours(3) == (1,)
+    assert detours(BATCH + 2) == (BATCH - 1, BATCH - 2, 0) and detours(20 * BATCH + 9)[:DETOURS] == tuple(
+        20 * BATCH + 9 - k for k in (2, 3, 4)
+    )
+    for i in range(500):
+        assert not set(detours(i)) & set(partners(i)) and all(0 <= j < i - 1 for j in detours(i))
+        assert all(i - j <= 1 + DETOURS or j % BATCH == 0 for j in detours(i))
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 33, 200])

@@ -187,3 +187,56 @@ def test_votes_find_a_far_shift():
     moved = place + [233.3, -120.2] + rng.normal(0, 1, place.shape)
     guess, looked = vote(points(place, 795_200.0), points(moved, 795_200.0), (560.0, 355.0))
     assert guess == pytest.approx((233.3, -120.2), abs=6) and looked > 1000
+
+
+def numbered(objects, path, frames):
+    """The detections of consecutive frames under other frame numbers, and the error in px of what is then found in those."""
+    spaced = objects.assign(frame=np.asarray(frames)[objects["frame"]])
+    found = drift_from_objects(spaced, frames=np.arange(frames[-1] + 1))
+    return found, rms(places(found)[frames] - path)
+
+
+@pytest.mark.parametrize("every", [2, 3, 5, 16])
+def test_frames_that_were_not_kept_do_not_take_partners_away(every):
+    """As every third frame of a video: no key frame of a batch needs to be among those that have objects."""
+    objects, path = detections(n=100, own=0.0, noise=0.3, drift=(1.0, 0.0), jumps=[(30, (40.0, 0.0))])
+    kept = every * np.arange(60)
+    found, error = numbered(objects, path, kept)
+    assert error < 0.3
+    assert np.flatnonzero(found["jump"]).tolist() == [30 * every]
+    assert (found["shift_quality"][kept] > 0.7).all() and (found["shift_quality"].drop(kept) == 0).all()
+    between = places(found)[every // 2 : 30 * every - every : every]
+    assert between == pytest.approx(path[:29] + [every // 2 / every, 0], abs=0.5)  # evenly on between them
+
+
+def test_frames_empty_at_random_do_not_break_the_displacement():
+    objects, path = detections(n=100, own=0.0, noise=0.3, drift=(1.0, 0.0), jumps=[(30, (40.0, 0.0))])
+    for seed in range(5):
+        empty = np.random.default_rng(seed).choice(np.arange(1, 60), 18, replace=False)
+        kept = np.setdiff1d(np.arange(60), empty)
+        found = drift_from_objects(objects[objects["frame"].isin(kept)], frames=np.arange(60))
+        assert rms((places(found) - path)[kept]) < 0.3 and found["jump"].sum() == 1
+    late = drift_from_objects(objects[objects["frame"] >= 5], frames=np.arange(60))
+    assert (places(late)[:6] == 0).all() and rms(places(late)[5:] - path[5:] + path[5]) < 0.3
+    assert late["shift_quality"].tolist()[:6] == [0, 0, 0, 0, 0, 1]
+
+
+def test_frames_of_false_objects_are_gone_around():
+    """They have objects enough, but nobody's; the key frame is one of them."""
+    objects, path = detections(n=100, own=0.0, noise=0.3, drift=(1.0, 0.0), frames=40)
+    rng = np.random.default_rng(0)
+    for lost in ([15, 16, 17], [14, 15, 16, 32]):
+        few = rng.uniform(0, 700, (4 * len(lost), 2))
+        other = pd.DataFrame({"frame": np.repeat(lost, 4), "x_px": few[:, 0], "y_px": few[:, 1]})
+        found = drift_from_objects(pd.concat([objects[~objects["frame"].isin(lost)], other]))
+        kept = np.setdiff1d(np.arange(40), lost)
+        assert rms((places(found) - path)[kept]) < 0.3
+        assert np.flatnonzero(found["shift_quality"] == 0).tolist() == lost
+
+
+def test_steady_drift_over_frames_passed_over_is_no_jump():
+    objects, path = detections(n=100, own=0.0, noise=0.3, drift=(2.0, 0.0), frames=20)
+    found, error = numbered(objects, path, 6 * np.arange(20))
+    assert error < 0.3 and not found["jump"].any()
+    faster, error = numbered(*detections(n=100, own=0.0, noise=0.3, drift=(12.0, 0.0), frames=20), 6 * np.arange(20))
+    assert error < 0.5 and not faster["jump"].any()  # 2 px a frame

@@ -14,7 +14,7 @@ from morphoscope.io.tables import table_hash
 from morphoscope.pipeline import analyze, outputs
 from morphoscope.pipeline.register import KEYS, Registration, displaced
 from morphoscope.recipe import parse_recipe
-from morphoscope.track.displacement import BACK, BATCH, partners
+from morphoscope.track.displacement import BACK, BATCH, DETOURS, partners
 
 N = 2 * BATCH + 12
 SETTINGS = {"report": {"overlay": False}}
@@ -75,8 +75,33 @@ def test_what_is_held_does_not_grow(frames):
     for number in range(20 * BATCH):
         registration.add(number, frames[0])
         held.append(len(registration._views))
-    assert max(held) <= max(BACK) + 2
+    assert max(held) <= max(BACK) + 2 + DETOURS
     assert max(held[10 * BATCH :]) == max(held[15 * BATCH :])
+
+
+LOST = [BATCH - 1, BATCH, BATCH + 1, 2 * BATCH]
+
+
+@pytest.fixture(scope="module")
+def blanked(frames):
+    """Frames of a shut beam: two key frames and both neighbours of one."""
+    noise = np.random.default_rng(0).integers(0, 20, (N, *SHAPE), dtype=np.uint8)
+    return [noise[i] if i in LOST else frame for i, frame in enumerate(frames)]
+
+
+def test_blank_key_frames_are_gone_around(blanked):
+    found = table(rows(blanked, range(N), range(N)), range(N))
+    assert found["detour"].dropna().tolist() == [BATCH - 2, 2 * BATCH - 1]
+    moved, seen = displaced(found), np.setdiff1d(np.arange(N), LOST)
+    assert moved["shift_x_px"].to_numpy()[seen] == pytest.approx(0.3 * seen, abs=0.3)
+    assert moved["shift_y_px"].to_numpy()[seen] == pytest.approx(-0.2 * seen, abs=0.3)
+    assert np.flatnonzero(moved["shift_quality"] == 0).tolist() == LOST
+
+
+@pytest.mark.parametrize("begin", [BATCH + 1, BATCH + 2, 2 * BATCH + 1])
+def test_beginning_after_blank_frames_gives_the_same_rows(blanked, begin):
+    whole = rows(blanked, range(N), range(N))
+    assert pd.DataFrame(rows(blanked, range(N), range(begin, N), threads=3)).equals(pd.DataFrame(whole[begin:]))
 
 
 def test_without_keys_the_steps_are_summed():

@@ -1,10 +1,11 @@
 """Where the content of each frame lies, from many measured shifts between frames.
 
 The sum of shifts from frame to frame wanders off like a random walk. So each frame is registered against the key frame of
-its batch as well, and key frames against several earlier ones; all these links are reconciled by robust weighted least
-squares. Wrong links are found by graduated non-convexity (Yang, Antonante, Tzoumas and Carlone 2020, doi
-10.1109/LRA.2020.2965893): a cost function that lets all links have their say is bent step by step into one that does not
-listen to outliers. Which frames are key frames depends on their number alone.
+its batch as well, and key frames against several earlier ones; a frame that is not like the one before, as after a blank
+one, is tried against a few more. All these links are reconciled by robust weighted least squares. Wrong links are found by
+graduated non-convexity (Yang, Antonante, Tzoumas and Carlone 2020, doi 10.1109/LRA.2020.2965893): a cost function that lets
+all links have their say is bent step by step into one that does not listen to outliers. Which frames are key frames
+depends on their number alone.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 BATCH = 32  # frames that share a key frame, the first of them
 BACK = (1, 2, 4, 8)  # batches between a key frame and the earlier key frames it is registered against
+DETOURS = 3  # further frames before, at most, tried where the one before is not recognised
 JUMP_PX = 8.0
 TIE = 1e-8  # weight, against the weakest link, of the guess that content stays where it was
 LIMIT, TUKEY = 3.0, 6.0  # in standard deviations
@@ -57,6 +59,13 @@ def partners(index: int, *, batch: int = BATCH, back: tuple[int, ...] = BACK) ->
     key = (index - 1) // batch * batch
     keys = {index - k * batch for k in back if index % batch == 0} | {key}
     return index - 1, *sorted((k for k in keys if 0 <= k < index - 1), reverse=True)
+
+
+def detours(index: int) -> tuple[int, ...]:
+    """The earlier frames that are no partners, in the order in which to try them where the one before is not recognised."""
+    key = (index - 1) // BATCH * BATCH
+    others = [*range(index - 2, index - 2 - DETOURS, -1), *(key - k * BATCH for k in BACK)]
+    return tuple(j for j in dict.fromkeys(others) if j >= 0 and j not in partners(index))
 
 
 def displacement(links: Links, n: int, *, jump_px: float = JUMP_PX) -> pd.DataFrame:
