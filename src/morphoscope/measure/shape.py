@@ -1,10 +1,10 @@
 """The shape of each particle of a label image, all particles at once.
 
-Of scikit-image's `regionprops_table`, `area`, `bbox`, `centroid`, `orientation`, `area_convex`, `solidity` and `perimeter_crofton`
-(4 directions) are the same up to rounding. Its `feret_diameter_max` is that of the pixels of the hull instead of the hull, up to
-a pixel more; its axes leave out that a pixel is a unit square (ours is the root of axis^2 + 4/3). Its `perimeter` (steps
-along the pixel border) is 4 to 5 % too long for large smooth particles and 20 to 50 % too short for small flat ones, so it is
-not used (`python -m benchmarks.shapes`).
+Of scikit-image's `regionprops_table`, `area`, `bbox`, `centroid`, `orientation`, `area_convex`, `solidity` and
+`perimeter_crofton` (4 directions) are the same up to rounding. Its `feret_diameter_max` is that of the pixels of the hull
+instead of the hull, up to a pixel more; its axes leave out that a pixel is a unit square (ours is the root of axis^2 + 4/3).
+Its `perimeter` (steps along the pixel border) is 4 to 5 % too long for large smooth particles and 20 to 50 % too short for small
+flat ones, so it is not used (`python -m benchmarks.shapes`).
 """
 
 from __future__ import annotations
