@@ -69,14 +69,14 @@ def _registered(scene: Scene) -> pd.DataFrame:
 @styled
 def _curves(table: pd.DataFrame):
     figure = new_figure(DOUBLE, 2.7)
-    left, right = figure.subplots(1, 2, sharey=True)
+    left, right = figure.subplots(1, 2)
     spacing = Scene(0).spacing_px
     for ax, kind, column, scale in ((left, "step", "step_px", 1 / spacing), (right, "turnover", "turnover", 100.0)):
         rows = table[table["kind"] == kind]
         for name, colour in COLOURS.items():
             ax.semilogx(rows[column] * scale, rows[name], "o-", color=colour, markersize=3.5, label=name)
     left.set(xlabel="Brownian step per axis / mean spacing", ylabel="IDF1", ylim=(0, 1.02))
-    right.set(xlabel="objects replaced per frame (%), step 0.3 px")
+    right.set(xlabel="objects replaced per frame (%), step 0.3 px", ylim=(0.945, 1.002))
     left.legend()
     return figure
 
