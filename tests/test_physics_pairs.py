@@ -90,6 +90,29 @@ def test_clustered_points_have_the_g_of_theory():
     assert S["S"].to_numpy() == pytest.approx(1 + 5 * np.exp(-(S["q_per_px"] ** 2) * spread**2), rel=0.15)
 
 
+def test_hard_discs_keep_their_distance_and_crowd_beyond_it():
+    rng, disc, box = np.random.default_rng(7), 4.0, np.array([150.0, 110.0])
+    parts = []
+    for frame in range(250):
+        places = np.empty((0, 2))
+        while len(places) < 80:
+            new = rng.uniform(0, 1, 2) * box
+            apart = np.abs(places - new)
+            if not len(places) or (np.minimum(apart, box - apart) ** 2).sum(axis=1).min() > disc**2:
+                places = np.vstack([places, new])
+        inside = ((places > 0) & (places < [120, 80])).all(axis=1)
+        parts.append(table(places[inside] - 0.5, frame))
+    g = pair_correlation(pd.concat(parts), NONE, field=FIELD, r_max_px=12, bins=6)
+    r = np.linspace(0, 12, 6001)
+    r = (r[1:] + r[:-1]) / 2
+    half = np.minimum(r / (2 * disc), 1)
+    overlap = 2 * disc**2 * np.arccos(half) - r * np.sqrt(np.maximum(disc**2 - r**2 / 4, 0))
+    theory = np.where(r > disc, 1 + 80 / box.prod() * overlap, 0)  # to first order in the density
+    truth = (theory * r).reshape(6, -1).sum(axis=1) / r.reshape(6, -1).sum(axis=1)
+    assert (g["g"][:2] == 0).all() and g["low"][:2].isna().all()
+    assert g["g"][2:].to_numpy() == pytest.approx(truth[2:], abs=0.03) and truth[2] > 1.05
+
+
 def test_a_lattice_has_its_shells_and_its_peaks():
     i, j = np.meshgrid(np.arange(20), np.arange(20))
     xy = np.stack([6 * i.ravel() + 2.5, 4 * j.ravel() + 1.5], axis=1)
@@ -176,6 +199,18 @@ def test_unequal_pixels_are_told_in_nm():
         for f, c, q in ((1, square, 0.5), (4, flat, 1.0))
     )
     assert T["q_per_nm"].to_numpy() == pytest.approx(S["q_per_nm"]) and T["S"].to_numpy() == pytest.approx(S["S"])
+
+
+def test_intervals_hold_near_and_far():
+    rng = np.random.default_rng(8)
+    found = [pair_correlation(poisson(rng, rng.poisson(150)), NONE, field=FIELD, r_max_px=40, bins=10) for _ in range(60)]
+    low, high = (np.array([f[c] for f in found]) for c in ("low", "high"))
+    holds = ((low < 1) & (high > 1)).mean(axis=0)
+    assert (holds > 0.85).all() and (high - low)[:, 5:].mean() < 0.6
+    still = pd.concat([poisson(np.random.default_rng(9), 150).assign(frame=k) for k in range(5)])
+    alone = pair_correlation(still[still["frame"] == 0], NONE, field=FIELD, r_max_px=40, bins=10)
+    both = pair_correlation(still, NONE, field=FIELD, r_max_px=40, bins=10)
+    assert (both["high"] - both["low"]).to_numpy() == pytest.approx((alone["high"] - alone["low"]).to_numpy())
 
 
 def test_nothing_and_wrong_requests():
