@@ -64,6 +64,26 @@ def test_the_interval_of_a_change_holds_it():
     assert len(inside) > 45 and np.mean(inside) > 0.85
 
 
+def test_the_interval_holds_a_change_between_points_however_small_the_noise():
+    x, inside, width = np.arange(100.0), [], []
+    for seed in range(40):
+        noise = (0.05, 0.002)[seed % 2]
+        found = segments(x, bent(x, (40.4, -0.1)) + np.random.default_rng(seed).normal(0, noise, 100)).iloc[1]
+        assert found["start_low"] <= found["start"] <= found["start_high"]
+        inside.append(found["start_low"] <= 40.4 <= found["start_high"])
+        width.append(found["start_high"] - found["start_low"])
+    assert np.mean(inside) > 0.85 and np.median(width[::2]) / np.median(width[1::2]) > 8
+
+
+def test_sizes_rounded_to_whole_numbers_are_no_stairs():
+    x = np.arange(100.0)
+    assert len(segments(x, np.round(10 + 0.02 * x))) == 1
+    found = segments(x, np.round(10 + 0.3 * np.maximum(x - 40.4, 0))).iloc[1]
+    assert found["start_low"] < 40.4 < found["start_high"] and found["start_high"] - found["start_low"] > 0.5
+    exact = segments(x, bent(x, (40.4, -0.1))).iloc[1]
+    assert exact["start_low"] <= exact["start"] <= exact["start_high"] and exact["start"] == pytest.approx(40.4, abs=1e-6)
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10**6), st.floats(0.01, 100), st.floats(0.01, 100), st.floats(-100, 100))
 def test_units_and_the_order_of_points_make_no_difference(seed, along, up, shift):

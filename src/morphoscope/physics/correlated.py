@@ -25,6 +25,7 @@ DECAY_WEIGHTS = (2.0, 2.5, 2.0, 1.2, 1.0, 0.8, 0.5)
 SHARE_WEIGHTS = (1.0, 1.0, 1.0, 1.0, 1.0, 10.0)
 BISECTIONS = 30
 ROUNDS = 200
+DIGITS = 9  # of the scatter; what differs less is a tie
 GENERAL = 3.0  # tracks that the general weights count for among those learnt from
 NOISES = (*((share, decay) for share in SHARES for decay in DECAYS), (0.0, 0.0))  # share and decay of the correlated part
 
@@ -90,13 +91,19 @@ def _evidence(residual: Array) -> _Evidence | None:
     scatter = residual[(len(residual) - n) // 2 :][:n]
     if n < 4 or not np.ptp(scatter) > 0:
         return None
-    scores = ndtri((rankdata(scatter) - 0.5) / n)
+    scores = ndtri((rankdata(_without_rounding(scatter)) - 0.5) / n)
     models, freedom = _models(n), n - 2
     squares = (models.turn @ scores.astype(np.float32)).astype(float) ** 2
     white = float(squares[0].sum())
     square = (squares / models.power).sum(axis=-1)
     likelihood = np.append(-models.logdet / 2 - freedom / 2 * np.log(square), -freedom / 2 * np.log(white))
     return _Evidence(likelihood, np.sqrt(np.append(square / white * models.slope, 1.0)), freedom)
+
+
+def _without_rounding(scatter: Array) -> Array:
+    """Values in units of their typical spread, without their last digits: the two points on a median line are a tie."""
+    off = scatter - np.median(scatter)
+    return np.asarray(np.round(off / (float(np.median(np.abs(off))) or float(np.abs(off).max())), DIGITS))
 
 
 def _quantile(weight: Array, spread: Array, freedom: int, q: float) -> float:

@@ -67,7 +67,7 @@ def _line(x: ArrayLike, y: ArrayLike, confidence: float) -> tuple[Slope, Array] 
     if len(a) < MIN_POINTS or a.min() == a.max():
         return None
     order = np.argsort(a, kind="stable")
-    a, b = _thin(a[order], b[order])
+    a, b = thin(a[order], b[order], MOST_POINTS)
     n = len(a)
     first, second = np.triu_indices(n, 1)
     run = a[second] - a[first]
@@ -80,9 +80,10 @@ def _line(x: ArrayLike, y: ArrayLike, confidence: float) -> tuple[Slope, Array] 
     return Slope(middle, float(low), float(high)), b - middle * a
 
 
-def _thin(a: Array, b: Array) -> tuple[Array, Array]:
-    if len(a) <= MOST_POINTS:
+def thin(a: Array, b: Array, most: int) -> tuple[Array, Array]:
+    """Neighbours averaged where there are more than `most` points."""
+    if len(a) <= most:
         return a, b
-    first = np.arange(0, len(a), -(-len(a) // MOST_POINTS))
+    first = np.arange(0, len(a), -(-len(a) // most))
     count = np.diff(np.append(first, len(a)))
     return np.add.reduceat(a, first) / count, np.add.reduceat(b, first) / count
