@@ -7,6 +7,10 @@ import pandas as pd
 import pytest
 
 from morphoscope.calibration import Calibration
+from morphoscope.physics import growth
+from morphoscope.physics.by_size import d_eff_per_track
+from morphoscope.physics.growth import line
+from morphoscope.physics.tables import growth_segments
 from morphoscope.physics.tracks import track_table
 from morphoscope.schema import TRACKS
 
@@ -68,3 +72,34 @@ def test_reasons_of_beginning_and_end_go_with_their_track():
     assert tracks.loc[[0, 2], ["began", "ended"]].to_numpy().tolist() == [["edge", "end"], ["start", "gap"]]
     assert tracks.loc[1, ["began", "ended"]].isna().all()
     assert track_table(table, SCALE)[["began", "ended"]].isna().all(axis=None)
+
+
+def test_a_null_size_and_a_null_position_cost_no_more_than_themselves():
+    table = objects(2, 30, np.random.default_rng(1)).astype({"major_px": float})
+    table.loc[4, "major_px"], table.loc[7, "x_reg_px"] = np.nan, np.nan
+    tracks, per_track = track_table(table, SCALE), d_eff_per_track(table, SCALE)
+    own = table[table["track_id"] == 0]
+    assert tracks["size_median_px"].iloc[0] == pytest.approx(own["major_px"].median())
+    assert tracks["size_median_nm"].iloc[0] == pytest.approx(per_track["size_median_nm"].iloc[0])
+    assert tracks["x_reg_px"].iloc[0] == pytest.approx(own["x_reg_px"].mean())
+    assert tracks["D_eff_nm2_per_s"].to_numpy() == pytest.approx(per_track["d_eff_nm2_per_s"].to_numpy())
+    none = track_table(table.assign(major_px=np.nan), SCALE)
+    assert none["size_median_px"].isna().all() and none["D_eff_nm2_per_s"].notna().all()
+
+
+def test_an_index_named_frame_as_trackpy_leaves_it():
+    table = objects(3, 40, np.random.default_rng(2)).sort_values(["frame", "track_id"])
+    table = table.assign(major_nm=table["major_px"] * 0.4)
+    named = table.set_index(table["frame"])
+    plain = track_table(table, SCALE)
+    pd.testing.assert_frame_equal(track_table(named, SCALE), plain)
+    pd.testing.assert_frame_equal(growth_segments(named, plain, SCALE), growth_segments(table, plain, SCALE))
+
+
+def test_noise_is_learnt_from_some_of_many_tracks(monkeypatch):
+    rng, asked = np.random.default_rng(3), []
+    lines = [line(np.arange(20), rng.normal(size=20)) for _ in range(50)]
+    monkeypatch.setattr(growth, "MOST_ASKED", 10)
+    monkeypatch.setattr(growth, "learnt", lambda residuals: asked.extend(residuals))
+    growth.noise_of([None, *lines])
+    assert len(asked) == 10 and asked[0] is lines[0].residual and asked[-1] is lines[-1].residual

@@ -60,7 +60,9 @@ def d_eff_per_track(objects: pd.DataFrame, calibration: Calibration, *, lag: int
     values = (moved**2) @ squared_pixels(calibration) / (4 * tau)
     n = np.bincount(number, minlength=k)
     mean = np.bincount(number, values, minlength=k) / np.maximum(n, 1)
-    size = pd.Series(_size_nm(objects, calibration)[made.row]).groupby(made.number).median().to_numpy(float)
+    linked = objects["track_id"].notna().to_numpy()  # a size counts although its position is not known
+    ids = objects["track_id"][linked].to_numpy(np.int64)
+    size = pd.Series(_size_nm(objects, calibration)[linked]).groupby(ids).median().reindex(made.track_id).to_numpy(float)
     table = pd.DataFrame({"track_id": made.track_id, "size_median_nm": size, "n_steps": n, "d_eff_nm2_per_s": mean})
     return table[table["n_steps"] > 0].sort_values("track_id", ignore_index=True)
 

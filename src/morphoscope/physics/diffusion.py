@@ -33,7 +33,7 @@ def d_eff(positions: ArrayLike, frames: ArrayLike, *, frame_interval_s: float, l
     steps and for step lengths that spread wider than diffusion allows.
 
     Args:
-        positions: (n, 2) registered positions, in nm for nm2/s.
+        positions: (n, 2) registered positions, in nm for nm2/s; steps from or to one that is nan are not used.
         frames: (n,) rising frame numbers; steps that do not span exactly `lag` frames are not used.
         frame_interval_s: time between frame numbers in s.
         lag: in frame numbers.
@@ -48,8 +48,10 @@ def d_eff(positions: ArrayLike, frames: ArrayLike, *, frame_interval_s: float, l
     partner = np.searchsorted(number, number + lag)
     start = np.flatnonzero((partner < len(number)) & (number[np.minimum(partner, len(number) - 1)] == number + lag))
     steps = place[partner[start]] - place[start]
+    known = np.isfinite(steps).all(axis=1)
+    start, steps = start[known], steps[known]
     n = len(steps)
-    if n < MIN_STEPS or not np.isfinite(steps).all() or not (math.isfinite(frame_interval_s) and frame_interval_s > 0):
+    if n < MIN_STEPS or not (math.isfinite(frame_interval_s) and frame_interval_s > 0):
         return DEff(math.nan, math.nan, math.nan, n)
     values = (steps**2).sum(axis=1) / (4 * lag * frame_interval_s)
     mean = float(values.mean())

@@ -15,6 +15,7 @@ from morphoscope.physics.correlated import learnt, widening
 Array = NDArray[np.float64]
 MIN_POINTS = 6
 MOST_POINTS = 200
+MOST_ASKED = 2000  # curves the noise is learnt from
 
 
 class Slope(NamedTuple):
@@ -23,6 +24,13 @@ class Slope(NamedTuple):
     value: float
     low: float
     high: float
+
+
+class Line(NamedTuple):
+    """A slope with the interval it has for independent scatter, and the scatter (n,) about it."""
+
+    slope: Slope
+    residual: Array
 
 
 def theil_sen(x: ArrayLike, y: ArrayLike, *, confidence: float = 0.95, noise: Array | None = None) -> Slope:
@@ -41,10 +49,14 @@ def theil_sen(x: ArrayLike, y: ArrayLike, *, confidence: float = 0.95, noise: Ar
     Returns:
         nan for fewer than 6 points.
     """
-    line = _line(x, y, confidence)
-    if line is None:
+    return widened(line(x, y, confidence), confidence, noise=noise)
+
+
+def widened(found: Line | None, confidence: float = 0.95, *, noise: Array | None = None) -> Slope:
+    """The slope of a `line` with the interval that `theil_sen` gives it; nan for None."""
+    if found is None:
         return Slope(math.nan, math.nan, math.nan)
-    (middle, low, high), residual = line
+    (middle, low, high), residual = found
     widen = widening(residual, confidence, noise=noise)
     return Slope(middle, middle - widen * (middle - low), middle + widen * (high - middle))
 
@@ -55,12 +67,17 @@ def shared_noise(curves: Iterable[tuple[ArrayLike, ArrayLike]]) -> Array:
     Args:
         curves: x and y of each, as for `theil_sen`, which takes the result.
     """
-    lines = (_line(x, y, 0.95) for x, y in curves)
-    return learnt(line[1] for line in lines if line is not None)
+    return noise_of(line(x, y) for x, y in curves)
 
 
-def _line(x: ArrayLike, y: ArrayLike, confidence: float) -> tuple[Slope, Array] | None:
-    """The slope with Sen's interval, and the scatter about it; None for too few points."""
+def noise_of(lines: Iterable[Line | None]) -> Array:
+    """As `shared_noise`, from what `line` found of each curve; of more than 2000, 2000 evenly spread among them are asked."""
+    known = [found.residual for found in lines if found is not None]
+    return learnt(known[i] for i in np.unique(np.linspace(0, len(known) - 1, min(len(known), MOST_ASKED)).astype(int)))
+
+
+def line(x: ArrayLike, y: ArrayLike, confidence: float = 0.95) -> Line | None:
+    """The slope with Sen's interval, not yet widened, and the scatter about it; None for too few points."""
     a, b = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     good = np.isfinite(a) & np.isfinite(b)
     a, b = a[good], b[good]
@@ -77,7 +94,7 @@ def _line(x: ArrayLike, y: ArrayLike, confidence: float) -> tuple[Slope, Array] 
     reach = z * math.sqrt(n * (n - 1) * (2 * n + 5) / 18)
     low = slopes[max(round((len(slopes) - reach) / 2), 0)]
     high = slopes[min(round((len(slopes) + reach) / 2), len(slopes) - 1)]
-    return Slope(middle, float(low), float(high)), b - middle * a
+    return Line(Slope(middle, float(low), float(high)), b - middle * a)
 
 
 def thin(a: Array, b: Array, most: int) -> tuple[Array, Array]:

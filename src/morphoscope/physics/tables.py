@@ -45,8 +45,10 @@ def growth_segments(
     """
     longest = tracks.sort_values(["n_points", "track_id"], ascending=[False, True], kind="stable").head(MOST_TRACKS)
     wanted = {*longest["track_id"], always} & {*tracks["track_id"]}
-    rows = objects[objects["track_id"].isin(wanted) & objects["major_px"].notna()]
-    each = [(int(number), own.sort_values("frame")) for number, own in rows.groupby("track_id", sort=True)]
+    names = [name for name in ("frame", "track_id", "major_px", "major_nm") if name in objects.columns]
+    rows = objects[names].reset_index(drop=True)  # an index may be named as a column
+    rows = rows[rows["track_id"].isin(wanted) & rows["major_px"].notna()].sort_values("frame", kind="stable")
+    each = [(int(number), own) for number, own in rows.groupby("track_id", sort=True)]
     noise = shared_noise((own["frame"], own["major_px"]) for _, own in each)
     alike = sorted(each, key=lambda one: len(one[1]))  # tracks of one length share what their noise is made white with
     known = [table for number, own in alike if len(table := _segments_of(number, own, calibration, noise))]
