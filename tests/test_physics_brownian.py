@@ -96,6 +96,15 @@ def test_noise_alone_is_no_motion():
     assert fit_pooled(table.assign(x_reg_px=3.0, y_reg_px=2.0), SCALE).D_px2_per_frame == 0
 
 
+def test_tracks_that_never_move_count():
+    table = walks(np.random.default_rng(6), tracks=60, D=0.5, sigma=0.0)
+    resting = table["track_id"] % 2 == 0
+    mixed = table.assign(x_reg_px=table["x_reg_px"].where(~resting, 3.0), y_reg_px=table["y_reg_px"].where(~resting, 2.0))
+    found = fit_pooled(mixed, SCALE)
+    assert found.n_tracks == 60 and found.D_px2_per_frame == pytest.approx(0.25, rel=0.12)
+    assert found.D_px2_per_frame_low < 0.25 < found.D_px2_per_frame_high and found.robust > 2
+
+
 def test_intervals_cover_the_truth_and_there_is_no_bias():
     found = fit_tracks(walks(np.random.default_rng(4), tracks=600, points=150), SCALE)
     inside = (found["D_px2_per_frame_low"] <= 1) & (found["D_px2_per_frame_high"] >= 1)

@@ -80,7 +80,7 @@ def fit_pooled(objects: pd.DataFrame, calibration: Calibration, *, confidence: f
     the mean over tracks weighted by their lengths.
 
     Args:
-        objects: as for `fit_tracks`; tracks of fewer than 4 detections are used too.
+        objects: as for `fit_tracks`; tracks of fewer than 4 detections and those that never move are used too.
         calibration: as for `fit_tracks`.
         confidence: of the interval.
         blur: as for `fit_tracks`.
@@ -122,9 +122,11 @@ def _tracks_in(made: Paths, place: Array, confidence: float, blur: float) -> Arr
 
 def _pooled_in(made: Paths, place: Array, confidence: float, blur: float) -> tuple[Array, float]:
     """(4,): D, low, high, sigma of all tracks together; and how much wider the interval became."""
-    used = np.flatnonzero((made.n_points > 1) & ~_still(made, place))
+    used = np.flatnonzero(made.n_points > 1)
+    if len(used) and _still(made, place)[used].all():
+        return np.zeros(4), math.nan
     if made.n_points[used].sum() < MIN_POINTS:
-        return (np.zeros(4) if (made.n_points > 1).any() and not len(used) else np.full(4, np.nan)), math.nan
+        return np.full(4, np.nan), math.nan
     each = curves(made, place, ratios(made), blur, used)
     total = Curves(each.phi, each.logdet.sum(axis=0)[None], each.square.sum(axis=0)[None], np.array([each.n.sum()]))
     value, low, high, sigma = profile(fine_curves(total), _drop(confidence))[:, 0]
