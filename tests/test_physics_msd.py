@@ -125,6 +125,14 @@ def test_the_anomalous_exponent_is_found_under_localisation_noise(alpha):
     assert abs(naive.exponent - alpha) > abs(found.exponent - alpha)
 
 
+def test_drift_is_held_and_filled_in_where_it_is_not_known():
+    table = pd.DataFrame({"frame": [0, 2, 3, 4, 9], "x_reg_px": 0.0, "y_reg_px": 0.0})
+    drift = pd.DataFrame({"frame": [4, 2], "shift_x_px": [3.0, 1.0], "shift_y_px": [0.0, 5.0]})
+    moved = subtract_drift(table, drift)
+    assert moved["x_reg_px"].tolist() == [-1, -1, -2, -3, -3] and moved["y_reg_px"].tolist() == [-5, -5, -2.5, 0, 0]
+    assert subtract_drift(table, drift.iloc[:0]).equals(table)
+
+
 @OLD_PANDAS
 def test_drift_is_that_of_trackpy():
     table = walks(np.random.default_rng(5), tracks=8, points=25)

@@ -32,8 +32,10 @@ def ensemble_drift(objects: pd.DataFrame) -> pd.DataFrame:
 
 
 def subtract_drift(objects: pd.DataFrame, drift: pd.DataFrame) -> pd.DataFrame:
-    """A copy with `drift` (see `ensemble_drift`) taken from `x_reg_px`, `y_reg_px`; frames it lacks stay as they are."""
-    shift = drift.set_index("frame").reindex(objects["frame"].to_numpy(np.int64)).fillna(0.0)
-    return objects.assign(
-        **{f"{a}_reg_px": objects[f"{a}_reg_px"].to_numpy(float) - shift[f"shift_{a}_px"].to_numpy(float) for a in "xy"}
-    )
+    """A copy with `drift` (see `ensemble_drift`) taken from `x_reg_px`, `y_reg_px`; frames it lacks get what lies between
+    the frames beside them, those before and after it its first and last shift."""
+    if drift.empty:
+        return objects.copy()
+    at, known = objects["frame"].to_numpy(float), drift.sort_values("frame")
+    shift = {a: np.interp(at, known["frame"].to_numpy(float), known[f"shift_{a}_px"].to_numpy(float)) for a in "xy"}
+    return objects.assign(**{f"{a}_reg_px": objects[f"{a}_reg_px"].to_numpy(float) - shift[a] for a in "xy"})
