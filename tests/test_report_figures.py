@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import tracemalloc
 
 import matplotlib
@@ -9,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
+from matplotlib.offsetbox import AnchoredOffsetbox
 
 from morphoscope.calibration import Axis, Calibration
 from morphoscope.report import figures
-from morphoscope.report.style import STYLE, length_label, math_unit, nice_length, power_of_ten
+from morphoscope.report.growth import Rate, rate_text
+from morphoscope.report.style import STYLE, length_label, math_unit, new_figure, nice_length, power_of_ten, scale_bar, show_image
 from morphoscope.report.trajectories import _busiest
 
 DOSE = Calibration(pixel_size_nm=(0.4, 0.4), frame_interval_s=2.0, axes=(Axis("dose", "dpa", 1.0, 0.01),))
@@ -100,6 +103,42 @@ def test_growth_line_has_the_true_slope() -> None:
     assert (y[1] - y[0]) / (x[1] - x[0]) == pytest.approx(0.1 * 0.4 / 2.0, rel=0.1)
     assert "pm s$^{-1}$" in _texts(figure)
     assert "px/frame" in _texts(figures.track_growth(objects, _tracks(objects), NONE, most=1))
+    three = figures.track_growth(objects[objects["frame"] < 3], _tracks(objects), DOSE, most=1)
+    assert len(three.axes[0].lines) == 1  # the points alone
+
+
+def test_rates_are_those_of_the_table_in_plain_numbers() -> None:
+    objects = _objects(tracks=2)
+    rates = {"growth_nm_per_s": [0.1, 0.0904], "growth_nm_per_s_low": [0.09, -0.02], "growth_nm_per_s_high": [0.11, 0.2]}
+    said = _texts(figures.track_growth(objects, _tracks(objects).assign(**rates), DOSE))
+    assert "100 (90 to 110) pm s$^{-1}$" in said and "90 (\u221220 to 200) pm s$^{-1}$" in said
+    assert rate_text(Rate(5.612, 4.9, 6.3)) == "5.61 (4.90 to 6.30)" and rate_text(Rate(2.0, np.nan, np.nan)) == "2.00"
+    assert rate_text(Rate(0.0, 0.0, 0.0)) == "0.000 (0.000 to 0.000)"
+
+
+@given(st.floats(-1e3, 1e3), st.floats(1e-4, 1e3))
+def test_rates_are_read_back_within_a_tenth_of_their_interval(value: float, half: float) -> None:
+    said = rate_text(Rate(value, value - half, value + half)).replace("\u2212", "-")
+    assert "e" not in said
+    numbers = [float(part) for part in re.findall(r"-?[\d.]+", said)]
+    np.testing.assert_allclose(numbers, [value, value - half, value + half], atol=half / 10)
+
+
+def test_growth_in_several_stretches_is_drawn_bent() -> None:
+    objects = _objects(tracks=2)
+    bent = objects["track_id"] == 1
+    size = np.where(bent, 10 + 0.5 * np.clip(objects["frame"] - 20, 0, None), objects["major_px"])
+    objects = objects.assign(major_px=size, major_nm=size * 0.4)
+    names = ["track_id", "segment", "first_frame", "last_frame", "growth_px_per_frame"]
+    table = pd.DataFrame([(0, 0, 0.0, 39.0, 9.0), (1, 0, 0.0, 20.0, 0.0), (1, 1, 20.0, 39.0, 0.5)], columns=names)
+    low, high = table["growth_px_per_frame"] - 0.1, table["growth_px_per_frame"] + 0.1
+    segments = table.assign(growth_px_per_frame_low=low, growth_px_per_frame_high=high)
+    straight, two = figures.track_growth(objects, _tracks(objects), DOSE, axis="time", segments=segments).axes[:2]
+    np.testing.assert_allclose(two.lines[1].get_xdata(), [0, 40, 78])
+    np.testing.assert_allclose(two.lines[1].get_ydata(), [4.0, 4.0, 4.0 + 0.5 * 19 * 0.4], rtol=1e-6)
+    assert list(two.lines[2].get_xdata()) == [40, 40]  # the change point
+    assert two.texts[0].get_text() == "0 (\u221220 to 20)\n100 (80 to 120) pm s$^{-1}$"
+    assert len(straight.lines[1].get_xdata()) == 2 and "900" not in straight.texts[0].get_text()
 
 
 def test_trajectories_lie_on_the_frame_shown() -> None:
@@ -140,6 +179,22 @@ def test_a_map_of_many_tracks_needs_little_memory() -> None:
     assert x > 50 and (width, height) == (25, 25)
 
 
+def test_the_scale_bar_is_legible_on_writing_of_its_own_colour() -> None:
+    """A white bar of the right length on a black plate, on a picture that is white."""
+    figure = new_figure(4, 4, placed=True)
+    ax = figure.add_axes((0, 0, 1, 1))
+    show_image(ax, np.full((100, 100), 255.0) - np.eye(100))
+    ax.set(xlim=(-0.5, 99.5), ylim=(99.5, -0.5))
+    scale_bar(ax, (0.0, 0.0, 100.0, 100.0), DOSE)
+    figure.canvas.draw()
+    (plate,) = (artist for artist in ax.artists if isinstance(artist, AnchoredOffsetbox))
+    assert plate.patch.get_facecolor() == (0, 0, 0, 1)
+    (bar,) = (patch for patch in plate.findobj(matplotlib.patches.Rectangle) if patch.get_facecolor() == (1, 1, 1, 1))
+    within = plate.patch.get_window_extent(), bar.get_window_extent()
+    assert within[1].width == pytest.approx(12.5 * 4, abs=0.5)  # 5 nm at 0.4 nm per px, 4 dots a px
+    assert within[0].x0 < within[1].x0 < within[1].x1 < within[0].x1 and within[0].y0 < within[1].y0
+
+
 def test_drift_shows_jumps() -> None:
     figure = figures.displacement(_frames(), DOSE)
     said = _texts(figure)
@@ -149,7 +204,9 @@ def test_drift_shows_jumps() -> None:
 
 def test_nothing_to_draw_is_said() -> None:
     nothing = _objects().head(0)
-    assert "no frames" in _texts(figures.density_and_size(_frames().head(0), DOSE))
+    none = figures.density_and_size(_frames().head(0), DOSE)
+    assert "no frames" in _texts(none) and figures.nothing_drawn(none) == "no frames"
+    assert figures.nothing_drawn(figures.density_and_size(_frames(), DOSE)) == ""
     assert "no object" in _texts(figures.size_boxes(nothing, DOSE))
     assert "no track" in _texts(figures.track_growth(nothing, _tracks(nothing), DOSE))
     assert "no track" in _texts(figures.trajectory_map(nothing, _tracks(nothing), np.zeros((50, 60)), DOSE))

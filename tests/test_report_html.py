@@ -12,11 +12,13 @@ import pytest
 
 from morphoscope.calibration import Axis, Calibration
 from morphoscope.recipe import parse_recipe
+from morphoscope.report.captions import PIECES, caption_of
 from morphoscope.report.figures import save_figure
-from morphoscope.report.html import CAPTIONS, LARGE, write_report
+from morphoscope.report.html import LARGE, write_report
 from morphoscope.report.methods import PAPER, citations, methods_paragraph
 from morphoscope.report.methods_motion import BERGLUND, KAPLAN_MEIER, MICHALET
 from morphoscope.report.page import number, span, unit
+from morphoscope.report.results import COUNTED, main_rows
 from morphoscope.report.style import new_figure
 from morphoscope.schema import FRAMES, QUANTITIES, TRACKS, empty
 
@@ -102,7 +104,7 @@ def test_page_is_well_formed_and_asks_for_nothing(tmp_path: Path) -> None:
     assert all(link.startswith("#") or not re.match(r"\w+:|/", link) for link in links)
     assert "http" not in page.replace("http-equiv", "")
     assert "default-src" in page
-    assert CAPTIONS["displacement"].replace("'", "&#x27;") in page
+    assert caption_of("displacement").replace("'", "&#x27;") in page
 
 
 def test_large_pictures_are_carried_smaller_and_look_the_same(tmp_path: Path) -> None:
@@ -162,6 +164,63 @@ def test_quantities_are_shown_with_interval_and_unit(tmp_path: Path) -> None:
     assert "Density at end" in page and "2.31&nbsp;&times;&nbsp;10\u00b9\u2076" in page and "cm\u207b\u00b3" in page
     assert "95&nbsp;%: 1.90 to 2.80&nbsp;&times;&nbsp;10\u00b9\u2076" in page
     assert not re.search(r"\bnan\b|<NA>|None", page)
+
+
+def _named(*names: str, value: float = 1.5) -> pd.DataFrame:
+    rows = [(name, value, 1.0, 2.0, "nm", 7, f"how {name}") for name in names]
+    return pd.DataFrame(rows, columns=list(QUANTITIES)).astype({"n": "Int64"})
+
+
+def _cards(page: str) -> list[str]:
+    return re.findall(r'<div class="what">([^<]+)</div>', page)
+
+
+def test_motion_is_among_the_main_results(tmp_path: Path) -> None:
+    """Whatever comes before it in the table; what counts tracks by their ends is never."""
+    first = ("frames", "detections", "final density", "highest density", "largest median size", "final median size", "tracks")
+    motion = (
+        "median growth rate",
+        "median D_eff",
+        "tracks that disappeared",
+        "median life (Kaplan-Meier)",
+        "death rate",
+        "pooled D",
+    )
+    page = _write(tmp_path, _run(), quantities=_named(*first, *motion))
+    assert _cards(page)[4:7] == ["Pooled D", "Median life (Kaplan-Meier)", "Median growth rate"]
+    assert _cards(page)[:2] == ["Final density", "Highest density"] and len(_cards(page)) == 8
+    unknown = pd.concat([_named("final density", "median D_eff", "death rate"), _named("pooled D", value=np.nan)])
+    assert [row["name"] for row in main_rows(unknown)] == ["final density", "median D_eff", "death rate"]
+    few = _named("frames", "tracks that appeared", "pooled D, steady frames", "linked share")
+    assert [row["name"] for row in main_rows(few)] == ["frames", "pooled D, steady frames"]
+
+
+def test_what_counts_tracks_comes_last(tmp_path: Path) -> None:
+    page = _write(tmp_path, _run(), quantities=_named("tracks", "linked share", "tracks that appeared", "pooled D"))
+    rows = re.findall(r"<tr><td>([^<]+)</td>", page[page.index('id="quantities"') : page.index('id="methods"')])
+    assert rows == ["Tracks", "Pooled D", "Linked share", "Tracks that appeared"]
+    assert not "tracks".startswith(COUNTED)
+
+
+def test_figures_with_nothing_to_show_are_a_line_of_text(tmp_path: Path) -> None:
+    save_figure(new_figure(2, 2), tmp_path / "figures", "displacement")
+    page = _write(
+        tmp_path, _run(), figures=[("absent", ""), ("displacement", "")], left_out=[("van_hove", "no track is <long> enough")]
+    )
+    assert "<li>Van hove: no track is &lt;long&gt; enough.</li>" in page
+    assert page.count("<figure") == 1 and "<b>Figure 1.</b>" in page
+
+
+def test_captions_speak_of_what_there_is() -> None:
+    bare = {name: caption_of(name) for name in PIECES}
+    assert not any(word in said for said in bare.values() for word in ("hand", "jump", "dashed", "picture", "on a frame"))
+    full = {name: caption_of(name, {"pictures", "hand counts", "visibility", "match", "jumps", "tracks"}) for name in PIECES}
+    assert "hand counts" in full["density"] and "dashed: as counted" in full["density_and_size"]
+    assert "on a frame" in full["trajectory_map"] and "fitted ellipse" in full["track_story"]
+    assert "stage jumps" in full["displacement"] and "how well each frame matched" in full["displacement"]
+    assert "track number" in full["overlay"] and "track" not in bare["overlay"]
+    assert "hops between two objects" in bare["slowest_fastest"]
+    assert all(said.endswith(".") and ".." not in said and "  " not in said for said in (*bare.values(), *full.values()))
 
 
 def test_methods_say_what_was_done() -> None:

@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
@@ -67,7 +68,28 @@ def test_the_fit_lies_on_the_mean_squared_displacement(calibration: Calibration,
     np.testing.assert_allclose(drawn.get_ydata(), table[column])
     np.testing.assert_allclose(np.asarray(fit.get_ydata())[:8], table[column][:8], rtol=0.3)
     assert all(word in texts(figure) for word in words)
+    ends = [end for line in figure.axes[0].collections if isinstance(line, LineCollection) for end in line.get_segments()]
+    low, high = figure.axes[0].get_ylim()
+    assert len(ends) == 8 and all(low < end[:, 1].min() and end[:, 1].max() < high for end in ends)
     assert "no track is long enough" in texts(figures.msd(objects[:0], table[:0], anomalous(objects[:0], NONE), NONE))
+
+
+def test_single_tracks_are_plain_where_they_are_few_and_counted_where_they_leave_the_range() -> None:
+    def thin(objects: pd.DataFrame) -> LineCollection:
+        figure = figures.msd(objects, ensemble_msd(objects, NONE), anomalous(objects, NONE), NONE)
+        return next(lines for lines in figure.axes[0].collections if isinstance(lines, LineCollection))
+
+    few, many = thin(walkers(4)), thin(walkers(60))
+    assert few.get_linewidths()[0] >= 0.8 and few.get_alpha() >= 0.8
+    assert many.get_linewidths()[0] < 0.4 and many.get_alpha() < 0.4
+    assert "leave" not in str(few.get_label())
+    objects = walkers(4)
+    still = objects["track_id"] == 0
+    first = objects.groupby("track_id")["x_reg_px"].transform("first")
+    quiet = np.where(still, first + 1e-4 * (objects["x_reg_px"] - first), objects["x_reg_px"])
+    assert "1 leaves the range" in str(
+        thin(objects.assign(x_reg_px=quiet, y_reg_px=objects["y_reg_px"].where(~still, 5.0))).get_label()
+    )
 
 
 def test_displacements_are_shown_beside_the_gaussian() -> None:

@@ -24,6 +24,7 @@ from morphoscope.pipeline.stream import Clock
 from morphoscope.recipe import Recipe
 from morphoscope.recipe_text import recipe_toml
 from morphoscope.report import figures as draw
+from morphoscope.report.captions import caption_of
 from morphoscope.report.html import write_report
 from morphoscope.report.overlay import draw_overlay, stamp_text, write_still
 
@@ -54,15 +55,14 @@ def write_outputs(
         (folder / "recipe.toml").write_text(recipe_toml(recipe), encoding="utf-8")
     with clock.stage("figures"):
         drawn = _draw_figures(recipe, results, frames)
-        for name, make in drawn.items():
-            draw.save_figure(make(), folder / "figures", name, recipe.report.svg)
-            gc.collect()  # a figure is full of circles, and the next one must not come on top of it
+        left_out = _save(drawn, folder / "figures", svg=recipe.report.svg)
         if frames is not None:
             _write_still(folder / "figures", results, frames)
     if recipe.report.overlay and frames is not None:
         with clock.stage("overlay"):
             write_overlay(folder / "overlay.mp4", frames, results.objects, results.frames["frame"].tolist(), results.calibration)
     with clock.stage("report"):
+        parts = _parts(recipe, results, frames)
         timed = {**info, "timings_s": {name: round(seconds, 3) for name, seconds in clock.seconds.items()}}
         write_report(
             folder,
@@ -71,8 +71,40 @@ def write_outputs(
             tracks=results.tracks,
             quantities=results.quantities,
             card=card.model_dump(mode="json"),
-            figures=[(name, "") for name in (*drawn, "overlay")],
+            figures=[(name, caption_of(name, parts)) for name in (*drawn, "overlay")],
+            left_out=list(left_out.items()),
         )
+
+
+def _save(drawn: Mapping[str, Callable[[], Figure]], folder: Path, *, svg: bool) -> dict[str, str]:
+    """Save the figures that show something; why each of the others does not."""
+    left_out = {}
+    for name, make in drawn.items():
+        figure = make()
+        why = draw.nothing_drawn(figure)
+        if why:
+            left_out[name] = why
+        else:
+            draw.save_figure(figure, folder, name, svg)
+        del figure
+        gc.collect()  # a figure is full of circles, and the next one must not come on top of it
+    return left_out
+
+
+def _parts(recipe: Recipe, results: Results, frames: Frames | None) -> set[str]:
+    """What the captions are to speak of."""
+    table = results.frames
+    density = bool(table["density"].notna().any())
+    has = {
+        "density": density,
+        "pictures": frames is not None,
+        "tracks": results.tracked,
+        "hand counts": results.truth is not None and len(results.truth) > 0,
+        "visibility": density and recipe.physics.visibility_factor != 1,
+        "match": "shift_quality" in table and bool(table["shift_quality"].notna().any()),
+        "jumps": "jump" in table and bool(table["jump"].fillna(False).any()),
+    }
+    return {name for name, there in has.items() if there}
 
 
 def _write_tables(folder: Path, results: Results, *, csv: bool) -> None:
@@ -103,7 +135,14 @@ def _draw_figures(recipe: Recipe, results: Results, frames: Frames | None) -> di
         last = results.frames.iloc[-1]
         shift = (float(last["shift_x_px"]), float(last["shift_y_px"]))
         if sized:
-            drawn["track_growth"] = partial(draw.track_growth, results.objects, results.tracks, calibration, axis=axis)
+            drawn["track_growth"] = partial(
+                draw.track_growth,
+                results.objects,
+                results.tracks,
+                calibration,
+                axis=axis,
+                segments=None if results.motion is None else results.motion.growth_segments,
+            )
         drawn["trajectory_map"] = partial(
             draw.trajectory_map,
             results.objects,

@@ -10,21 +10,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-from scipy import stats
 
 from morphoscope.calibration import Axis, Calibration
 from morphoscope.physics.density import poisson_interval
 from morphoscope.report.by_size import diffusion_by_size
 from morphoscope.report.evaluation import f1_vs_iou, matched_boxes, noise_robustness, recall_by_size
+from morphoscope.report.growth import track_growth
 from morphoscope.report.motion import msd, survival, van_hove
 from morphoscope.report.stories import slowest_fastest, track_story
 from morphoscope.report.style import (
     BLUE,
-    DOUBLE,
     GREEN,
     GREY,
-    ORANGE,
     SINGLE,
     VERMILION,
     axis_for,
@@ -32,6 +29,7 @@ from morphoscope.report.style import (
     even_labels,
     math_unit,
     new_figure,
+    nothing_drawn,
     panel_letter,
     power_of_ten,
     save_figure,
@@ -47,6 +45,7 @@ __all__ = [
     "matched_boxes",
     "msd",
     "noise_robustness",
+    "nothing_drawn",
     "recall_by_size",
     "save_figure",
     "size_boxes",
@@ -206,60 +205,3 @@ def _box_style() -> dict[str, Any]:
         "capprops": line,
         "medianprops": {"color": VERMILION, "linewidth": 1.6},
     }
-
-
-@styled
-def track_growth(
-    objects: pd.DataFrame, tracks: pd.DataFrame, calibration: Calibration, *, axis: str | None = None, most: int = 12
-) -> Figure:
-    """Size against the axis of the longest tracks, one panel each, with the Theil-Sen line and its slope.
-
-    Args:
-        objects: `schema.OBJECTS` with `track_id`.
-        tracks: `schema.TRACKS`.
-        calibration: gives the axis and the unit.
-        axis: name of the axis; none for the main one.
-        most: number of tracks shown.
-    """
-    size, unit = ("major_nm", "nm") if calibration.has_scale else ("major_px", "px")
-    longest = tracks.sort_values(["n_points", "track_id"], ascending=[False, True], kind="stable").head(most)
-    longest = longest.sort_values("first_frame", kind="stable")
-    if longest.empty:
-        return empty_note(new_figure(DOUBLE, 2.0), "no track is long enough")
-    along = axis_for(calibration, axis)
-    columns = min(4, len(longest))
-    rows = math.ceil(len(longest) / columns)
-    figure = new_figure(DOUBLE, 0.55 + 1.3 * rows)
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    grouped = dict(tuple(objects[objects[size].notna()].groupby("track_id")))
-    for ax, track_id in zip(grid.flat, longest["track_id"], strict=False):
-        rows_of = grouped.get(track_id)
-        if rows_of is not None:
-            _growth_panel(ax, rows_of.sort_values("frame"), size, along, calibration)
-        ax.set_title(f"track {track_id}", fontsize=7.5, pad=2)
-    for ax in grid.flat[len(longest) :]:
-        ax.set_visible(False)
-    for ax in grid.flat:
-        ax.xaxis.set_major_locator(MaxNLocator(3))
-        ax.yaxis.set_major_locator(MaxNLocator(4))
-    grid.flat[0].set_ylim(bottom=0)
-    figure.supxlabel(along.label, fontsize=8.5)
-    figure.supylabel(f"size, major axis ({unit})", fontsize=8.5)
-    return figure
-
-
-def _growth_panel(ax: Axes, rows: pd.DataFrame, size: str, along: Axis, calibration: Calibration) -> None:
-    frame, value = rows["frame"].to_numpy(float), rows[size].to_numpy(float)
-    ax.plot(along.at(frame), value, ".", color=GREY, alpha=0.55, markersize=2.6, mew=0)
-    if np.unique(frame).size < 3:
-        return
-    slope = float(stats.theilslopes(value, frame)[0])
-    intercept = float(np.median(value - slope * frame))
-    ends = np.array([frame.min(), frame.max()])
-    ax.plot(along.at(ends), intercept + slope * ends, color=ORANGE, linewidth=1.5)
-    interval = calibration.frame_interval_s
-    if calibration.has_scale and interval:
-        text = f"{slope / interval * 1000:+#.2g} pm s$^{{-1}}$"
-    else:
-        text = f"{slope:+#.2g} {'nm' if calibration.has_scale else 'px'}/frame"
-    ax.text(0.97, 0.06, text, transform=ax.transAxes, ha="right", va="bottom", fontsize=7, color="#8A5A00")

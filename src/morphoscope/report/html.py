@@ -15,56 +15,12 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from morphoscope.report.captions import caption_of
 from morphoscope.report.methods import citations, methods_paragraph
-from morphoscope.report.page import box, number, page, span, table, text, unit
+from morphoscope.report.page import box, page, plain, table, text
+from morphoscope.report.results import headline, long_table
 
-HEADLINES = 6
 LARGE = 150_000  # bytes
-
-CAPTIONS: dict[str, str] = {
-    "density_and_size": (
-        "(a) Density of the objects with the exact 95 % counting interval, corrected for visibility where a factor is given; "
-        "dashed: as counted. (b) Median size with quartiles. Open circles: hand counts, where given."
-    ),
-    "density": (
-        "Objects in each frame, or their density where scale and area are known, with the exact 95 % counting interval. "
-        "Open circles: hand counts, where given."
-    ),
-    "size_boxes": (
-        "Size at chosen points of the experiment. Box: quartiles and median; whiskers: 1.5 interquartile ranges; points: objects."
-    ),
-    "track_growth": "Size of the longest tracks, each with its Theil-Sen line and slope.",
-    "trajectory_map": (
-        "(a) Registered trajectories on a frame, with the part framed in (b) enlarged; (c) the longest ones from a common origin."
-    ),
-    "track_story": (
-        "Growth of one track with straight stretches and change points, and its picture with the fitted ellipse at the points "
-        "marked."
-    ),
-    "slowest_fastest": (
-        "(a) The tracks of least and largest D_eff, among those at least half as long as the longest, on the frame named; "
-        "(b), (c) the same, enlarged by one factor; circle: first detection, square: last."
-    ),
-    "diffusion_by_size": (
-        "Mean D_eff of the tracks in 50 bins of their median size with its standard error, bins of one track left out. D_eff "
-        "holds the localisation error; the line is the diffusion coefficient of the same frames and region by likelihood, "
-        "without that error, with its 95 % interval."
-    ),
-    "msd": (
-        "Mean squared displacement of single tracks (thin), of all tracks together with the 95 % interval of tracks drawn "
-        "again, and the fit with the localisation error as a constant."
-    ),
-    "van_hove": "Displacements along one axis at the recipe's lag, beside the Gaussian of the same variance.",
-    "survival": (
-        "Share of the tracks whose appearance was seen that live longer (Kaplan-Meier, 95 % interval); ticks: lives cut off "
-        "by the end of the video or the edge of the field."
-    ),
-    "displacement": (
-        "Displacement of the frames' content against the first frame, as removed before linking, and how well each frame "
-        "matched; dashed: sudden stage jumps."
-    ),
-    "overlay": "A frame with detections: box, fitted ellipse and track number, in the colour of the track.",
-}
 
 FILES: dict[str, str] = {
     "overlay.mp4": "video with boxes, ellipses and track numbers",
@@ -97,6 +53,7 @@ def write_report(
     quantities: pd.DataFrame,
     card: Mapping[str, Any] | None,
     figures: Sequence[tuple[str, str]],
+    left_out: Sequence[tuple[str, str]] = (),
 ) -> Path:
     """Write `report.html` into a run folder and return its path.
 
@@ -108,9 +65,10 @@ def write_report(
             `provider`; `precision`; `created`.
         frames: `schema.FRAMES`.
         tracks: `schema.TRACKS`.
-        quantities: `schema.QUANTITIES`; the first rows are the headline, in their order.
+        quantities: `schema.QUANTITIES`; `results` says which are the headline.
         card: the model card as plain values, or None.
-        figures: (name, caption) in order; an empty caption takes the one of `CAPTIONS`.
+        figures: (name, caption) in order; an empty caption takes the one of `captions`.
+        left_out: (name, sentence): figures with nothing to show, and why.
     """
     folder = Path(folder)
     title = str(run.get("title") or _input_name(run) or "morphoscope report")
@@ -118,9 +76,9 @@ def write_report(
         [
             _header(title, run, frames, tracks),
             _boxes(run),
-            _headline(quantities),
-            _figures(folder, figures),
-            _quantities(quantities),
+            headline(quantities),
+            _figures(folder, figures, left_out),
+            long_table(quantities),
             _methods(run, card),
             _provenance(run, card),
             _timings(run, frames),
@@ -166,42 +124,25 @@ def _boxes(run: Mapping[str, Any]) -> str:
     return box("warn", "Read this before using the numbers", warnings) + box("note", "Notes", notes)
 
 
-def _headline(quantities: pd.DataFrame) -> str:
-    cards = []
-    for row in quantities.head(HEADLINES).to_dict("records"):
-        interval = span(row.get("low"), row.get("high"))
-        n = "" if pd.isna(row.get("n")) else f"n&nbsp;=&nbsp;{int(row['n'])}"
-        below = " &middot; ".join(filter(None, [f"95&nbsp;%: {interval}" if interval else "", n]))
-        cards.append(
-            f'<div class="card"><div class="what">{text(_plain(row["name"]))}</div>'
-            f'<div class="value">{number(row["value"])} <small>{unit(row.get("unit"))}</small></div>'
-            f'<div class="range">{below or "&nbsp;"}</div></div>'
-        )
-    shown = f'<div class="cards">{"".join(cards)}</div>' if cards else '<p class="soft">No quantity could be found.</p>'
-    return f'<section id="results"><h2>Results</h2>{shown}</section>'
-
-
-def _plain(name: Any) -> str:
-    said = str(name).replace("_", " ").strip()
-    return said[:1].upper() + said[1:]
-
-
-def _figures(folder: Path, figures: Sequence[tuple[str, str]]) -> str:
-    shown = []
-    for i, (name, caption) in enumerate(figures, start=1):
+def _figures(folder: Path, figures: Sequence[tuple[str, str]], left_out: Sequence[tuple[str, str]]) -> str:
+    shown: list[str] = []
+    for name, caption in figures:
         path = folder / "figures" / f"{name}.png"
         if not path.is_file():
             continue
         data = path.read_bytes()
-        said = text(caption or CAPTIONS.get(name, _plain(name)))
+        said = text(caption or caption_of(name) or plain(name))
         wide = ' class="wide"' if _is_wide(data) else ""
         shown.append(
-            f'<figure{wide}><img alt="{text(_plain(name))}" src="{_embedded(data)}">'
-            f"<figcaption><b>Figure {i}.</b> {said}</figcaption></figure>"
+            f'<figure{wide}><img alt="{text(plain(name))}" src="{_embedded(data)}">'
+            f"<figcaption><b>Figure {len(shown) + 1}.</b> {said}</figcaption></figure>"
         )
-    if not shown:
+    reasons = "".join(f"<li>{text(plain(name))}: {text(why)}.</li>" for name, why in left_out)
+    if not (shown or reasons):
         return ""
-    return f'<section id="figures"><h2>Figures</h2><div class="figures">{"".join(shown)}</div></section>'
+    drawn = f'<div class="figures">{"".join(shown)}</div>' if shown else ""
+    without = f'<h3>Figures with nothing to show</h3><ul class="soft">{reasons}</ul>' if reasons else ""
+    return f'<section id="figures"><h2>Figures</h2>{drawn}{without}</section>'
 
 
 def _embedded(png: bytes) -> str:
@@ -217,22 +158,6 @@ def _embedded(png: bytes) -> str:
 def _is_wide(png: bytes) -> bool:
     width, height = struct.unpack(">II", png[16:24]) if len(png) >= 24 else (1, 1)
     return bool(width >= 1000 or width > 1.9 * height)
-
-
-def _quantities(quantities: pd.DataFrame) -> str:
-    if quantities.empty:
-        return ""
-    rows = []
-    for row in quantities.to_dict("records"):
-        n = "" if pd.isna(row.get("n")) else str(int(row["n"]))
-        numbers = [number(row["value"]), number(row.get("low")), number(row.get("high"))]
-        rows.append([text(_plain(row["name"])), *numbers, unit(row.get("unit")), n, text(_or_empty(row.get("method")))])
-    head = ["quantity", "value", "95 % low", "95 % high", "unit", "n", "method"]
-    return f'<section id="quantities"><h2>Quantities</h2>{table(head, rows, numeric=(1, 2, 3, 5))}</section>'
-
-
-def _or_empty(value: Any) -> Any:
-    return "" if value is None or value != value else value
 
 
 def _methods(run: Mapping[str, Any], card: Mapping[str, Any] | None) -> str:
@@ -256,8 +181,8 @@ def _provenance(run: Mapping[str, Any], card: Mapping[str, Any] | None) -> str:
     used = [
         ["Model", text(model.get("name") or (card or {}).get("name") or "")],
         ["Model SHA-256", f"<code>{text(model['sha256'])}</code>" if model.get("sha256") else ""],
-        *([text(_plain(k)), text(run[k])] for k in ("provider", "precision", "created") if run.get(k)),
-        *([text(_plain(k)), text(v)] for k, v in (run.get("counts") or {}).items()),
+        *([text(plain(k)), text(run[k])] for k in ("provider", "precision", "created") if run.get(k)),
+        *([text(plain(k)), text(v)] for k, v in (run.get("counts") or {}).items()),
     ]
     versions = ", ".join(f"{text(k)}&nbsp;{text(v)}" for k, v in (run.get("versions") or {}).items())
     used.append(["Versions", versions])
@@ -283,7 +208,7 @@ def _calibration(calibration: Mapping[str, Any]) -> list[list[str]]:
     ]
     for axis in calibration.get("axes") or ():
         line = f"{axis['start']:.6g} + {axis['step']:.6g} \u00d7 frame"
-        rows.append([text(_plain(axis["name"])), text(f"{line} ({axis['unit']})"), text(source.get("axes", ""))])
+        rows.append([text(plain(axis["name"])), text(f"{line} ({axis['unit']})"), text(source.get("axes", ""))])
     return rows
 
 
@@ -295,7 +220,7 @@ def _timings(run: Mapping[str, Any], frames: pd.DataFrame) -> str:
     per_frame = max(len(frames), 1)
     rows = [
         [
-            text(_plain(stage)),
+            text(plain(stage)),
             f"{seconds:.2f}",
             f"{1000 * seconds / per_frame:.1f}",
             f'<span class="bar" style="width:{max(1, round(260 * seconds / top))}px"></span>',

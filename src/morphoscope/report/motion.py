@@ -18,6 +18,8 @@ from morphoscope.physics.van_hove import NonGaussian
 from morphoscope.report.style import BLUE, GREEN, GREY, SINGLE, VERMILION, empty_note, new_figure, styled
 
 THIN = 150  # longest tracks whose own MSDs are drawn
+FEW, FAINT = 10, 0.35  # tracks that are drawn plainly; width (pt) and opacity of the lines of many
+WIDEST = 1e3  # times the MSDs of all tracks: how far beyond these the range goes for single tracks
 SMALL = 1e-12
 
 
@@ -38,15 +40,16 @@ def msd(objects: pd.DataFrame, table: pd.DataFrame, fit: Anomalous, calibration:
     if len(shown) < 2:
         return empty_note(figure, "no track is long enough for a mean squared displacement")
     ax = figure.subplots()
-    _own_msds(ax, objects, calibration, column, lag, int(shown["lag_frames"].max()))
+    near = shown[column].to_numpy(float)
+    widest = (float(near.min()) / WIDEST, float(near.max()) * WIDEST)
+    low_end, high_end = _own_msds(ax, objects, calibration, (column, lag), int(shown["lag_frames"].max()), widest)
     known = shown[shown[f"{column}_low"].notna()]
     low, high = (known[f"{column}_{end}"].clip(lower=SMALL) for end in ("low", "high"))
     ax.fill_between(known[lag], low, high, color=BLUE, alpha=0.3, linewidth=0, label="95 % interval")
     ax.plot(shown[lag], shown[column], color=BLUE, label="all tracks", marker="o", markersize=2.2, linewidth=1.0)
     _fitted(ax, fit, shown[lag].to_numpy(float), nm, seconds, calibration)
     ax.set(xscale="log", yscale="log")
-    near = shown[column].to_numpy(float)
-    ax.set_ylim(near.min() / 12, near.max() * 12)
+    ax.set_ylim(min(low_end, near.min()) / 1.5, max(high_end, near.max()) * 1.5)
     for side in (ax.xaxis, ax.yaxis):
         side.set_major_locator(LogLocator(numticks=8))
         side.set_minor_formatter(NullFormatter())
@@ -56,15 +59,26 @@ def msd(objects: pd.DataFrame, table: pd.DataFrame, fit: Anomalous, calibration:
     return figure
 
 
-def _own_msds(ax: Axes, objects: pd.DataFrame, calibration: Calibration, column: str, lag: str, reach: int) -> None:
+def _own_msds(
+    ax: Axes, objects: pd.DataFrame, calibration: Calibration, names: tuple[str, str], reach: int, widest: tuple[float, float]
+) -> tuple[float, float]:
+    """A thin line per track, the fewer the plainer; the range of values that holds them, `widest` at most: others are counted."""
+    column, lag = names
     linked = objects[objects["track_id"].notna()]
     longest = linked["track_id"].value_counts(sort=True).index[:THIN]
     own = track_msd(linked[linked["track_id"].isin(longest)], calibration, max_lag=reach)
     own = own[own[column] > SMALL]
     lines = [g[[lag, column]].to_numpy(float) for _, g in own.groupby("track_id") if len(g) > 1]
-    thin = LineCollection(lines, colors=GREY, linewidths=0.35, alpha=0.35)
-    thin.set_label("each track" if len(lines) < THIN else f"{THIN} longest tracks")
+    plain = float(np.clip(FEW / max(len(lines), 1), FAINT, 0.8))
+    thin = LineCollection(lines, colors=GREY, linewidths=plain, alpha=plain)
+    said = "each track" if len(lines) < THIN else f"{THIN} longest tracks"
+    leaving = sum(bool(line[:, 1].min() < widest[0] or line[:, 1].max() > widest[1]) for line in lines)
+    thin.set_label(said + (f" ({leaving} leave{'s' * (leaving == 1)} the range)" if leaving else ""))
     ax.add_collection(thin)
+    if not lines:
+        return widest[1], widest[0]  # none to hold
+    values = np.clip(np.concatenate([line[:, 1] for line in lines]), *widest)
+    return float(values.min()), float(values.max())
 
 
 def _fitted(

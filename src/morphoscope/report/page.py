@@ -83,6 +83,12 @@ def text(value: Any) -> str:
     return html.escape(str(value), quote=True)
 
 
+def plain(name: Any) -> str:
+    """A name for reading: `track_growth` as `Track growth`."""
+    said = str(name).replace("_", " ").strip()
+    return said[:1].upper() + said[1:]
+
+
 def page(title: str, body: str) -> str:
     """A whole HTML document around `body`, which is markup already."""
     return (

@@ -14,6 +14,7 @@ from matplotlib.patches import Ellipse, Rectangle
 
 from morphoscope.calibration import Axis, Calibration
 from morphoscope.physics.by_size import d_eff_per_track
+from morphoscope.report.growth import bent_line
 from morphoscope.report.style import (
     DOUBLE,
     GREY,
@@ -249,10 +250,7 @@ def _grown(ax: Axes, own: pd.DataFrame, segments: pd.DataFrame, along: Axis, uni
     frame, value = own["frame"].to_numpy(float), own[f"major_{unit}"].to_numpy(float)
     ax.plot(along.at(frame), value, ".", color=GREY, markersize=3.5, mew=0, alpha=0.7, label="measured")
     if len(segments):
-        knots = np.append(segments["first_frame"].to_numpy(float), float(segments["last_frame"].iloc[-1]))
-        ratio = float(np.nanmedian(value / own["major_px"].to_numpy(float)))
-        rise = np.concatenate([[0.0], np.cumsum(segments["growth_px_per_frame"].to_numpy(float) * np.diff(knots))]) * ratio
-        line = rise + float(np.median(value - np.interp(frame, knots, rise)))
+        knots, line = bent_line(own, f"major_{unit}", segments)
         ax.plot(along.at(knots), line, color=ORANGE, linewidth=1.6, label="straight stretches")
         for i, knot in enumerate(knots[1:-1]):
             ax.axvline(

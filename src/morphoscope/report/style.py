@@ -13,8 +13,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.offsetbox import AnchoredOffsetbox, AuxTransformBox, TextArea, VPacker
 from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
 
 from morphoscope.calibration import Axis, Calibration
 
@@ -141,17 +142,22 @@ def length_label(nm: float) -> str:
 
 
 def scale_bar(ax: Axes, window: tuple[float, float, float, float], calibration: Calibration, *, share: float = 0.22) -> None:
-    """A white bar with a dark rim at the lower left of the shown `window` (x, y, width, height in px); none without a scale."""
+    """A white bar on a black plate at the lower left of the shown `window` (x, y, width, height in px); none without a scale.
+
+    The plate hides what a microscope has written into the picture there, so that the bar can be read.
+    """
     if calibration.pixel_size_nm is None:
         return
-    x, y, width, height = window
     pixel = calibration.pixel_size_nm[1]
-    nm = nice_length(share * width * pixel)
-    length, margin, thick = nm / pixel, 0.03 * width, 0.013 * height
-    left, top = x + margin, y + height - margin - thick
-    ax.add_patch(Rectangle((left, top), length, thick, facecolor="white", edgecolor="black", linewidth=0.5, zorder=8))
-    text = ax.text(left + length / 2, top - 0.3 * margin, length_label(nm), color="white", ha="center", va="bottom", fontsize=8)
-    text.set(zorder=8, fontweight="bold", path_effects=[withStroke(linewidth=1.8, foreground="black")])
+    nm = nice_length(share * window[2] * pixel)
+    bar = AuxTransformBox(ax.transData)
+    bar.add_artist(Rectangle((0, 0), nm / pixel, 0.013 * window[3], facecolor="white", linewidth=0))
+    label = TextArea(length_label(nm), textprops={"color": "white", "fontsize": 8, "fontweight": "bold"})
+    content = VPacker(children=[label, bar], align="center", pad=0, sep=2)
+    plate = AnchoredOffsetbox("lower left", child=content, pad=0.35, borderpad=0.35, frameon=True, prop=FontProperties(size=8))
+    plate.patch.set(facecolor="black", edgecolor="none", alpha=1.0)
+    plate.set_zorder(8)
+    ax.add_artist(plate)
 
 
 def show_image(ax: Axes, image: Any) -> None:
@@ -169,6 +175,12 @@ def panel_letter(ax: Axes, letter: str) -> None:
 
 
 def empty_note(figure: Figure, text: str) -> Figure:
-    """A figure that says why there is nothing to draw."""
+    """A figure that says why there is nothing to draw; `nothing_drawn` gives the sentence back."""
+    figure.set_label(text)
     figure.text(0.5, 0.5, text, ha="center", va="center", color=GREY, fontsize=9)
     return figure
+
+
+def nothing_drawn(figure: Figure) -> str:
+    """Why there is nothing to draw, as `empty_note` has it; empty where there is something."""
+    return str(figure.get_label())
