@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from morphoscope.calibration import Calibration
 from morphoscope.errors import InputError, UsageError
+from morphoscope.physics import msd
 from morphoscope.physics.anomalous import anomalous
 from morphoscope.physics.ensemble_drift import ensemble_drift, subtract_drift
 from morphoscope.physics.msd import ensemble_msd, power_law, track_msd
+from morphoscope.physics.paths import paths
 from morphoscope.track.link import link
 
 SCALE = Calibration(pixel_size_nm=(2.0, 2.0), frame_interval_s=0.5)
@@ -123,6 +125,29 @@ def test_the_anomalous_exponent_is_found_under_localisation_noise(alpha):
     assert unequal.D_alpha_nm2 == pytest.approx(5 * unequal.D_alpha_px2, rel=0.1)
     naive = power_law(*ensemble_msd(table, SCALE, max_lag=30)[["lag_frames", "msd_px2"]].to_numpy().T)
     assert abs(naive.exponent - alpha) > abs(found.exponent - alpha)
+
+
+def test_only_every_tenth_frame_analysed_gives_as_many_lags():
+    table = walks(np.random.default_rng(8), tracks=40, points=60, sigma=0.5)
+    sparse = table.assign(frame=10 * table["frame"] + 10 * (table["track_id"].astype(int) % 3) + 4)
+    fast = Calibration(pixel_size_nm=(2.0, 2.0), frame_interval_s=0.05)
+    for made in (track_msd, ensemble_msd):
+        a, b = made(table, SCALE, max_lag=12), made(sparse, fast, max_lag=12)
+        assert b["lag_frames"].tolist() == (10 * a["lag_frames"]).tolist()
+        pd.testing.assert_frame_equal(a.drop(columns="lag_frames"), b.drop(columns="lag_frames"))
+    a, b = anomalous(table, SCALE), anomalous(sparse, fast)
+    assert (b.exponent, b.low, b.D_alpha_nm2) == pytest.approx((a.exponent, a.low, a.D_alpha_nm2), rel=1e-6)
+
+
+def test_many_tracks_are_summed_into_groups(monkeypatch):
+    table = walks(np.random.default_rng(9), tracks=30, points=20)
+    whole = ensemble_msd(table, SCALE)
+    monkeypatch.setattr(msd, "MOST_GROUPS", 7)
+    sums = msd.msd_sums(paths(table), 5, grouped=True)
+    assert np.allclose(sums.pairs, msd.in_groups(msd.msd_sums(paths(table), 5).pairs)) and len(sums.squares) == 7
+    few = ensemble_msd(table, SCALE)
+    columns = ["lag_frames", "msd_px2", "msd_nm2", "n", "n_tracks"]
+    pd.testing.assert_frame_equal(few[columns], whole[columns])
 
 
 def test_drift_is_held_and_filled_in_where_it_is_not_known():

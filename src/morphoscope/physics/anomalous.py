@@ -10,12 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from morphoscope.calibration import Calibration
-from morphoscope.physics.msd import in_groups, msd_sums, resampled
-from morphoscope.physics.paths import paths, squared_pixels
+from morphoscope.physics.msd import msd_sums, resampled
+from morphoscope.physics.paths import every_nth, paths, squared_pixels
 
 Array = NDArray[np.float64]
 EXPONENTS = np.linspace(0.02, 2.2, 219)
 MIN_LAGS = 4
+MOST_LAGS = 24
 RESAMPLES = 400
 
 
@@ -48,22 +49,20 @@ def anomalous(
     Args:
         objects: `frame`, `track_id`, `x_reg_px`, `y_reg_px`.
         calibration: without a scale or interval the nm values are nan.
-        max_lag: in frames; none: a third of the mean span of the tracks, from 8 to 100.
+        max_lag: in analysed frames; none: a third of the mean span of the tracks, from 8 to 100.
         confidence: of the interval, nan for fewer than 3 tracks.
     """
-    made = paths(objects)
+    made, step = every_nth(paths(objects))
     k = len(made.track_id)
     reach = max_lag if max_lag is not None else int(np.clip(made.span.mean() / 3, 8, 100)) if k else 1
-    sums = msd_sums(made, reach)
-    lags = np.unique(np.round(np.geomspace(1, max(sums.pairs.shape[1], 1), 24)).astype(int)) if k else np.empty(0, int)
-    lags = lags[: sums.pairs.shape[1]]
-    lags = lags[sums.pairs[:, lags - 1].sum(axis=0) > 0]
-    if len(lags) < MIN_LAGS:
+    sums = msd_sums(made, reach, grouped=True)
+    known = np.flatnonzero(sums.tracks) + 1
+    if len(known) < MIN_LAGS:
         return Anomalous(*(math.nan,) * 7, n_tracks=k)
-    pairs, squares = sums.pairs[:, lags - 1], sums.squares[:, lags - 1]
-    both, grouped = in_groups(squares.sum(axis=2)), in_groups(pairs)
-    draws = np.vstack([np.ones(len(both)), resampled(k, RESAMPLES)])
-    exponent, _, _ = _fit(lags, draws @ both, draws @ grouped)
+    chosen = _spread(known)
+    pairs, squares, lags = sums.pairs[:, chosen - 1], sums.squares[:, chosen - 1], step * chosen
+    draws = np.vstack([np.ones(len(pairs)), resampled(k, RESAMPLES)])
+    exponent, _, _ = _fit(lags, draws @ squares.sum(axis=2), draws @ pairs)
     spread = exponent[1:][np.isfinite(exponent[1:])]
     tail = (1 - confidence) / 2
     low, high = np.quantile(spread, [tail, 1 - tail]) if k >= 3 and len(spread) else (math.nan, math.nan)
@@ -82,6 +81,12 @@ def anomalous(
         math.sqrt(floor_nm[0] / 4),
         k,
     )
+
+
+def _spread(lags: NDArray[np.int64]) -> NDArray[np.int64]:
+    """At most 24 of rising lags, about evenly spread in log."""
+    wanted = np.geomspace(lags[0], lags[-1], MOST_LAGS)
+    return np.asarray(lags[np.unique(np.abs(np.log(lags)[:, None] - np.log(wanted)).argmin(axis=0))])
 
 
 def _fit(lags: NDArray[np.int64], total: Array, pairs: Array, exponents: Array = EXPONENTS) -> tuple[Array, Array, Array]:

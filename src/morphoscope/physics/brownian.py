@@ -147,6 +147,15 @@ def _still(made: Paths, place: Array) -> NDArray[np.bool_]:
     return np.asarray(np.bincount(made.number[1:][moved], minlength=len(made.track_id)) == 0)
 
 
+def _with_derivatives(u: Array, each: Array, at: float) -> Array:
+    """(3, k): curves (k, p) over u, their slopes and bends at a place; in blocks, because splines take five times the room."""
+    found = np.empty((3, len(each)))
+    for part in range(0, len(each), BLOCK):
+        spline = CubicSpline(u, each[part : part + BLOCK], axis=1)
+        found[:, part : part + BLOCK] = [spline(at, nu) for nu in (0, 1, 2)]
+    return found
+
+
 def _widening(each: Curves, value: float, sigma: float, confidence: float) -> float:
     """Sandwich over likelihood standard error of log D, at least 1; tracks are the clusters."""
     k = len(each.n)
@@ -154,11 +163,11 @@ def _widening(each: Curves, value: float, sigma: float, confidence: float) -> fl
         return 1.0
     u = np.log(each.phi + OFFSET)
     at = math.log(sigma**2 / value + OFFSET)
-    spline_l, spline_q = CubicSpline(u, each.logdet, axis=1), CubicSpline(u, each.square, axis=1)
-    q = [spline_q(at, nu) / value for nu in (0, 1, 2)]
-    score = np.stack([(q[0] - each.n) / 2, -spline_l(at, 1) - q[1] / 2], axis=1)  # of log D and u
+    _, slope, bend = _with_derivatives(u, each.logdet, at)
+    q = _with_derivatives(u, each.square, at) / value
+    score = np.stack([(q[0] - each.n) / 2, -slope - q[1] / 2], axis=1)  # of log D and u
     mixed = float(q[1].sum()) / 2
-    information = np.array([[float(q[0].sum()) / 2, -mixed], [-mixed, float((spline_l(at, 2) + q[2] / 2).sum())]])
+    information = np.array([[float(q[0].sum()) / 2, -mixed], [-mixed, float((bend + q[2] / 2).sum())]])
     if sigma == 0 or not np.linalg.det(information) > 0:
         score, information = score[:, :1], information[:1, :1]
     inverse = np.linalg.inv(information)

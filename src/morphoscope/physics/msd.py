@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from morphoscope.calibration import Calibration
 from morphoscope.errors import UsageError
-from morphoscope.physics.paths import Paths, paths, slots, squared_pixels, steps
+from morphoscope.physics.paths import Paths, every_nth, paths, slots, squared_pixels, steps
 
 Array = NDArray[np.float64]
 RESAMPLES = 1000
@@ -28,10 +28,14 @@ class PowerLaw(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Of k tracks at l lags: `pairs` (k, l), `squares` (k, l, 2) the summed squared displacements along x and y (px2)."""
+    """Of k tracks or groups at l lags: `pairs` (k, l), `squares` (k, l, 2) the summed squared displacements along x and y (px2).
+
+    `tracks` (l,) is how many tracks have a pair.
+    """
 
     pairs: Array
     squares: Array
+    tracks: NDArray[np.int64]
 
     def msd(self, per_px2: ArrayLike = (1.0, 1.0)) -> Array:
         """Time-averaged MSD (k, l) with x and y each times a factor; nan without a pair."""
@@ -39,19 +43,22 @@ class Sums(NamedTuple):
         return np.asarray(np.divide(total, self.pairs, out=np.full(self.pairs.shape, np.nan), where=self.pairs > 0))
 
 
-def msd_sums(made: Paths, max_lag: int) -> Sums:
-    """Pairs and summed squared displacements of every track at lags 1 to `max_lag` frames, gaps left out."""
+def msd_sums(made: Paths, max_lag: int, *, grouped: bool = False) -> Sums:
+    """Pairs and summed squared displacements of every track, or of groups as `in_groups` makes them, at lags 1 to `max_lag`."""
     if max_lag < 1:
         raise UsageError(f"max_lag must be at least 1 frame, got {max_lag}")
     k, laid = len(made.track_id), slots(made)
     reach = min(max_lag, int(made.span.max())) if k else 0
-    pairs, squares = np.zeros((k, reach)), np.zeros((k, reach, 2))
+    rows = min(k, MOST_GROUPS) if grouped else k
+    pairs, squares, tracks = np.zeros((rows, reach)), np.zeros((rows, reach, 2)), np.zeros(reach, np.int64)
     for lag in range(1, reach + 1):
         number, moved = steps(laid, lag)
-        pairs[:, lag - 1] = np.bincount(number, minlength=k)
+        tracks[lag - 1] = np.count_nonzero(np.bincount(number))
+        row = number % rows
+        pairs[:, lag - 1] = np.bincount(row, minlength=rows)
         for axis in (0, 1):
-            squares[:, lag - 1, axis] = np.bincount(number, moved[:, axis] ** 2, minlength=k)
-    return Sums(pairs, squares)
+            squares[:, lag - 1, axis] = np.bincount(row, moved[:, axis] ** 2, minlength=rows)
+    return Sums(pairs, squares, tracks)
 
 
 def independent(n_slots: ArrayLike, lag: ArrayLike) -> Array:
@@ -80,20 +87,20 @@ def track_msd(objects: pd.DataFrame, calibration: Calibration, *, max_lag: int =
     Args:
         objects: `frame`, `track_id`, `x_reg_px`, `y_reg_px`; frames may be missed.
         calibration: without a scale `msd_nm2`, without a frame interval `lag_s` are null.
-        max_lag: in frames.
+        max_lag: in analysed frames: where every n-th frame was analysed, lags are multiples of n.
 
     Returns:
         A row per track and lag that has pairs: `track_id`, `lag_frames`, `lag_s`, `n` pairs, `n_independent`
         displacements they are worth (`independent`; trackpy's N), `msd_px2`, `msd_nm2`.
     """
-    made = paths(objects)
+    made, step = every_nth(paths(objects))
     sums = msd_sums(made, max_lag)
     row, column = np.nonzero(sums.pairs)
     table = pd.DataFrame(
         {
             "track_id": made.track_id[row],
-            "lag_frames": column + 1,
-            "lag_s": calibration.time_s(column + 1),
+            "lag_frames": step * (column + 1),
+            "lag_s": calibration.time_s(step * (column + 1)),
             "n": sums.pairs[row, column].astype(np.int64),
             "n_independent": _independent_pairs(made, sums)[row, column],
             "msd_px2": sums.msd()[row, column],
@@ -116,7 +123,7 @@ def ensemble_msd(
     Args:
         objects: as for `track_msd`.
         calibration: as for `track_msd`.
-        max_lag: in frames.
+        max_lag: as for `track_msd`.
         weights: `pairs` gives every displacement the same weight; `independent` gives each track that of the independent
             displacements in it, which is what `trackpy.emsd` has.
         confidence: of the percentile interval, which is null for fewer than 3 tracks.
@@ -124,20 +131,19 @@ def ensemble_msd(
     Returns:
         A row per lag: `lag_frames`, `lag_s`, `msd_px2`, `msd_nm2` each with `_low`, `_high`, `n` pairs, `n_tracks`.
     """
-    made = paths(objects)
-    sums = msd_sums(made, max_lag)
+    made, step = every_nth(paths(objects))
+    sums = msd_sums(made, max_lag, grouped=weights == "pairs")
     weight = sums.pairs if weights == "pairs" else _independent_pairs(made, sums)
-    lag = np.arange(1, sums.pairs.shape[1] + 1)
+    lag = step * np.arange(1, sums.pairs.shape[1] + 1)
     columns = {"lag_frames": lag, "lag_s": calibration.time_s(lag)}
-    tracks = (sums.pairs > 0).sum(axis=0)
     draws, grouped = resampled(len(made.track_id)), in_groups(weight)
     for unit, scale in (("px2", (1.0, 1.0)), ("nm2", squared_pixels(calibration))):
         total = np.nan_to_num(sums.msd(scale)) * weight if np.isfinite(scale).all() else np.full(weight.shape, np.nan)
         columns[f"msd_{unit}"] = _ratio(total.sum(axis=0), weight.sum(axis=0))
         spread = _ratio(draws @ in_groups(total), draws @ grouped)
         for end, q in (("low", (1 - confidence) / 2), ("high", (1 + confidence) / 2)):
-            columns[f"msd_{unit}_{end}"] = np.where(tracks >= 3, _quantile(spread, q), np.nan)
-    table = pd.DataFrame(columns).assign(n=sums.pairs.sum(axis=0).astype(np.int64), n_tracks=tracks)
+            columns[f"msd_{unit}_{end}"] = np.where(sums.tracks >= 3, _quantile(spread, q), np.nan)
+    table = pd.DataFrame(columns).assign(n=sums.pairs.sum(axis=0).astype(np.int64), n_tracks=sums.tracks)
     return table[table["n"] > 0].reset_index(drop=True)
 
 

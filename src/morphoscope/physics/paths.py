@@ -71,6 +71,16 @@ def paths(objects: pd.DataFrame) -> Paths:
     return Paths(ids[begin[longest]], first, number, frame[take], px[rows[take]], rows[take])
 
 
+def every_nth(made: Paths) -> tuple[Paths, int]:
+    """The same with frame numbers in units of the step all tracks were analysed at, and that step in frames.
+
+    The step is the greatest common divisor of the frames between detections of a track.
+    """
+    same = np.diff(made.number) == 0
+    step = max(int(np.gcd.reduce(np.diff(made.frame)[same])), 1) if same.any() else 1
+    return (made, 1) if step == 1 else (made._replace(frame=made.frame // step), step)
+
+
 def squared_pixels(calibration: Calibration) -> Array:
     """nm2 per px2 along x and y (2,); nan without a scale."""
     size_y, size_x = calibration.pixel_size_nm or (np.nan, np.nan)
