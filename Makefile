@@ -26,6 +26,8 @@ bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks.link_speed
 	$(BIN)/python -m benchmarks.physics
 	$(BIN)/python -m benchmarks.bulk_water
+	$(BIN)/python -m benchmarks.shapes
+	$(BIN)/python -m benchmarks.size_statistics
 
 train-defaults: $(VENV)/dev
 	$(BIN)/python -m benchmarks.defaults
