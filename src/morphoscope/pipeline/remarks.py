@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from morphoscope.calibration import Calibration
 from morphoscope.pipeline.scale import CLOSE
 from morphoscope.recipe import Recipe
+
+LISTED = 5
 
 
 def scale_warnings(calibration: Calibration, recipe: Recipe) -> list[str]:
@@ -18,6 +22,20 @@ def scale_warnings(calibration: Calibration, recipe: Recipe) -> list[str]:
     if recipe.physics.thickness_nm is not None:
         said.append("A foil thickness is given, but without a scale there is no density.")
     return said
+
+
+def unplaced_warnings(frames: pd.DataFrame) -> list[str]:
+    """A warning where frames (`schema.FRAMES`) with objects were not recognised; shift_quality is null where none was to be."""
+    peopled = frames[frames["count"] > 0]
+    lost = peopled.loc[peopled["shift_quality"] == 0, "frame"]
+    if lost.empty:
+        return []
+    listed = ", ".join(map(str, lost[:LISTED])) + (" and so on" if len(lost) > LISTED else "")
+    return [
+        f"How the picture moved is not known in {len(lost)} of the {len(peopled)} frames that have objects: too "
+        f"little of an earlier one was found again (frame {listed}). Positions there, and later where it did move, may be off. "
+        "Look at shift_quality in the frames table; track.register_frames = false leaves positions as they are."
+    ]
 
 
 def overruled(recipe: Recipe, stated: Calibration) -> list[str]:
