@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from morphoscope.calibration import Calibration
 from morphoscope.physics.msd import msd_sums, resampled
+from morphoscope.physics.parabola import vertex
 from morphoscope.physics.paths import every_nth, paths, squared_pixels
 
 Array = NDArray[np.float64]
@@ -107,18 +108,10 @@ def _fit(lags: NDArray[np.int64], total: Array, pairs: Array, exponents: Array =
     rss = wyy - 2 * slope * wpy - 2 * floor * wy + slope**2 * wpp + 2 * slope * floor * wp + floor**2 * w
     best = rss.argmin(axis=1)
     rows = np.arange(len(total))
+    between = exponents[best]
+    if len(exponents) > 2:
+        middle, shift = vertex(rss, best)
+        between = exponents[middle] + shift * (exponents[1] - exponents[0])
     dead = known.sum(axis=1) < min(MIN_LAGS, len(lags))
-    found = [np.where(dead, np.nan, v) for v in (_vertex(exponents, rss, best), slope[rows, best], floor[rows, best])]
+    found = [np.where(dead, np.nan, v) for v in (between, slope[rows, best], floor[rows, best])]
     return found[0], found[1], found[2]
-
-
-def _vertex(grid: Array, rss: Array, best: NDArray[np.int64]) -> Array:
-    """The minimum of a parabola through the best grid point and its neighbours."""
-    if len(grid) < 3:
-        return grid[best]
-    inner = np.clip(best, 1, len(grid) - 2)
-    rows = np.arange(len(best))
-    a, b, c = rss[rows, inner - 1], rss[rows, inner], rss[rows, inner + 1]
-    bend = a - 2 * b + c
-    shift = np.where(bend > 0, 0.5 * (a - c) / np.where(bend > 0, bend, 1.0), 0.0)
-    return np.where(inner == best, grid[inner] + np.clip(shift, -0.5, 0.5) * (grid[1] - grid[0]), grid[best])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from morphoscope.errors import UsageError
+from morphoscope.physics.parabola import vertex
 from morphoscope.physics.paths import Paths
 
 Array = NDArray[np.float64]
@@ -100,7 +101,7 @@ def profile(c: Curves, drop: float) -> Array:
     best = likelihood.argmax(axis=1)
     top = likelihood[rows, best]
     pinned = best == len(c.phi) - 1
-    phi, at_top = _vertex(c.phi, likelihood, np.log(scale), best)
+    phi, at_top = _top(c.phi, likelihood, np.log(scale), best)
     value = np.where(pinned, 0.0, at_top)
     sigma = np.sqrt(phi * at_top)
 
@@ -116,22 +117,13 @@ def profile(c: Curves, drop: float) -> Array:
     return np.stack([value, np.where(open_end, 0.0, low), np.exp(high), sigma])
 
 
-def _vertex(phi: Array, likelihood: Array, log_scale: Array, best: NDArray[np.int64]) -> tuple[Array, Array]:
+def _top(phi: Array, likelihood: Array, log_scale: Array, best: NDArray[np.int64]) -> tuple[Array, Array]:
     """phi and scale (k,) at the top of a parabola through the best ratio and its neighbours; at an end, that end."""
-    rows, last = np.arange(len(best)), len(phi) - 1
-    inner = np.clip(best, 1, last - 1)
-
-    def three(values: Array) -> tuple[Array, Array, Array]:
-        a, b, c = (values[rows, inner + k] for k in (-1, 0, 1))
-        return b, (c - a) / 2, (a - 2 * b + c) / 2
-
-    _, slope, bend = three(likelihood)
-    shift = np.where(bend < 0, np.clip(-slope / (2 * np.where(bend < 0, bend, 1.0)), -1, 1), 0.0)
-    shift = np.where(best == inner, shift, best - inner)
+    middle, shift = vertex(likelihood, best)
     u = np.log(phi + OFFSET)
-    base, slope, bend = three(log_scale)
-    found = np.exp(u[inner] + shift * (u[1] - u[0])) - OFFSET
-    return np.where(found > 1e-9, found, 0.0), np.exp(base + slope * shift + bend * shift**2)
+    a, b, c = (log_scale[np.arange(len(best)), middle + k] for k in (-1, 0, 1))
+    found = np.exp(u[middle] + shift * (u[1] - u[0])) - OFFSET
+    return np.where(found > 1e-9, found, 0.0), np.exp(b + (c - a) / 2 * shift + (a - 2 * b + c) / 2 * shift**2)
 
 
 def _crossing(above: Any, inside: Array, outside: Array, stride: float) -> Array:
