@@ -54,12 +54,16 @@ def walks(rng: np.random.Generator, tracks: int, points: int, *, spread: float =
 
 
 def judged(name: str, values: Iterable[float], low: Iterable[float], high: Iterable[float], truth: float) -> dict[str, object]:
-    """A row of the printed tables."""
+    """A row of the printed tables; sets without a value or an interval are left out and counted."""
     v, a, b = (np.asarray(list(x), dtype=float) for x in (values, low, high))
+    known = np.isfinite(v) & ~np.isnan(a) & ~np.isnan(b)
+    out = int((~known).sum())
+    v, a, b = v[known], a[known], b[known]
     inside = (a <= truth) & (b >= truth)
     return {
         "what": name,
         "sets": len(v),
+        "left out": out,
         "bias %": 100 * (v.mean() / truth - 1),
         "scatter %": 100 * v.std() / truth,
         "interval covers %": 100 * inside.mean(),
@@ -83,13 +87,11 @@ def diffusion(sets: int) -> list[dict[str, object]]:
         rows.append(judged(f"20 tracks x 60 frames{name}: mean D_eff(1)", *zip(*(f for f in first if f), strict=True), TRUE_D))
     for points in (10, 20, 60, 400):
         table = walks(np.random.default_rng(points), sets, points)
-        found = fit_tracks(table, UNIT).dropna()
+        found = fit_tracks(table, UNIT)
         ends = [found[f"D_px2_per_frame{end}"] for end in ("", "_low", "_high")]
         rows.append(judged(f"1 track x {points} frames: likelihood", *ends, TRUE_D))
         each = [_d_eff(own) for _, own in list(table.groupby("track_id"))[:500]]
-        rows.append(
-            judged(f"1 track x {points} frames: D_eff(1)", *zip(*(e for e in each if np.isfinite(e[0])), strict=True), TRUE_D)
-        )
+        rows.append(judged(f"1 track x {points} frames: D_eff(1)", *zip(*each, strict=True), TRUE_D))
     return rows
 
 
@@ -187,6 +189,7 @@ def changes(sets: int) -> list[dict[str, object]]:
                     "sets": len(tables),
                     "with a change %": 100 * np.mean([len(t) > 1 for t in tables]),
                     "just one %": 100 * len(right) / len(tables),
+                    "left out of what follows": len(tables) - len(right),
                     "mean error of place": (place[:, 0] - at).mean(),
                     "rms error": math.sqrt(((place[:, 0] - at) ** 2).mean()),
                     "place covered %": 100 * ((place[:, 1] <= at) & (place[:, 2] >= at)).mean(),
@@ -214,9 +217,8 @@ def survival(sets: int) -> list[dict[str, object]]:
                 before.iloc[-1][["survival", "low", "high"]].to_numpy(float) if len(before) else (1.0, math.nan, math.nan)
             )
         rows.append(judged(f"{n} lives: death rate", *zip(*rates, strict=True), 0.25))
-        known = [h for h in half if np.isfinite(h[1])]
-        rows.append(judged(f"{n} lives: survival to 3", *zip(*known, strict=True), math.exp(-0.75)))
-        closed = [(m[0], m[1], math.inf if math.isnan(m[2]) else m[2]) for m in middle if np.isfinite(m[0])]
+        rows.append(judged(f"{n} lives: survival to 3", *zip(*half, strict=True), math.exp(-0.75)))
+        closed = [(m[0], m[1], math.inf if math.isnan(m[2]) else m[2]) for m in middle]
         rows.append(judged(f"{n} lives: median", *zip(*closed, strict=True), 4 * math.log(2)))
     return rows
 
