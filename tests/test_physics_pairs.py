@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from morphoscope.calibration import Calibration
 from morphoscope.errors import InputError, UsageError
-from morphoscope.physics.pair_correlation import circle_inside, pair_correlation
+from morphoscope.physics.pair_correlation import _expected, _Sums, circle_inside, pair_correlation
 from morphoscope.physics.points import Points
 from morphoscope.physics.structure_factor import amplitudes, structure_factor, waves
 
@@ -201,12 +201,27 @@ def test_unequal_pixels_are_told_in_nm():
     assert T["q_per_nm"].to_numpy() == pytest.approx(S["q_per_nm"]) and T["S"].to_numpy() == pytest.approx(S["S"])
 
 
-def test_intervals_hold_near_and_far():
+def test_intervals_are_as_wide_as_g_scatters_near_and_at_most_half_wider_far_away():
     rng = np.random.default_rng(8)
-    found = [pair_correlation(poisson(rng, rng.poisson(150)), NONE, field=FIELD, r_max_px=40, bins=10) for _ in range(60)]
-    low, high = (np.array([f[c] for f in found]) for c in ("low", "high"))
-    holds = ((low < 1) & (high > 1)).mean(axis=0)
-    assert (holds > 0.85).all() and (high - low)[:, 5:].mean() < 0.6
+    found = [pair_correlation(poisson(rng, rng.poisson(150)), NONE, field=FIELD, r_max_px=40, bins=8) for _ in range(150)]
+    g, low, high = (np.array([f[c] for f in found]) for c in ("g", "low", "high"))
+    wide = (high - low).mean(axis=0) / 2 / 2.03 / g.std(axis=0)  # 2.03: t of 35 degrees of freedom
+    assert wide[0] == pytest.approx(1.0, abs=0.15) and (wide[4:] > 1.1).all() and (wide[4:] < 1.6).all()
+    assert ((low < 1) & (high > 1)).mean(axis=0) == pytest.approx(0.95, abs=0.06)
+
+
+def test_the_share_of_each_tile_in_all_pairs():
+    rng, edges = np.random.default_rng(9), np.linspace(0, 40, 5)
+    sums = _Sums(edges)
+    for frame in range(300):
+        sums.add(Points(frame, np.arange(60), rng.uniform(0, 1, (60, 2)) * [120, 80], np.array([120.0, 80.0])), "translation")
+    mean = 2 / 3 * np.diff(edges**3) / np.diff(edges**2)
+    found, theory = sums.touch / sums.pairs, _expected(mean, np.array([120.0, 80.0]))
+    assert (np.sqrt(((found / theory - 1) ** 2).mean(axis=0)) < [0.16, 0.09, 0.07, 0.07]).all()  # chance alone
+    assert found.sum(axis=0) == pytest.approx(theory.sum(axis=0), rel=0.025) and theory[:, 3].max() / theory[:, 3].min() > 1.2
+
+
+def test_frames_that_show_the_same_make_no_narrower_interval():
     still = pd.concat([poisson(np.random.default_rng(9), 150).assign(frame=k) for k in range(5)])
     alone = pair_correlation(still[still["frame"] == 0], NONE, field=FIELD, r_max_px=40, bins=10)
     both = pair_correlation(still, NONE, field=FIELD, r_max_px=40, bins=10)

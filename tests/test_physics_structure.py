@@ -58,13 +58,14 @@ def test_bonds_order_and_cells_against_slow_ones():
     found = bonds(table(xy), SCALE, field=FIELD)
     assert set(zip(found["first"], found["second"], strict=True)) == truth
     assert found["length_nm"].to_numpy() == pytest.approx([2 * math.dist(xy[a], xy[b]) for a, b in sorted(truth)])
-    each = neighbourhood(table(xy), SCALE, field=FIELD)
+    each, odd = neighbourhood(table(xy), SCALE, field=FIELD), neighbourhood(table(xy), SCALE, field=FIELD, symmetry=3)
     for k in range(25):
         others = [b if a == k else a for a, b in truth if k in (a, b)]
         angles = [math.atan2(xy[k, 1] - xy[o, 1], xy[o, 0] - xy[k, 0]) for o in others]  # y points down
         psi = sum(complex(math.cos(6 * t), math.sin(6 * t)) for t in angles) / len(others)
         turned = math.degrees(math.atan2(psi.imag, psi.real)) / 6 % 60
         assert (each["psi"][k], each["psi_angle_deg"][k]) == pytest.approx((abs(psi), turned))
+        assert odd["psi"][k] == pytest.approx(abs(np.mean(np.exp(3j * np.array(angles)))))
         assert each["n_neighbours"][k] == len(others)
         assert each["nearest_px"][k] == pytest.approx(min(math.dist(xy[k], p) for p in np.delete(xy, k, axis=0)))
         assert each["to_edge_px"][k] == pytest.approx(min(*xy[k], *(SIZE - xy[k])))

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import trackpy
 from hypothesis import given, settings
@@ -141,6 +143,17 @@ def test_the_rim_is_told():
     image = np.zeros((40, 40))
     image[5, 20] = image[4, 30] = 100
     assert len(spots(image, diameter_px=11, min_mass=1, threshold=0)) == 1
+
+
+def test_beads_in_water(shared_data):
+    features = pd.read_csv(shared_data / "bulk-water" / "features.csv.gz", nrows=3000)
+    for frame in (0, 3):
+        image = cv2.imread(str(shared_data / "bulk-water" / "frames" / f"bulk_water_{frame:03d}.png"), cv2.IMREAD_COLOR)[..., 1]
+        truth = features.loc[features["frame"] == frame, ["x", "y"]].to_numpy()
+        found = spots(image, diameter_px=11, polarity="dark", min_mass=20, method="trackpy")
+        away = paired(found, truth)
+        assert len(found) == pytest.approx(len(truth), rel=0.005) and len(away) > 0.99 * len(truth)
+        assert (away < 0.3).mean() > 0.99 and np.median(away) < 1e-3
 
 
 def test_wrong_requests():

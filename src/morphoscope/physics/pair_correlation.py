@@ -134,11 +134,10 @@ class _Sums:
 def _table(sums: _Sums, calibration: Calibration, confidence: float) -> pd.DataFrame:
     low, high = sums.edges[:-1], sums.edges[1:]
     norm = sums.norm if sums.norm > 0 else math.nan
+    mean_r = 2 / 3 * (high**3 - low**3) / (high**2 - low**2)
     g = sums.pairs / (norm * math.pi * (high**2 - low**2))
     with np.errstate(divide="ignore", invalid="ignore"):  # change of log g by each tile, less what its place alone makes
-        change = (
-            sums.touch / sums.pairs - _expected((low + high) / 2, sums.size) - ((sums.gain - sums.gain.mean()) / norm)[:, None]
-        )
+        change = sums.touch / sums.pairs - _expected(mean_r, sums.size) - ((sums.gain - sums.gain.mean()) / norm)[:, None]
     spread = np.sqrt((change**2).sum(axis=0) * TILES**2 / (TILES**2 - 1))
     half = float(t.ppf(0.5 + confidence / 2, TILES**2 - 1)) * spread
     return pd.DataFrame(
