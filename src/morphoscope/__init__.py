@@ -20,7 +20,14 @@ _HOME = {
     "Project": "project",
     "Recipe": "recipe",
     "analyze": "pipeline",
+    "anomalous": "physics.anomalous",
+    "drift_from_objects": "track.drift_from_objects",
+    "ensemble_drift": "physics.ensemble_drift",
+    "ensemble_msd": "physics.msd",
     "evaluate_detector": "evaluate",
+    "fit_pooled": "physics.brownian",
+    "fit_tracks": "physics.brownian",
+    "kaplan_meier": "physics.survival",
     "link": "track.link",
     "load_detector": "models.detect",
     "load_recipe": "recipe",
@@ -29,6 +36,10 @@ _HOME = {
     "parse_recipe": "recipe",
     "read_boxes": "io.labels",
     "read_features": "io.features",
+    "subtract_drift": "physics.ensemble_drift",
+    "theil_sen": "physics.growth",
+    "track_msd": "physics.msd",
+    "track_table": "physics.tracks",
 }
 __all__ = sorted(_HOME)
 
@@ -44,12 +55,23 @@ if TYPE_CHECKING:
     from morphoscope.models.card import ModelCard as ModelCard
     from morphoscope.models.detect import Detector as Detector
     from morphoscope.models.detect import load_detector as load_detector
+    from morphoscope.physics.anomalous import anomalous as anomalous
+    from morphoscope.physics.brownian import fit_pooled as fit_pooled
+    from morphoscope.physics.brownian import fit_tracks as fit_tracks
+    from morphoscope.physics.ensemble_drift import ensemble_drift as ensemble_drift
+    from morphoscope.physics.ensemble_drift import subtract_drift as subtract_drift
+    from morphoscope.physics.growth import theil_sen as theil_sen
+    from morphoscope.physics.msd import ensemble_msd as ensemble_msd
+    from morphoscope.physics.msd import track_msd as track_msd
+    from morphoscope.physics.survival import kaplan_meier as kaplan_meier
+    from morphoscope.physics.tracks import track_table as track_table
     from morphoscope.pipeline import analyze as analyze
     from morphoscope.project import Project as Project
     from morphoscope.recipe import Recipe as Recipe
     from morphoscope.recipe import load_recipe as load_recipe
     from morphoscope.recipe import parse_recipe as parse_recipe
     from morphoscope.synth.loops import LoopVideo as LoopVideo
+    from morphoscope.track.drift_from_objects import drift_from_objects as drift_from_objects
     from morphoscope.track.link import link as link
 
 
