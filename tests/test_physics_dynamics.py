@@ -53,6 +53,9 @@ def test_only_lives_seen_to_begin_count_and_only_ends_in_view_are_deaths() -> No
     assert rows["median life (Kaplan-Meier)"]["value"] == 12.0 and rows["median life (Kaplan-Meier)"]["unit"] == "s"
     assert rows["death rate"]["value"] == pytest.approx(2 / 46) and rows["death rate"]["unit"] == "1/s"
     assert {row["unit"] for row in survival_rows(lived, None)} == {"frames", "1/frame"}
+    alive = lives(ended(*[("appeared", "end", 40)] * 9, *[("appeared", "gap", 7)] * 6), Watch(60))
+    middle = {row["name"]: row for row in survival_rows(alive, 2.0)}["median life (Kaplan-Meier)"]
+    assert np.isnan(middle["value"]) and middle["low"] == 14.0 and "not reached: more than half outlive 80 s" in middle["method"]
     nobody = lives(ended(("start", "end", 5)), Watch(100))
     assert survival_rows(nobody, 2.0) == [] and survival_table(nobody, SCALE).empty
 

@@ -7,7 +7,7 @@ from scipy.stats import binom
 
 from morphoscope.calibration import Calibration
 from morphoscope.physics.density import density, sizes
-from morphoscope.physics.summary import median_interval, quantities
+from morphoscope.physics.summary import median_interval, quantities, quantity
 from morphoscope.physics.tracks import track_table
 from morphoscope.schema import QUANTITIES
 
@@ -34,7 +34,7 @@ def test_each_number_has_unit_interval_and_method():
         rows.loc["final density", "value"] == pytest.approx(30 / (1e6 * 0.25 * 50 / 1e21))
         and rows.loc["final density", "unit"] == "cm^-3"
     )
-    assert rows.loc["median track life", "value"] == 40
+    assert rows.loc["median track length", "value"] == 40 and np.isnan(rows.loc["median track length", "low"])
     assert rows.loc["largest median size", "unit"] == "nm" and rows.loc["largest median size", "value"] == pytest.approx(
         6.9, abs=0.3
     )
@@ -51,6 +51,19 @@ def test_without_scale_tracks_or_objects():
     assert "median D_eff" not in found.index and "median growth rate (px)" in found.index
     none = density(sizes(objects.iloc[:0], [0, 1]), valid_area_px=1e6, calibration=Calibration())
     assert quantities(objects.iloc[:0], none, None, Calibration()).set_index("name").loc["detections", "value"] == 0
+
+
+def test_lengths_of_tracks_are_no_lives_and_come_after_these():
+    calibration = Calibration(pixel_size_nm=(0.5, 0.5), frame_interval_s=2.0)
+    life = [quantity("median life (Kaplan-Meier)", 5.0, "s", 3, "seen", (4.0, 6.0))]
+    found = quantities(*made(calibration), calibration, lag_frames=3, life=life)
+    names = found["name"].tolist()
+    assert names.index("tracks") < names.index("median life (Kaplan-Meier)") < names.index("median track length")
+    rows = found.set_index("name")
+    for name in ("median track length", "mean track length"):
+        assert np.isnan(rows.loc[name, "low"]) and "not a life" in rows.loc[name, "method"]
+    said = rows.loc["median D_eff", "method"]
+    assert "tau = 6 s" in said and "holds the localisation error" in said and "below the mean" in said
 
 
 def test_linked_share_counts_tracks_of_two_or_more():

@@ -12,6 +12,7 @@ from morphoscope.calibration import Axis
 from morphoscope.physics.anomalous import Anomalous
 from morphoscope.physics.brownian import PooledD
 from morphoscope.physics.changes import segments
+from morphoscope.physics.doubts import SHORTEST, not_one_d
 from morphoscope.physics.summary import MIN_COUNT, quantity
 from morphoscope.physics.survival import death_rate, kaplan_meier, median_life
 from morphoscope.physics.van_hove import NonGaussian
@@ -49,24 +50,18 @@ def reasons(tracks: pd.DataFrame) -> Rows:
     long = life[life > LONGER]
     if not len(long):
         return rows
-    error = 1.96 * float(long.std(ddof=1)) / math.sqrt(len(long)) if len(long) > 1 else math.nan
-    mean, how = float(long.mean()), "of them, last minus first frame plus one, cut by the ends of the video as they are"
+    how = "of them, last minus first frame plus one, cut by the ends of the video as they are: shorter than the lives"
     return [
         *rows,
         quantity(f"tracks longer than {LONGER} frames", len(long), "", len(tracks), "among the tracks kept"),
-        quantity(
-            "mean life of those",
-            mean,
-            "frames",
-            len(long),
-            f"{how}; interval: 1.96 standard errors",
-            (mean - error, mean + error),
-        ),
+        quantity("mean life of those", float(long.mean()), "frames", len(long), how),
     ]
 
 
 def survival_rows(lived: pd.DataFrame, frame_interval_s: float | None) -> Rows:
     """Median life by Kaplan-Meier and death rate of tracks whose appearance was seen; nothing where there are none.
+
+    The median is null where more than half outlive what was watched; its lower end may be known nevertheless.
 
     Args:
         lived: of `lives.lives`.
@@ -82,10 +77,10 @@ def survival_rows(lived: pd.DataFrame, frame_interval_s: float | None) -> Rows:
     )
     middle = median_life(kaplan_meier(age, lived["died"], entry=entry))
     rate = death_rate(age, lived["died"], entry=entry)
-    rows = []
-    if math.isfinite(middle.value):
-        how = f"Kaplan-Meier of {seen}; interval: where the log-log band crosses a half"
-        rows.append(quantity("median life (Kaplan-Meier)", middle.value, unit, len(lived), how, (middle.low, middle.high)))
+    how = f"Kaplan-Meier of {seen}; interval: where the log-log band crosses a half"
+    if not math.isfinite(middle.value):
+        how = f"not reached: more than half outlive {age.max():.4g} {unit}; {how}"
+    rows = [quantity("median life (Kaplan-Meier)", middle.value, unit, len(lived), how, (middle.low, middle.high))]
     if math.isfinite(rate.value):
         how = f"{rate.deaths} disappearances over the time seen, of {seen}; right for a constant hazard; interval: Garwood"
         rows.append(quantity("death rate", rate.value, per, rate.deaths, how, (rate.low, rate.high)))
@@ -101,7 +96,7 @@ def diffusion_rows(pooled: PooledD, exponent: Anomalous, alpha: NonGaussian, lag
         alpha: at the lag.
         lag_frames: lag of `alpha`.
     """
-    rows = pooled_rows(pooled)
+    rows = pooled_rows(pooled, doubt=not_one_d(exponent, alpha))
     if math.isfinite(exponent.exponent):
         how = "fit of MSD = 4 D_alpha t^alpha + 4 sigma^2 to the ensemble MSD; interval: tracks drawn again"
         rows.append(quantity("anomalous exponent", exponent.exponent, "", exponent.n_tracks, how, (exponent.low, exponent.high)))
@@ -111,8 +106,14 @@ def diffusion_rows(pooled: PooledD, exponent: Anomalous, alpha: NonGaussian, lag
     return rows
 
 
-def pooled_rows(pooled: PooledD, where: str = "") -> Rows:
-    """D of all tracks together and the localisation error, in nm and s where those are known; `where` names a part of the run."""
+def pooled_rows(pooled: PooledD, where: str = "", *, doubt: str = "") -> Rows:
+    """D of all tracks together and the localisation error, in nm and s where those are known.
+
+    Args:
+        pooled: of all tracks.
+        where: names a part of the run.
+        doubt: of `doubts.not_one_d`, said with D.
+    """
     nm = math.isfinite(pooled.D_nm2_per_s)
     if not math.isfinite(pooled.D_px2_per_frame):
         return []
@@ -121,6 +122,8 @@ def pooled_rows(pooled: PooledD, where: str = "") -> Rows:
     low, high = getattr(pooled, f"{d}_low"), getattr(pooled, f"{d}_high")
     name = f"pooled D{where and ', ' + where}"
     interval = "; interval: profile likelihood, widened where tracks differ"
+    if doubt:
+        interval += f"; {SHORTEST}: {doubt}"
     rows = [quantity(name, getattr(pooled, d), "nm2/s" if nm else "px2/frame", pooled.n_tracks, how + interval, (low, high))]
     if where:
         return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,13 @@ def median_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float,
 
 
 def quantities(
-    objects: pd.DataFrame, frames: pd.DataFrame, tracks: pd.DataFrame | None, calibration: Calibration
+    objects: pd.DataFrame,
+    frames: pd.DataFrame,
+    tracks: pd.DataFrame | None,
+    calibration: Calibration,
+    *,
+    lag_frames: int = 1,
+    life: Sequence[dict[str, Any]] = (),
 ) -> pd.DataFrame:
     """Rows of `schema.QUANTITIES`: what a run found, each with interval, number of observations and method.
 
@@ -41,10 +48,13 @@ def quantities(
         frames: per-frame table (`schema.FRAMES`).
         tracks: per-track table (`schema.TRACKS`); None or empty where nothing was tracked.
         calibration: whether sizes are in nm or px.
+        lag_frames: lag of the tracks' D_eff in frame numbers.
+        life: rows of how long objects live, put before the lengths of the tracks.
     """
     rows = [*_counts(frames), *_densities(frames), *_sizes(frames, calibration, objects)]
     if tracks is not None and len(tracks):
-        rows += _lives(tracks) + _rates(tracks) + _linked(tracks, len(objects))
+        rows += [quantity("tracks", len(tracks), "", len(tracks), "tracks kept"), *life]
+        rows += _lengths(tracks) + _rates(tracks, calibration, lag_frames) + _linked(tracks, len(objects))
     rows += _drift(frames, calibration)
     return conform(pd.DataFrame(rows, columns=list(QUANTITIES)), QUANTITIES)
 
@@ -55,6 +65,15 @@ def quantity(
     """A row of `schema.QUANTITIES`."""
     low, high = interval or (math.nan, math.nan)
     return {"name": name, "value": value, "low": low, "high": high, "unit": unit, "n": n, "method": method}
+
+
+def in_frame_numbers(rows: pd.DataFrame, step: int) -> pd.DataFrame:
+    """Rows of `schema.QUANTITIES` that say what their frames are where only every `step`-th frame was analysed."""
+    if step == 1:
+        return rows
+    said = rows["unit"].str.contains("frame") | (rows["name"] + " " + rows["method"]).str.contains(r"\d frames\b")
+    which = f"; frames are frame numbers of the input, of which one in {step} was analysed"
+    return rows.assign(method=rows["method"].mask(said, rows["method"] + which))
 
 
 def _counts(frames: pd.DataFrame) -> list[dict[str, Any]]:
@@ -109,26 +128,28 @@ def _sizes(frames: pd.DataFrame, calibration: Calibration, objects: pd.DataFrame
     return rows
 
 
-def _lives(tracks: pd.DataFrame) -> list[dict[str, Any]]:
-    n = len(tracks)
-    life = tracks["life_frames"].to_numpy(float)
-    how = "last minus first frame plus one; tracks cut by the ends of the video count as they are"
-    median, low, high = median_interval(life)
-    mean = float(life.mean())
-    error = 1.96 * float(life.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
+def _lengths(tracks: pd.DataFrame) -> list[dict[str, Any]]:
+    """No intervals: one would look as if it were that of a life."""
+    length, n = tracks["life_frames"].to_numpy(float), len(tracks)
+    how = "last minus first frame plus one of the tracks kept, cut by the ends of the video as they are: not a life"
     return [
-        quantity("tracks", n, "", n, "tracks kept"),
-        quantity("median track life", median, "frames", n, how + "; interval: order statistics", (low, high)),
-        quantity("mean track life", mean, "frames", n, how + "; interval: 1.96 standard errors", (mean - error, mean + error)),
+        quantity("median track length", float(np.median(length)), "frames", n, how),
+        quantity("mean track length", float(length.mean()), "frames", n, how),
     ]
 
 
-def _rates(tracks: pd.DataFrame) -> list[dict[str, Any]]:
+def _rates(tracks: pd.DataFrame, calibration: Calibration, lag_frames: int) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
+    growth = "median over tracks of the Theil-Sen slope"
+    tau = f"{lag_frames * (calibration.frame_interval_s or math.nan):.4g} s"
+    raw = (
+        f"median over tracks of the mean of |r(t+tau)-r(t)|^2/(4 tau) at tau = {tau}; it holds the localisation error; "
+        "where few tracks are much faster than most it lies below the mean"
+    )
     for name, column, unit, method in (
-        ("median growth rate", "growth_nm_per_s", "nm/s", "median over tracks of the Theil-Sen slope"),
-        ("median growth rate (px)", "growth_px_per_frame", "px/frame", "median over tracks of the Theil-Sen slope"),
-        ("median D_eff", "D_eff_nm2_per_s", "nm2/s", "median over tracks of the mean of |r(t+tau)-r(t)|^2/(4 tau)"),
+        ("median growth rate", "growth_nm_per_s", "nm/s", growth),
+        ("median growth rate (px)", "growth_px_per_frame", "px/frame", growth),
+        ("median D_eff", "D_eff_nm2_per_s", "nm2/s", raw),
     ):
         values = tracks[column].to_numpy(float)
         values = values[np.isfinite(values)]

@@ -9,7 +9,7 @@ import pandas as pd
 from morphoscope.calibration import Calibration
 from morphoscope.physics.anomalous import Anomalous, anomalous
 from morphoscope.physics.brownian import PooledD, fit_pooled
-from morphoscope.physics.by_size import chosen, d_eff_by_size
+from morphoscope.physics.by_size import chosen, d_eff_by_size, d_eff_per_track
 from morphoscope.physics.lives import Watch, lives
 from morphoscope.physics.msd import ensemble_msd
 from morphoscope.physics.tables import growth_segments, survival_table
@@ -26,7 +26,8 @@ MOVING = ("frame", "track_id", "x_px", "y_px", "x_reg_px", "y_reg_px", "major_px
 class Motion:
     """Tables and fits of motion.
 
-    `lived` are the lives behind `survival`, `steady` is the pooled D of the steady window and the inner region.
+    `lived` are the lives behind `survival`, `steady` is the pooled D of the steady window and the inner region, `with_d_eff` the
+    number of tracks there that have a D_eff, whether a bin of size holds them or not.
     """
 
     msd: pd.DataFrame
@@ -40,6 +41,7 @@ class Motion:
     steady: PooledD
     anomalous: Anomalous
     non_gaussian: NonGaussian
+    with_d_eff: int = 0
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -101,6 +103,7 @@ def motion_of(
     by_size = d_eff_by_size(kept, calibration, lag=lag, steady=window, inner=inner) if known else empty(DIFFUSION_BY_SIZE)
     lived = lives(tracks, watch)
     pooled, whole = fit_pooled(kept, calibration), window is None and inner is None
+    there = kept if whole else chosen(kept, steady=window, inner=inner)
     return Motion(
         msd=conform(ensemble_msd(kept, calibration), MSD),
         van_hove=conform(van_hove(kept, calibration, lag=lag), VAN_HOVE),
@@ -110,7 +113,8 @@ def motion_of(
         events=happened,
         lived=lived,
         pooled=pooled,
-        steady=pooled if whole else fit_pooled(chosen(kept, steady=window, inner=inner), calibration),
+        steady=pooled if whole else fit_pooled(there, calibration),
         anomalous=anomalous(kept, calibration),
         non_gaussian=non_gaussian(kept, calibration, lag=lag),
+        with_d_eff=len(d_eff_per_track(there, calibration, lag=lag)) if known else 0,
     )

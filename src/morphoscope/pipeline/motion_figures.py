@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from morphoscope.io.frames import Frames
 from morphoscope.physics.by_size import chosen
+from morphoscope.physics.doubts import not_one_d
 from morphoscope.pipeline.motion import MOVING, Motion, corners
 from morphoscope.pipeline.results import Results
 from morphoscope.recipe import PhysicsRecipe, Recipe
@@ -46,6 +47,8 @@ def motion_figures(recipe: Recipe, results: Results, frames: Frames | None) -> D
             calibration,
             lag_frames=lag,
             where=where_said(recipe.physics),
+            tracks=motion.with_d_eff,
+            one_d=not not_one_d(motion.anomalous, motion.non_gaussian),
         )
     drawn["msd"] = lambda: draw.msd(_kept(results, *MOVING), motion.msd, motion.anomalous, calibration)
     drawn["van_hove"] = partial(draw.van_hove, motion.van_hove, calibration, lag_frames=lag, alpha=motion.non_gaussian)

@@ -14,9 +14,11 @@ from morphoscope.io.frames import Frames
 from morphoscope.io.open import open_frames
 from morphoscope.measure.info_bar import find_info_bar
 from morphoscope.pipeline.given import GivenObjects
+from morphoscope.pipeline.motion import corners
 from morphoscope.pipeline.remarks import overruled
 from morphoscope.pipeline.results import read_truth
 from morphoscope.pipeline.scale import Scale, settle_scale
+from morphoscope.pipeline.selection import check_selection
 from morphoscope.pipeline.stages import Finder, Image, Plan, make_plan
 from morphoscope.recipe import Recipe, Region
 
@@ -59,7 +61,7 @@ def prepare(path: Path, recipe: Recipe, frames: Frames, detector: Finder) -> Tas
     """The task of a run over opened frames.
 
     Raises:
-        RecipeError: the recipe asks for frames, a region or an axis that the input does not have.
+        RecipeError: the recipe asks for frames, a region, an axis or a part of these that the input does not have.
         InputError: a scale was to come from a scale bar that is not there.
     """
     wanted = recipe.frames
@@ -83,6 +85,7 @@ def prepare(path: Path, recipe: Recipe, frames: Frames, detector: Finder) -> Tas
     notes += known
     warnings = scale.warnings + tuple(overruled(recipe, frames.calibration))
     plan = make_plan(region, frames.shape, calibration, detector.card, bottom=bottom)
+    check_selection(recipe, numbers, corners(plan.region))
     if isinstance(detector, GivenObjects):
         detector, said = detector.bound(frames)
         notes += said

@@ -11,8 +11,9 @@ import pandas as pd
 from morphoscope.calibration import Calibration
 from morphoscope.errors import InputError
 from morphoscope.physics.density import density, sizes
+from morphoscope.physics.doubts import not_one_d
 from morphoscope.physics.dynamics import change_rows, diffusion_rows, pooled_rows, reasons, survival_rows
-from morphoscope.physics.summary import quantities
+from morphoscope.physics.summary import in_frame_numbers, quantities
 from morphoscope.physics.tracks import track_table
 from morphoscope.pipeline.follow import Field, displace, follow, register
 from morphoscope.pipeline.motion import Motion, how_tracks_end, motion_of
@@ -22,7 +23,10 @@ from morphoscope.schema import FRAMES, OBJECTS, QUANTITIES, TRACKS, conform, emp
 
 @dataclass(frozen=True)
 class Results:
-    """All tables of a run, and what the figures need beside them; `motion` is None where there are no tracks."""
+    """All tables of a run, and what the figures need beside them.
+
+    `motion` is None where there are no tracks; `linked` is false where objects came with their tracks.
+    """
 
     objects: pd.DataFrame
     frames: pd.DataFrame
@@ -33,6 +37,7 @@ class Results:
     registered: bool
     truth: pd.DataFrame | None
     motion: Motion | None = None
+    linked: bool = True
 
     @property
     def counts(self) -> dict[str, int]:
@@ -64,6 +69,8 @@ def compute_results(
         truth: hand counts, for the figures.
     """
     registered = track and recipe.track.register_frames
+    given = "track_id" in objects.columns and bool(objects["track_id"].notna().any())
+    lag = recipe.physics.lag_frames * recipe.frames.step
     frames = displace(frames, registered=registered, known=track)
     objects = objects.assign(object_id=np.arange(len(objects)), time_s=calibration.time_s(objects["frame"]))
     if track:
@@ -74,23 +81,24 @@ def compute_results(
     frames = _frames_table(objects, frames, recipe, calibration, valid_px)
     tracks, motion = empty(TRACKS), None
     if track:
-        lag = recipe.physics.lag_frames * recipe.frames.step
         began, happened = how_tracks_end(objects, frames, recipe, field)
         tracks = track_table(objects, calibration, lag_frames=lag, min_points=recipe.track.min_points, ends=began)
         last = int(frames["frame"].max())
         motion = motion_of(objects, tracks, recipe, calibration, happened, last_frame=last) if len(tracks) else None
-    found = quantities(objects, frames, tracks if track else None, calibration)
+    life = [] if motion is None else survival_rows(motion.lived, calibration.frame_interval_s)
+    found = quantities(objects, frames, tracks if track else None, calibration, lag_frames=lag, life=life)
     found = pd.concat([found, _dynamics(frames, tracks, motion, recipe, calibration)], ignore_index=True)
     return Results(
         objects=conform(objects, OBJECTS),
         frames=conform(frames, FRAMES)[list(FRAMES)],
         tracks=conform(tracks, TRACKS),
-        quantities=conform(found, QUANTITIES),
+        quantities=conform(in_frame_numbers(found, recipe.frames.step), QUANTITIES),
         calibration=calibration,
         tracked=track,
         registered=registered,
         truth=truth,
         motion=motion,
+        linked=track and not given,
     )
 
 
@@ -102,10 +110,10 @@ def _dynamics(
         return empty(QUANTITIES)
     lag = recipe.physics.lag_frames * recipe.frames.step
     along = calibration.axis(recipe.report.axis) if recipe.report.axis else calibration.main_axis
-    rows = reasons(tracks) + survival_rows(motion.lived, calibration.frame_interval_s)
-    rows += diffusion_rows(motion.pooled, motion.anomalous, motion.non_gaussian, lag)
+    rows = reasons(tracks) + diffusion_rows(motion.pooled, motion.anomalous, motion.non_gaussian, lag)
     if motion.steady is not motion.pooled:
-        rows += pooled_rows(motion.steady, "steady frames and inner region")
+        doubt = not_one_d(motion.anomalous, motion.non_gaussian)
+        rows += pooled_rows(motion.steady, "steady frames and inner region", doubt=doubt)
     rows += change_rows(frames, along, "nm" if calibration.has_scale else "px")
     return conform(pd.DataFrame(rows, columns=list(QUANTITIES)), QUANTITIES)
 
