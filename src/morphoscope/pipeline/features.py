@@ -17,12 +17,14 @@ from morphoscope.errors import MorphoscopeError, PartialError, RecipeError, Usag
 from morphoscope.io.features import Features, read_features
 from morphoscope.io.tables import table_hash
 from morphoscope.models.card import ModelCard
+from morphoscope.pipeline.doubts import result_notes, result_warnings
 from morphoscope.pipeline.folder import Run, remove_parts, remove_run, write_json
 from morphoscope.pipeline.follow import DISPLACEMENT
 from morphoscope.pipeline.outputs import write_outputs
 from morphoscope.pipeline.provenance import common_info, file_hash, peak_memory_mb, table_key
 from morphoscope.pipeline.remarks import overruled, scale_warnings, unit_notes
 from morphoscope.pipeline.results import Results, compute_results, read_truth
+from morphoscope.pipeline.selection import check_selection
 from morphoscope.pipeline.stages import Plan, in_any
 from morphoscope.pipeline.stream import Clock, Progress
 from morphoscope.recipe import DetectRecipe, Recipe, Region
@@ -107,8 +109,8 @@ def analyze_features(
         **common_info(recipe, inputs, table.calibration, counts=results.counts, key=key),
         "model": {"name": NAME, "sha256": digest, "path": None, "resampled_by": None},
         "metadata": {"columns": table.features.kind},
-        "warnings": _warnings(table, recipe),
-        "notes": _notes(table, recipe) + ([RESUMED] if resume else []),
+        "warnings": _warnings(table, recipe) + result_warnings(results, recipe),
+        "notes": [*_notes(table, recipe), *result_notes(results, recipe, from_objects=True), *([RESUMED] if resume else [])],
         "exit_code": PartialError.exit_code if table.features.left_out else 0,
     }
     write_outputs(output, recipe, results, None, info=info, card=card, clock=clock)
@@ -135,6 +137,7 @@ def _prepare(source: Path | pd.DataFrame, recipe: Recipe) -> Table:
     inside, box, valid_px, said = _field(objects, recipe)
     name = IN_MEMORY if isinstance(source, pd.DataFrame) else source.name
     objects = objects[inside].reset_index(drop=True)
+    check_selection(recipe, numbers, box, tracks=set(objects["track_id"].dropna()))
     objects["file"] = objects["file"].where(objects["file"] != "", name)
     return Table(features, objects, calibration, numbers, box, valid_px, said)
 

@@ -15,6 +15,7 @@ from morphoscope.io.features import is_feature_table
 from morphoscope.models.detect import load_detector
 from morphoscope.models.runtime import available_cores
 from morphoscope.pipeline.batch import analyze_many
+from morphoscope.pipeline.doubts import result_notes, result_warnings
 from morphoscope.pipeline.features import analyze_features
 from morphoscope.pipeline.folder import Parts, Run, claim, remove_parts, remove_run, write_json
 from morphoscope.pipeline.given import GivenObjects, larger_than_boxes
@@ -153,7 +154,7 @@ def _analyze_one(
             "metadata": dict(task.frames.metadata),
             "frames_per_s": round(len(results.frames) / seconds, 2),
             "warnings": _warnings(task, results, ended, job.skipped),
-            "notes": _notes(task),
+            "notes": _notes(task) + result_notes(results, recipe),
             "exit_code": PartialError.exit_code if ended or job.skipped else 0,
         }
         write_outputs(output, task.recipe, results, frames, info=info, card=detector.card, clock=job.clock)
@@ -226,6 +227,7 @@ def _warnings(task: Task, results: Results, ended: TruncatedError | None, skippe
             f"Frames were resampled for detection: they have {task.calibration.mean_pixel_nm:.4g} nm per px, the model "
             f"{card.name} was trained at {card.pixel_size_nm:.4g}. Look at the overlay before using the numbers."
         )
+    said += result_warnings(results, task.recipe)
     if task.recipe.detect.objects is not None:
         said += larger_than_boxes(results.objects, task.recipe.detect.polarity)
     if results.objects.empty:
