@@ -28,6 +28,8 @@ bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks.bulk_water
 	$(BIN)/python -m benchmarks.shapes
 	$(BIN)/python -m benchmarks.size_statistics
+	$(BIN)/python -m benchmarks.structure
+	$(BIN)/python -m benchmarks.spots
 
 train-defaults: $(VENV)/dev
 	$(BIN)/python -m benchmarks.defaults

@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from scipy.spatial import Voronoi, cKDTree
 
+from benchmarks.data import data_folder
 from morphoscope.calibration import Calibration
+from morphoscope.measure.spots import searched
 from morphoscope.physics.clusters import clusters
 from morphoscope.physics.neighbours import bonds, neighbourhood
 from morphoscope.physics.pair_correlation import pair_correlation
 from morphoscope.physics.structure import structure
-from morphoscope.physics.structure_factor import structure_factor
+from morphoscope.physics.structure_factor import structure_factor, waves
 
 Array = NDArray[np.float64]
 NONE = Calibration()
@@ -178,25 +180,40 @@ def edges_of_cells() -> None:
     print(pd.DataFrame(rows, columns=columns).round(3).to_string(index=False))
 
 
-def slow_sums() -> None:
-    """Differences from plain loops on one set."""
-    xy = clustered(np.random.default_rng(4))
-    g = pair_correlation(table(xy), NONE, field=FIELD, r_max_px=50, bins=20)
+def slow_sums(name: str, xy: Array, field: tuple[float, float, float, float]) -> None:
+    """Differences from plain loops: pairs and waves one by one, neighbours from scipy's Voronoi cells."""
+    size, n = np.array([field[2] - field[0], field[3] - field[1]]), len(xy)
+    g = pair_correlation(table(xy), NONE, field=field, r_max_px=50, bins=20)
     edges, total = np.linspace(0, 50, 21), np.zeros(20)
-    for i in range(len(xy)):
-        for j in range(len(xy)):
+    for i in range(n):
+        for j in range(n):
             r = math.dist(xy[i], xy[j])
             if i != j and r < 50:
-                room = (SIZE[0] - abs(xy[i, 0] - xy[j, 0])) * (SIZE[1] - abs(xy[i, 1] - xy[j, 1]))
+                room = (size[0] - abs(xy[i, 0] - xy[j, 0])) * (size[1] - abs(xy[i, 1] - xy[j, 1]))
                 total[int(np.searchsorted(edges, r, side="right")) - 1] += 1 / room
-    slow = total * SIZE.prod() ** 2 / (len(xy) * (len(xy) - 1) * np.pi * np.diff(edges**2))
-    each, pairs = neighbourhood(table(xy), NONE, field=FIELD), bonds(table(xy), NONE, field=FIELD)
-    worst = 0.0
-    for k in range(len(xy)):
-        others = [b if a == k else a for a, b in zip(pairs["first"], pairs["second"], strict=True) if k in (a, b)]
-        psi = sum(np.exp(6j * math.atan2(xy[k, 1] - xy[o, 1], xy[o, 0] - xy[k, 0])) for o in others) / len(others)
-        worst = max(worst, abs(abs(psi) - each["psi"][k]))
-    print(f"\nlargest difference from plain loops: g {np.abs(slow - g['g']).max():.1e}, |psi6| {worst:.1e}")
+    slow = total * size.prod() ** 2 / (n * (n - 1) * np.pi * np.diff(edges**2))
+    psi = neighbourhood(table(xy), NONE, field=field)["psi"]
+    others: list[list[int]] = [[] for _ in xy]
+    for a, b in Voronoi(xy).ridge_points:
+        others[a].append(b)
+        others[b].append(a)
+    angles = [[math.atan2(xy[k, 1] - xy[o, 1], xy[o, 0] - xy[k, 0]) for o in own] for k, own in enumerate(others)]
+    worst = max(abs(abs(np.mean(np.exp(6j * np.array(own)))) - psi[k]) for k, own in enumerate(angles))
+    S = structure_factor(table(xy), NONE, field=field, q_max_per_px=0.5, bins=1)["S"][0]
+    wave = waves(size, 0.5)
+    phase = sum(np.outer(k, xy[:, axis] - field[axis]) / size[axis] for axis, k in enumerate(wave))
+    direct = float((np.abs(np.exp(-2j * np.pi * phase).sum(axis=1)) ** 2).mean() / n)
+    print(f"{name}, {n} points, differences from plain loops: g {np.abs(slow - g['g']).max():.0e}, |psi6| {worst:.0e}, ", end="")
+    print(f"S {abs(S - direct):.0e}")
+
+
+def slow_sums_of_points_and_beads() -> None:
+    """The same on drawn points and, where the data are there, on beads in water as trackpy located them."""
+    print()
+    slow_sums("clusters", clustered(np.random.default_rng(4)), FIELD)
+    beads = pd.read_csv(data_folder("bulk-water") / "features.csv.gz", nrows=1000)
+    own = beads.loc[beads["frame"] == 0, ["x", "y"]].to_numpy(float)
+    slow_sums("beads in water", own, searched((424, 640), diameter_px=11))
 
 
 def seconds() -> None:
@@ -231,7 +248,7 @@ def main() -> None:
     coverage_of_s()
     discs()
     edges_of_cells()
-    slow_sums()
+    slow_sums_of_points_and_beads()
     seconds()
 
 

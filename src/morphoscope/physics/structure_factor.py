@@ -49,7 +49,8 @@ def structure_factor(
         bins: of equal width from 0 to that.
         by_frame: a curve for each frame instead of one of all.
         confidence: of the interval, from the scatter between the waves of a bin, each first averaged over all frames, so
-            that slow changes in a video make it no narrower.
+            that slow changes in a video make it no narrower. It takes waves as independent: of clustered points, where they
+            are not quite, it covers 88 % instead of 95 %, and in bins of few waves 90 %.
 
     Returns:
         A row per bin (and frame) that holds a wave: `frame` where asked for, `q_low_per_px`, `q_per_px` the mean over its waves,
