@@ -17,7 +17,7 @@ from morphoscope.cli.main import main
 from morphoscope.errors import InputError, UsageError
 from morphoscope.io.label_set import ImageFacts, Label, LabelSet
 from morphoscope.io.labels import read_labels, recognise_labels, write_labels
-from morphoscope.io.shapes import Box, Point
+from morphoscope.io.shapes import Box, Ellipse, Point
 
 
 def tracks_of_a_video(**facts):
@@ -163,6 +163,63 @@ def test_a_run_folder_is_converted(run, tmp_path, capsys, kind, name):
         assert (facts.pixel_size_nm, facts.frame_interval_s) == ((2.0, 0.5), 0.25)
     said = capsys.readouterr().out
     assert ("times between frames cannot be held" in said) == (kind in ("napari", "trackpy"))
+
+
+@pytest.fixture(scope="module")
+def sized(tmp_path_factory):
+    """A run over a table of diameters, 10 and 16 px, one of the tracks too short to be kept."""
+    folder = tmp_path_factory.mktemp("sized")
+    rows = [(k, t, 30.0 * k + 20, 40.0, (10.0, 16.0, 12.0)[k]) for t in range(6) for k in range(3) if k < 2 or t < 2]
+    table = pd.DataFrame(rows, columns=["track_id", "frame", "x_px", "y_px", "major_px"])
+    table.to_csv(folder / "f.csv", index=False)
+    values = {"calibration": {"pixel_size_nm": 0.5}, "track": {"register_frames": False, "min_points": 3}}
+    return ms.analyze(folder / "f.csv", ms.parse_recipe(values), folder / "run")
+
+
+@pytest.mark.parametrize(("kind", "name"), [("napari", "t.csv"), ("trackpy", "t.csv"), ("trackmate", "t.xml")])
+def test_sizes_without_boxes_go_along(sized, tmp_path, kind, name):
+    """TrackMate's radius, in nm there, is half the major axis; the others have the width of the disc as a property."""
+    assert sized.objects["width_px"].isna().all()
+    labels = read_labels(sized.path)
+    write_labels(labels, tmp_path / name, kind)
+    if kind == "trackmate":
+        spots = ElementTree.parse(tmp_path / name).getroot().iter("Spot")
+        found = {(float(s.get("POSITION_X")) / 0.5, float(s.get("RADIUS")) / 0.5 * 2) for s in spots}
+    else:
+        table = pd.read_csv(tmp_path / name)
+        assert np.allclose(table["height_px"], table["width_px"])
+        found = set(zip(table["x"], table["width_px"].round(9), strict=True))
+    assert np.allclose(sorted(found), [(20, 10), (50, 16), (80, 12)])
+
+
+def test_a_size_without_a_box_is_a_disc_or_the_ellipse_known(tmp_path):
+    row = {"file": "v.tif", "label": "loop", "frame": [0, 1, 2, 3], "x_px": 3.0, "y_px": 2.0, "fitted": True}
+    shape = {"ellipse_x_px": [None, 3.5, None, None], "ellipse_y_px": 2.5, "minor_px": [None, 4.0, None, None]}
+    table = pd.DataFrame(row | shape | {"major_px": [6.0, 6.0, None, -1.0], "angle_deg": [None, 30.0, None, None]})
+    table.to_csv(tmp_path / "o.csv", index=False)
+    shapes = [label.shape for label in read_labels(tmp_path / "o.csv").labels]
+    assert shapes == [Ellipse(3.5, 3.0, 6, 6, 0), Ellipse(4.0, 3.0, 6, 4, 30), Point(3.5, 2.5), Point(3.5, 2.5)]
+
+
+def test_tracks_that_a_run_does_not_keep_are_told(sized, run, tmp_path, capsys):
+    assert len(sized.tracks) == 2
+    with pytest.raises(SystemExit):
+        main(["labels", "convert", str(sized.path), str(tmp_path / "t.csv"), "--to", "trackpy"])
+    said = capsys.readouterr().out
+    assert "1 of 3 tracks have fewer detections than the run's track.min_points" in said
+    assert pd.read_csv(tmp_path / "t.csv")["particle"].nunique() == 3
+    assert not any("min_points" in note for note in read_labels(run[0].path).notes)  # all kept there
+
+
+def test_a_trackmate_file_is_no_video_and_says_the_way(tmp_path, capsys):
+    write_labels(tracks_of_a_video(), tmp_path / "t.xml", "trackmate")
+    with pytest.raises(SystemExit) as ended:
+        main(["analyze", str(tmp_path / "t.xml"), "-o", str(tmp_path / "run")])
+    error = capsys.readouterr().err
+    assert ended.value.code == 3 and "TrackMate" in error and "--objects" in error and "CSV" in error and ".mrc" not in error
+    (tmp_path / "other.xml").write_text("<other/>")
+    with pytest.raises(InputError, match="supported are"):
+        ms.open_frames(tmp_path / "other.xml")
 
 
 def test_a_run_over_a_folder_of_pictures_knows_its_size(tmp_path):

@@ -11,6 +11,7 @@ from morphoscope.io import afm, dm, em, gwy, hdf5, mrc, nanoscope, ser
 from morphoscope.io.features import is_feature_table
 from morphoscope.io.frames import Frames
 from morphoscope.io.images import SUFFIXES, ImageFrames, list_images
+from morphoscope.io.label_formats.reading import xml_root_name
 from morphoscope.io.parts import only_grey, only_part
 from morphoscope.io.pictures import FLAT, TIFF
 from morphoscope.io.sniff import Kind, kind_of
@@ -97,6 +98,12 @@ def _without_family(path: Path, kind: Kind | None, part: str | int | None, chann
     """A file whose suffix no reader here has: one of the plug-in's, or named by its content in the error."""
     if path.suffix.lower() in em.SUFFIXES:
         return em.EmFrames(path, part=part, channel=channel)
+    if path.suffix.lower() == ".xml" and xml_root_name(path) == "TrackMate":
+        raise InputError(
+            f"{path} is a TrackMate file: it holds spots and tracks, no pictures. Measure its spots in their pictures with "
+            f"`morphoscope analyze PICTURES --objects {path.name}`, or give `morphoscope analyze` the table of spots that "
+            "TrackMate exports as CSV; both keep its tracks"
+        )
     if is_feature_table(path):
         raise InputError(f"{path} is a table, no picture; `morphoscope analyze` takes tables of positions")
     if kind is not None and kind.suffix and kind.family != "text":

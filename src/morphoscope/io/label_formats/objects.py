@@ -1,9 +1,10 @@
 """The table of objects that a run leaves, as Parquet or CSV: upright boxes, and ellipses where a table was made from labels.
 
-The columns are those of `schema.OBJECTS`: `x_px`, `y_px` have pixel centres at integers, so a label's x is x_px + 0.5. A row
-without `width_px` and `height_px`, or with 0 in both, is a point. A run says in `fitted` whether it found an ellipse in the
-box that was detected: the box is the label. A table without that column was made from labels: where `major_px` is filled, the
-label is that ellipse.
+The columns are those of `schema.OBJECTS`: `x_px`, `y_px` have pixel centres at integers, so a label's x is x_px + 0.5. A
+row without `width_px` and `height_px`, or with 0 in both, is a point, unless it has a size: where `major_px` is filled, as of
+a table of positions with diameters, it is a disc of that diameter, or the ellipse where that is known. A run says in `fitted`
+whether it found an ellipse in the box that was detected: the box is the label. A table without that column was made from
+labels: where `major_px` is filled, the label is that ellipse.
 
 A run numbers the pictures of a folder through; a label's frame counts inside one file, so it is 0 there. `run.json` and
 `frames.parquet` beside the table, where they are, name the folder of the images, their size and the time between frames, and
@@ -30,7 +31,7 @@ from morphoscope.errors import InputError, MorphoscopeError, UsageError
 from morphoscope.io.label_formats.csv import columns_of
 from morphoscope.io.label_formats.losses import losses
 from morphoscope.io.label_formats.reading import Records, interval_of, number, score_of, text, whole
-from morphoscope.io.label_formats.run_images import images_of_run, single_pictures
+from morphoscope.io.label_formats.run_images import images_of_run, note_short_tracks, single_pictures
 from morphoscope.io.label_formats.writing import BOXED
 from morphoscope.io.label_set import ImageFacts, Label, LabelSet
 from morphoscope.io.shapes import Box, Ellipse, Point, Shape
@@ -40,6 +41,7 @@ from morphoscope.schema import OBJECTS, conform
 
 FOLDER = False
 REQUIRED = ["file", "label", "x_px", "y_px"]
+POSITION = ["x_px", "y_px"]
 SIZE = ["width_px", "height_px"]
 ELLIPSE = ["ellipse_x_px", "ellipse_y_px", "major_px", "minor_px", "angle_deg"]
 SCALE = ["pixel_size_y_nm", "pixel_size_x_nm"]
@@ -74,6 +76,7 @@ def read(path: Path) -> LabelSet:
     root, of_image = images_of_run(path, records)
     of_run = "fitted" in table.columns
     single = single_pictures(table) if of_run else set()
+    note_short_tracks(path, table, records)
     id_column = "given_id" if "given_id" in table.columns and not of_run else "object_id"
     for k, row in enumerate(table.to_dict("records"), 1):
         with records.record(f"row {k}"):
@@ -159,7 +162,7 @@ def _id(value: Any) -> str:
 def _shape(row: Row, *, ellipses: bool) -> Shape:
     x, y = (number(_plain(row[name])) + 0.5 for name in ("x_px", "y_px"))
     if not any(row.get(name) for name in SIZE):
-        return Point(x, y)
+        return _sized(row) or Point(x, y)
     if ellipses and "major_px" in row:
         at_x, at_y, major, minor, angle = (number(_plain(row[name])) for name in ELLIPSE)
         if not (major > 0 and minor > 0):
@@ -169,6 +172,15 @@ def _shape(row: Row, *, ellipses: bool) -> Shape:
     if not (width > 0 and height > 0):
         raise ValueError(f"wanted a box with a width and height above 0, got {width:g} x {height:g}")
     return Box(x, y, width, height)
+
+
+def _sized(row: Row) -> Ellipse | None:
+    """The ellipse of an object that has no box, as far as it is known: a disc where only its size is; None without a size."""
+    major, minor, angle = (number(_plain(row.get(name, 0.0))) for name in ELLIPSE[2:])
+    if not major > 0:
+        return None
+    at_x, at_y = (number(_plain(row.get(name, row[centre]))) + 0.5 for name, centre in zip(ELLIPSE, POSITION, strict=False))
+    return Ellipse(at_x, at_y, major, minor, angle % 180) if minor > 0 else Ellipse(at_x, at_y, major, major, 0.0)
 
 
 def _facts(row: Row, known: ImageFacts) -> ImageFacts:

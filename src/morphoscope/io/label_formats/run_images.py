@@ -44,6 +44,22 @@ def images_of_run(path: Path, records: Records) -> tuple[Path, ImageFacts]:
     return (place if place.is_dir() else place.parent), facts
 
 
+def note_short_tracks(path: Path, table: pd.DataFrame, records: Records) -> None:
+    """Say how many tracks of a run are not in its table of tracks: those shorter than the run's track.min_points."""
+    beside = path.with_name("tracks.parquet")
+    if path.stem != "objects" or "track_id" not in table.columns or not beside.is_file():
+        return
+    with records.record(beside.name):
+        known = set(read_table(beside)["track_id"].tolist())
+        linked = set(table["track_id"].dropna().tolist())
+        short = len(linked - known)
+        if short:
+            records.note(
+                f"{short} of {len(linked)} tracks have fewer detections than the run's track.min_points: tracks.parquet and the "
+                "run's results leave them out, here they are with the others"
+            )
+
+
 def _facts_of_run(run: dict[str, Any], source: dict[str, Any], *, stack: bool) -> ImageFacts:
     """Size, frames (of one file that holds them all: a stack or video), scale and interval as run.json has them."""
     shape, calibration = source.get("shape"), run.get("calibration")
