@@ -23,6 +23,7 @@ PASSES = 2
 APART = 5  # points between change points, at least
 NEIGHBOURS = 4  # on each side, by which outliers are told
 SPIKE = 4.0  # points this many robust standard deviations from their neighbours are pulled in...
+AT_END = 1.4  # times that for the first and the last point, which others foretell less well
 ALONE = 1 / 3  # ... where no neighbour is off by this share of it: at a sharp bend neighbours are off, too
 CLOSE = 10.0  # fits whose cost is that much above the least are looked at between the points, too
 FINER, TIMES = 17, 3  # how the ends of the interval of a change point are narrowed
@@ -105,7 +106,7 @@ def _despiked(y: Array) -> Array:
     middle = np.median(said, axis=0)
     off = y - middle
     reach = SPIKE * 1.4826 * float(np.median(np.abs(off)))
-    reaches = np.where((at < NEIGHBOURS) | (at >= n - NEIGHBOURS), 2 * reach, reach)
+    reaches = np.where((at == 0) | (at == n - 1), AT_END * reach, reach)
     beside = np.pad(off, 1)
     alone = (np.maximum(off * beside[:-2], off * beside[2:]) < ALONE * off**2) & (np.abs(off) > reaches)
     return np.asarray(np.where(alone, middle, y)) if reach > 0 else y
