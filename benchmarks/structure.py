@@ -31,6 +31,7 @@ SIZE = np.array([300.0, 200.0])
 FIELD = (0.0, 0.0, 300.0, 200.0)
 DENSITY = 0.005  # 300 points in the field
 SETS = 300
+T_95 = 2.03  # of 35 degrees of freedom
 SPREAD, CHILDREN = 4.0, 5.0
 DISC, FILLING = 9.0, 0.3
 
@@ -117,8 +118,9 @@ def coverage_of_g() -> None:
             bias = 100 * (np.nanmean(g, axis=0) / truth - 1)[part]
             known = np.isfinite(low)
             holds = ((low < truth) & (truth < high))[:, part].sum() / known[:, part].sum()
-            rows.append((name, where, bias.mean(), np.abs(bias).max(), 100 * holds, np.nanmean((high - low)[:, part]) / 2))
-    columns = ["points", "r", "bias %", "worst bin %", "covers %", "half width"]
+            wide = (np.nanmean(high - low, axis=0) / 2 / T_95 / np.nanstd(g, axis=0))[part].mean()
+            rows.append((name, where, bias.mean(), np.abs(bias).max(), 100 * holds, wide))
+    columns = ["points", "r", "bias %", "worst bin %", "covers %", "width / scatter"]
     print(f"g(r), {SETS} sets of about 300 points in 300x200 px")
     print(pd.DataFrame(rows, columns=columns).round(2).to_string(index=False))
 
