@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -21,6 +22,7 @@ from morphoscope.errors import InputError, RecipeError, RunExistsError, UsageErr
 from morphoscope.io.features import is_feature_table, read_features
 from morphoscope.pipeline import outputs
 from morphoscope.pipeline.folder import remove_run
+from morphoscope.report import figures
 
 TRACKPY = ["y", "x", "mass", "size", "ecc", "signal", "raw_mass", "ep", "frame"]
 SPOTS = """LABEL,ID,TRACK_ID,QUALITY,POSITION_X,POSITION_Y,POSITION_Z,POSITION_T,FRAME,RADIUS
@@ -176,10 +178,46 @@ def test_rows_without_a_position_are_counted_and_left_out() -> None:
             read_features(walkers(n=3, frames=4).assign(x=values))
 
 
-def test_depth_and_branching_tracks_are_noted() -> None:
-    table = walkers(n=2, frames=2).assign(z=[1.0, 2, 3, 4], particle=1)
-    notes = read_features(table).notes
-    assert "z is not used" in notes[0] and notes[1].startswith("1 tracks have several objects in one frame")
+def test_depth_is_noted() -> None:
+    assert "z is not used" in read_features(walkers(n=2, frames=2).assign(z=[1.0, 2, 3, 4])).notes[0]
+
+
+def branching() -> pd.DataFrame:
+    """Track 7 splits in frame 3 and merges again in frame 6; track 9 is plain. Rows of a frame in changing order."""
+    rows = [(t, 7, 50.0 + t, 10.0) for t in (0, 1, 2, 6, 7)] + [(t, 9, 200.0, 40.0 + t) for t in range(8)]
+    rows += [(t, 7, 50.0 + t, 10.0 + side * 5 * (t - 2)) for t in (3, 4, 5) for side in ((1, -1) if t == 4 else (-1, 1))]
+    return pd.DataFrame(rows, columns=["frame", "particle", "x", "y"])
+
+
+def test_tracks_that_split_and_merge_are_cut_there() -> None:
+    found = read_features(branching())
+    objects = found.objects
+    assert not objects.duplicated(["track_id", "frame"]).any()
+    frames = {int(t): rows.tolist() for t, rows in objects.groupby("track_id")["frame"]}
+    assert frames == {7: [0, 1, 2], 9: list(range(8)), 10: [3, 4, 5], 11: [3, 4, 5], 12: [6, 7]}
+    sides = objects[objects["track_id"].isin([10, 11])].groupby("track_id")["y_px"].agg(["min", "max"])
+    assert sides.to_numpy().tolist() == [[-5, 5], [15, 25]]
+    assert objects["given_track_id"].tolist() == objects["track_id"].replace({10: 7, 11: 7, 12: 7}).tolist()
+    assert len(found.warnings) == 1 and "1 tracks" in found.warnings[0] and "(7)" in found.warnings[0]
+    assert "into 4 tracks" in found.warnings[0] and "Drop the column particle" in found.warnings[0]
+    plain = read_features(branching().query("particle == 9"))
+    assert plain.warnings == () and "given_track_id" not in plain.objects.columns
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(0, 50)), min_size=1, max_size=40))
+@settings(max_examples=30, deadline=None)
+def test_cut_tracks_have_one_object_a_frame_and_do_not_mix(rows: list[tuple[int, int, int]]) -> None:
+    table = pd.DataFrame(rows, columns=["frame", "particle", "x"]).assign(y=1.0)
+    found = read_features(table).objects
+    assert not found.duplicated(["track_id", "frame"]).any() and len(found) == len(table)
+    given_track = found.get("given_track_id", found["track_id"])
+    assert given_track.groupby(found["track_id"]).nunique().eq(1).all()
+    assert set(table["particle"]) <= set(found["track_id"])  # a piece of each keeps its number
+
+
+def test_numbers_that_are_no_tracks_are_refused() -> None:
+    with pytest.raises(InputError, match=r"track 1 has 150 objects in frame 0, wanted one.*drop the column"):
+        read_features(walkers(n=150, frames=2).assign(particle=1))
 
 
 @pytest.mark.parametrize("content", [b"", b"x,y\n1", b"\x1f\x8b broken", b"\xff\xfe\x00", b'x,y,frame\n"1,2,3\n', b"PAR1"])
@@ -198,6 +236,12 @@ RECIPE = {
     "calibration": {"pixel_size_nm": 2.0, "frame_interval_s": 0.5},
     "frames": {"region": {"x0": 0, "y0": 0, "x1": 420, "y1": 400}},
 }
+
+
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are drawn, but coarsely: most of the time goes into their pixels."""
+    monkeypatch.setattr(figures, "save_figure", partial(figures.save_figure, dpi=40))
 
 
 @pytest.fixture
@@ -268,6 +312,13 @@ def test_tracks_of_a_table_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_figures")
+def test_a_run_over_tracks_that_split_goes_through_and_warns(tmp_path: Path) -> None:
+    run = ms.analyze(branching(), ms.parse_recipe({**RECIPE, "track": {"min_points": 2}}), tmp_path / "run")
+    assert sorted(run.tracks["track_id"]) == [7, 9, 10, 11, 12] and run.exit_code == 0
+    assert any("split or merge (7)" in said for said in run.warnings) and "given_track_id" in run.objects.columns
+
+
+@pytest.mark.usefixtures("no_figures")
 def test_frames_regions_and_parts_left_out(tmp_path: Path) -> None:
     table = walkers(n=20, frames=12, drift=(0, 0)).assign(frame=lambda t: t["frame"] + 100)
     whole = ms.analyze(table, ms.parse_recipe(RECIPE), tmp_path / "a")
@@ -302,6 +353,21 @@ def test_a_frame_without_objects_counts_as_none(tmp_path: Path) -> None:
     run = ms.analyze(table[table["frame"] != 3], ms.parse_recipe(RECIPE), tmp_path / "run")
     assert run.frames["count"].tolist() == [12, 12, 12, 0, 12, 12, 12] and len(run.tracks) == 12
     assert run.frames["shift_x_px"].tolist() == pytest.approx([0.5 * k for k in range(7)], abs=0.2)
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_frames_that_could_not_be_registered_are_told(tmp_path: Path) -> None:
+    """Frame 6 shows something else, frame 9 two objects, and frame 3 nothing, which is no reason to warn."""
+    table = walkers(n=12, frames=12)
+    other = table["frame"] == 6
+    table.loc[other, ["x", "y"]] = np.random.default_rng(5).uniform(20, 380, (other.sum(), 2))
+    table = table[(table["frame"] != 3) & ((table["frame"] != 9) | (table["mass"] < 102))]
+    run = ms.analyze(table, ms.parse_recipe(RECIPE), tmp_path / "run")
+    said = [line for line in run.warnings if "How the picture moved" in line]
+    assert len(said) == 1 and "2 of the 11 frames" in said[0] and "(frame 6, 9)" in said[0]
+    assert run.frames.loc[run.frames["shift_quality"] == 0, "frame"].tolist() == [3, 6, 9]
+    still = ms.parse_recipe({**RECIPE, "track": {"register_frames": False}})
+    assert not any("How the picture moved" in line for line in ms.analyze(table, still, tmp_path / "still").warnings)
 
 
 @pytest.mark.usefixtures("no_figures")

@@ -142,6 +142,17 @@ def test_a_slow_change_of_content_with_text_and_growing_objects_stays_true():
     assert np.sqrt((error**2).sum(axis=1).mean()) < 0.25
 
 
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_run_warns_of_frames_with_objects_that_were_not_recognised(frames, tmp_path, monkeypatch, lost):
+    monkeypatch.setattr(outputs, "_draw_figures", lambda *_: {})
+    other = np.random.default_rng(0).integers(130, 256, SHAPE, dtype=np.uint8)
+    other[40:50, 60:70] = 20
+    path = write_stack(tmp_path / "film.tif", np.stack([*frames[:3], other if lost else frames[3], *frames[4:6]]))
+    run = analyze(path, parse_recipe(SETTINGS), tmp_path / "run", detector=BlobDetector())
+    assert run.frames["count"].min() > 0
+    assert any("not known in 1 of the 6 frames" in said and "(frame 3)" in said for said in run.warnings) == lost
+
+
 def hashes(run):
     return [table_hash(getattr(run, name)) for name in ("objects", "frames", "tracks")]
 

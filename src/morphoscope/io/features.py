@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from morphoscope.calibration import Calibration
 from morphoscope.errors import InputError
+from morphoscope.io.branches import cut_at_branches
 from morphoscope.io.feature_kinds import (
     TRACKS,
     Kind,
@@ -49,7 +50,8 @@ class Features:
 
     `objects` has the columns of `schema.OBJECTS` except those that a run computes (registered positions, time, nm), sizes null
     where unknown, and the table's own further columns after them; rows by frame. `kind` is the origin (`trackpy`, `TrackMate`,
-    `objects`), `calibration` what the table states, `left_out` names rows that cannot be used.
+    `objects`), `calibration` what the table states, `left_out` names rows that cannot be used. Where tracks had several objects
+    in one frame they are cut, `warnings` say so, and `given_track_id` has the numbers as they were.
     """
 
     objects: pd.DataFrame
@@ -57,6 +59,7 @@ class Features:
     calibration: Calibration
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def is_feature_table(path: str | Path) -> bool:
@@ -73,7 +76,7 @@ def read_features(source: str | Path | pd.DataFrame, *, pixel_size_nm: tuple[flo
         pixel_size_nm: (y, x) of the images; needed where positions are in a physical unit.
 
     Raises:
-        InputError: it cannot be read, columns are missing or there twice, or no row can be used.
+        InputError: it cannot be read, columns are missing or there twice, track numbers are none, or no row can be used.
         UsageError: positions in a physical unit, and no pixel size.
     """
     if isinstance(source, pd.DataFrame):
@@ -119,7 +122,8 @@ def _features(table: pd.DataFrame, source: str, pixel_size_nm: tuple[float, floa
         frame=_frames(places["frame"], usable, source), x_px=places["x"] * per_x, y_px=places["y"] * per_y
     )
     found = _completed(found[usable], source).sort_values("frame", kind="stable").reset_index(drop=True)
-    return Features(found, kind.name, stated, left_out, said + _notes(found, table, kind))
+    found, cut = _cut(found, track, source)
+    return Features(found, kind.name, stated, left_out, said + _notes(table, kind), cut)
 
 
 def _places(table: pd.DataFrame, kind: Kind, source: str) -> tuple[pd.DataFrame, pd.Series]:
@@ -191,13 +195,22 @@ def _track_numbers(found: pd.DataFrame, source: str) -> pd.Series:
     return numbers.astype("Int64")
 
 
-def _notes(found: pd.DataFrame, table: pd.DataFrame, kind: Kind) -> tuple[str, ...]:
-    said = []
+def _cut(found: pd.DataFrame, column: str | None, source: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The objects with tracks of one object a frame, and a warning where they were not so."""
+    track, branching = cut_at_branches(found, source)
+    if not len(branching):
+        return found, ()
+    listed = ", ".join(map(str, branching[:LISTED])) + (" and so on" if len(branching) > LISTED else "")
+    pieces = track[found["track_id"].isin(branching)].nunique()
+    said = (
+        f"{len(branching)} tracks of the table had several objects in one frame, as where tracks split or merge ({listed}). "
+        f"They were cut there into {pieces} tracks; given_track_id has the numbers as they were. Drop the column {column} to "
+        "have all objects linked instead."
+    )
+    return found.assign(given_track_id=found["track_id"], track_id=track), (said,)
+
+
+def _notes(table: pd.DataFrame, kind: Kind) -> tuple[str, ...]:
     if kind.z in table.columns and pd.to_numeric(table[kind.z], errors="coerce").nunique() > 1:
-        said.append(f"The column {kind.z} is not used: objects are followed in x and y.")
-    linked = found[found["track_id"].notna()]
-    twice = linked.duplicated(["track_id", "frame"])
-    if twice.any():
-        tracks = linked.loc[twice, "track_id"].nunique()
-        said.append(f"{tracks} tracks have several objects in one frame, as where tracks split or merge.")
-    return tuple(said)
+        return (f"The column {kind.z} is not used: objects are followed in x and y.",)
+    return ()

@@ -22,7 +22,7 @@ from morphoscope.pipeline.folder import Run, remove_parts, remove_run, write_jso
 from morphoscope.pipeline.follow import DISPLACEMENT
 from morphoscope.pipeline.outputs import write_outputs
 from morphoscope.pipeline.provenance import common_info, file_hash, peak_memory_mb, table_key
-from morphoscope.pipeline.remarks import overruled, scale_warnings, unit_notes
+from morphoscope.pipeline.remarks import overruled, scale_warnings, unit_notes, unplaced_warnings
 from morphoscope.pipeline.results import Results, compute_results, read_truth
 from morphoscope.pipeline.selection import check_selection
 from morphoscope.pipeline.stages import Plan, in_any
@@ -109,7 +109,7 @@ def analyze_features(
         **common_info(recipe, inputs, table.calibration, counts=results.counts, key=key),
         "model": {"name": NAME, "sha256": digest, "path": None, "resampled_by": None},
         "metadata": {"columns": table.features.kind},
-        "warnings": _warnings(table, recipe) + result_warnings(results, recipe),
+        "warnings": _warnings(table, recipe) + unplaced_warnings(results.frames) + result_warnings(results, recipe),
         "notes": [*_notes(table, recipe), *result_notes(results, recipe, from_objects=True), *([RESUMED] if resume else [])],
         "exit_code": PartialError.exit_code if table.features.left_out else 0,
     }
@@ -227,6 +227,7 @@ def _card(table: Table, name: str, digest: str) -> ModelCard:
 
 def _warnings(table: Table, recipe: Recipe) -> list[str]:
     said = [f"Left out: {line}" for line in table.features.left_out]
+    said += table.features.warnings
     said += overruled(recipe, table.features.calibration)
     return said + scale_warnings(table.calibration, recipe)
 
