@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from morphoscope.pipeline.results import Results, compute_results
 from morphoscope.pipeline.selection import check_selection
 from morphoscope.recipe import Recipe, parse_recipe
 from morphoscope.report import figures
+from morphoscope.report.captions import caption_of
 
 SCALE = Calibration(pixel_size_nm=(0.5, 0.5), frame_interval_s=2.0)
 FIELD = (-0.5, -0.5, 399.5, 399.5)
@@ -65,6 +67,8 @@ def test_a_pooled_d_of_directed_motion_is_none_in_the_strict_sense() -> None:
     assert results.motion is not None
     drawn = figures.diffusion_by_size(results.motion.diffusion_by_size, results.motion.pooled, SCALE, lag_frames=1, one_d=False)
     assert "pooled D of the shortest steps" in {str(line.get_label()) for line in drawn.axes[0].lines}
+    assert "in the strict sense" in caption_of("diffusion_by_size", {"many D"})
+    assert "strict" not in caption_of("diffusion_by_size") and "is the diffusion coefficient" in caption_of("diffusion_by_size")
 
 
 def test_rare_far_jumps_are_told_by_the_non_gaussian_parameter() -> None:
@@ -178,6 +182,17 @@ def test_what_a_recipe_picks_out_must_be_there() -> None:
     with pytest.raises(RecipeError, match="report.track = 8"):
         check(report={"track": 8}, tracks={7})
     check(physics={"steady": [100, 200], "inner": outside}, track={"enabled": False})
+
+
+def test_a_run_tells_its_remarks_in_run_json_and_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "save_figure", partial(figures.save_figure, dpi=30))
+    table = moving(9, 30)
+    table["x_px"] += table["frame"] * (table["track_id"] % 3 - 1.0)
+    recipe = settings(calibration={"pixel_size_nm": 0.5, "frame_interval_s": 2.0}, track={"register_frames": True})
+    run = analyze(table, recipe, tmp_path / "run")
+    page = run.report.read_text(encoding="utf-8")
+    assert any("not free diffusion" in line for line in run.warnings) and "too small by about 1/9" in " ".join(run.info["notes"])
+    assert "a D of the shortest steps and not a diffusion coefficient in the strict sense" in page
 
 
 def test_a_recipe_that_selects_nothing_stops_before_anything_is_written(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from morphoscope.io.frames import Frames
 from morphoscope.io.tables import write_csv, write_table
 from morphoscope.io.video import VideoWriter
 from morphoscope.models.card import ModelCard
+from morphoscope.physics.doubts import not_one_d
 from morphoscope.physics.tables import displacement_table
 from morphoscope.pipeline.motion_figures import motion_figures
 from morphoscope.pipeline.results import Results
@@ -93,7 +94,7 @@ def _save(drawn: Mapping[str, Callable[[], Figure]], folder: Path, *, svg: bool)
 
 def _parts(recipe: Recipe, results: Results, frames: Frames | None) -> set[str]:
     """What the captions are to speak of."""
-    table = results.frames
+    table, motion = results.frames, results.motion
     density = bool(table["density"].notna().any())
     has = {
         "density": density,
@@ -103,6 +104,7 @@ def _parts(recipe: Recipe, results: Results, frames: Frames | None) -> set[str]:
         "visibility": density and recipe.physics.visibility_factor != 1,
         "match": "shift_quality" in table and bool(table["shift_quality"].notna().any()),
         "jumps": "jump" in table and bool(table["jump"].fillna(False).any()),
+        "many D": motion is not None and bool(not_one_d(motion.anomalous, motion.non_gaussian)),
     }
     return {name for name, there in has.items() if there}
 

@@ -61,9 +61,15 @@ PIECES: dict[str, tuple[tuple[str, str], ...]] = {
         (
             "",
             "Mean D_eff of the tracks in 50 bins of their median size with its standard error, bins of one track left out. D_eff "
-            "holds the localisation error; the line is the diffusion coefficient of the same frames and region by likelihood, "
-            "without that error, with its 95 % interval.",
+            "holds the localisation error; the line is ",
         ),
+        ("no many D", "the diffusion coefficient of the same frames and region by likelihood, without that error"),
+        (
+            "many D",
+            "the pooled D of the same frames and region, a D of the shortest steps and not a diffusion coefficient in the strict "
+            "sense, as the motion is not free diffusion with one D",
+        ),
+        ("", ", with its 95 % interval."),
     ),
     "msd": (
         (
