@@ -207,7 +207,7 @@ def test_tracks_that_split_and_merge_are_cut_there() -> None:
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(0, 50)), min_size=1, max_size=40))
 @settings(max_examples=30, deadline=None)
 def test_cut_tracks_have_one_object_a_frame_and_do_not_mix(rows: list[tuple[int, int, int]]) -> None:
-    table = pd.DataFrame(rows, columns=["frame", "particle", "x"]).assign(y=1.0)
+    table = pd.DataFrame(rows, columns=["frame", "particle", "x"]).assign(y=1.0).drop_duplicates()
     found = read_features(table).objects
     assert not found.duplicated(["track_id", "frame"]).any() and len(found) == len(table)
     given_track = found.get("given_track_id", found["track_id"])
@@ -467,3 +467,15 @@ def test_from_positions_to_physics_with_ones_own_steps() -> None:
     moved = features.assign(x_reg_px=features["x_px"], y_reg_px=features["y_px"]).sort_values(["track_id", "frame"])
     walked = moved.groupby("track_id")[["x_reg_px", "y_reg_px"]].diff().dropna().pow(2).sum(axis=1).mean()
     assert walked / 4 == pytest.approx(0.05, rel=0.05)
+
+
+def test_rows_that_are_there_twice_count_once() -> None:
+    table = pd.DataFrame({"frame": [0, 0, 0, 1, 1], "x": [5.0, 5.0, 5.0, 5.0, 8.0], "y": [3.0, 3.0, 4.0, 3.0, 3.0]})
+    found = read_features(table)
+    assert found.objects[["frame", "x_px", "y_px"]].to_numpy().tolist() == [[0, 5, 3], [0, 5, 4], [1, 5, 3], [1, 8, 3]]
+    (said,) = found.warnings
+    assert said.startswith("1 row was dropped") and "frame 0, x 5, y 3 px" in said and not found.left_out
+    assert len(read_features(table.assign(particle=[1, 2, 3, 1, 2])).objects) == 5, "of two tracks"
+    same = read_features(pd.concat([table.assign(particle=[1, 1, 3, 1, 2])] * 3))
+    assert len(same.objects) == 4 and same.warnings[0].startswith("11 rows were dropped") and len(same.warnings) == 1
+    assert not read_features(table.drop(1)).warnings

@@ -51,7 +51,8 @@ class Features:
     `objects` has the columns of `schema.OBJECTS` except those that a run computes (registered positions, time, nm), sizes null
     where unknown, and the table's own further columns after them; rows by frame. `kind` is the origin (`trackpy`, `TrackMate`,
     `objects`), `calibration` what the table states, `left_out` names rows that cannot be used. Where tracks had several objects
-    in one frame they are cut, `warnings` say so, and `given_track_id` has the numbers as they were.
+    in one frame they are cut, `warnings` say so, and `given_track_id` has the numbers as they were. Rows that repeat a frame,
+    place and track are dropped, with a warning.
     """
 
     objects: pd.DataFrame
@@ -122,8 +123,9 @@ def _features(table: pd.DataFrame, source: str, pixel_size_nm: tuple[float, floa
         frame=_frames(places["frame"], usable, source), x_px=places["x"] * per_x, y_px=places["y"] * per_y
     )
     found = _completed(found[usable], source).sort_values("frame", kind="stable").reset_index(drop=True)
+    found, twice = _once(found, source)
     found, cut = _cut(found, track, source)
-    return Features(found, kind.name, stated, left_out, said + _notes(table, kind), cut)
+    return Features(found, kind.name, stated, left_out, said + _notes(table, kind), twice + cut)
 
 
 def _places(table: pd.DataFrame, kind: Kind, source: str) -> tuple[pd.DataFrame, pd.Series]:
@@ -193,6 +195,21 @@ def _track_numbers(found: pd.DataFrame, source: str) -> pd.Series:
     if wrong.any():
         raise InputError(f"{source}: track numbers are whole, got {found['track_id'][wrong].iloc[0]}")
     return numbers.astype("Int64")
+
+
+def _once(found: pd.DataFrame, source: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The objects without those that are there already: in the same frame and track at exactly the same place."""
+    again = found.duplicated(["frame", "x_px", "y_px", "track_id"])
+    n = int(again.sum())
+    if not n:
+        return found, ()
+    first = found.loc[again.idxmax(), ["frame", "x_px", "y_px"]]
+    where = f"frame {first['frame']:.0f}, x {first['x_px']:.4g}, y {first['y_px']:.4g} px"
+    many = "1 row was" if n == 1 else f"{n} rows were"
+    said = (
+        f"{many} dropped: another one of {source} has an object in the same frame at exactly the same place (the first: {where})."
+    )
+    return found[~again].reset_index(drop=True), (said,)
 
 
 def _cut(found: pd.DataFrame, column: str | None, source: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
