@@ -221,19 +221,6 @@ def test_frames_empty_at_random_do_not_break_the_displacement():
     assert late["shift_quality"].tolist()[:6] == [0, 0, 0, 0, 0, 1]
 
 
-def test_frames_of_false_objects_are_gone_around():
-    """They have objects enough, but nobody's; the key frame is one of them."""
-    objects, path = detections(n=100, own=0.0, noise=0.3, drift=(1.0, 0.0), frames=40)
-    rng = np.random.default_rng(0)
-    for lost in ([15, 16, 17], [14, 15, 16, 32]):
-        few = rng.uniform(0, 700, (4 * len(lost), 2))
-        other = pd.DataFrame({"frame": np.repeat(lost, 4), "x_px": few[:, 0], "y_px": few[:, 1]})
-        found = drift_from_objects(pd.concat([objects[~objects["frame"].isin(lost)], other]))
-        kept = np.setdiff1d(np.arange(40), lost)
-        assert rms((places(found) - path)[kept]) < 0.3
-        assert np.flatnonzero(found["shift_quality"] == 0).tolist() == lost
-
-
 def test_steady_drift_over_frames_passed_over_is_no_jump():
     objects, path = detections(n=100, own=0.0, noise=0.3, drift=(2.0, 0.0), frames=20)
     found, error = numbered(objects, path, 6 * np.arange(20))

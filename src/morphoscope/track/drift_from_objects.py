@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from morphoscope.errors import InputError
-from morphoscope.track.displacement import DETOURS, JUMP_PX, Links, displacement, partners
+from morphoscope.track.displacement import JUMP_PX, Links, displacement, partners
 from morphoscope.track.piles import FEWEST, WIDEST, Pile, Place, Points, find_pile, vote
 
 Array = NDArray[np.float64]
@@ -101,28 +101,18 @@ class _Follower:
         rows: list[tuple[int, int, float, float, float, float]] = []
         step: Place = (0.0, 0.0)
         for i in range(1, len(self._sets)):
-            _, *keys = partners(i, batch=BATCH, back=BACK)
-            before, pile = self._followed(i, step)
+            before, *keys = partners(i, batch=BATCH, back=BACK)
+            pile = self._pile(before, i, [(0.0, 0.0), step], voting=True)
             step = (0.0, 0.0) if pile is None else (pile.dx, pile.dy)
             self._place[i] = self._place[before] + step
             self._part[i] = i if pile is None else self._part[before]
             found = [(before, pile)]
             for key in keys:
-                if key == before:
-                    continue
                 x, y = self._place[i] - self._place[key]
                 lost = bool(self._part[i] != self._part[key])
                 found.append((key, self._pile(key, i, [(float(x), float(y))], voting=lost, widest=KEY_WIDEST)))
             rows += [(j, i, p.dx, p.dy, p.variance, p.share) for j, p in found if p is not None]
         return Links.of(rows)
-
-    def _followed(self, i: int, step: Place) -> tuple[int, Pile | None]:
-        """The nearest earlier frame that frame i is like, and how it moved since; the one before if there is none."""
-        for before in range(i - 1, max(i - 2 - DETOURS, -1), -1):
-            pile = self._pile(before, i, [(0.0, 0.0), step], voting=True)
-            if pile is not None:
-                return before, pile
-        return i - 1, None
 
     def _pile(self, j: int, i: int, guesses: list[Place], *, voting: bool, widest: float = WIDEST) -> Pile | None:
         before, after = self._sets[j], self._sets[i]
