@@ -71,6 +71,10 @@ def test_a_pooled_d_of_directed_motion_is_none_in_the_strict_sense() -> None:
     assert "strict" not in caption_of("diffusion_by_size") and "is the diffusion coefficient" in caption_of("diffusion_by_size")
 
 
+def test_the_exponent_of_a_handful_of_tracks_raises_no_doubt() -> None:
+    assert "t^" in said(moving(8, drift=0.5))[0] and "t^" not in said(moving(7, drift=0.5))[0]
+
+
 def test_rare_far_jumps_are_told_by_the_non_gaussian_parameter() -> None:
     table = moving(40, 60, step=0.05)
     rng = np.random.default_rng(0)

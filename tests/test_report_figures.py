@@ -114,6 +114,7 @@ def test_rates_are_those_of_the_table_in_plain_numbers() -> None:
     assert "100 (90 to 110) pm s$^{-1}$" in said and "90 (\u221220 to 200) pm s$^{-1}$" in said
     assert rate_text(Rate(5.612, 4.9, 6.3)) == "5.61 (4.90 to 6.30)" and rate_text(Rate(2.0, np.nan, np.nan)) == "2.00"
     assert rate_text(Rate(0.0, 0.0, 0.0)) == "0.000 (0.000 to 0.000)"
+    assert rate_text(Rate(444.4, 444.4, 444.4 + 1e-12)) == "444 (444 to 444)"
 
 
 @given(st.floats(-1e3, 1e3), st.floats(1e-4, 1e3))

@@ -13,6 +13,7 @@ from morphoscope.physics.paths import paths, slots, squared_pixels, steps
 from morphoscope.physics.van_hove import NonGaussian
 
 SHORTEST = "a D of the shortest steps, not a diffusion coefficient in the strict sense"
+ENOUGH = 8  # tracks: drawing fewer again says little of how they differ
 SLIGHT = 0.05  # an interval of the exponent this near 1 is none that tells: of few tracks it comes out somewhat short
 WIDE = 1.0  # a non-Gaussian parameter above this: steps spread far wider than those of one D
 LARGE = 0.1  # share of the summed squared displacement that one track must hold to be named
@@ -24,11 +25,11 @@ def not_one_d(exponent: Anomalous, alpha: NonGaussian) -> str:
     """Why the motion is not free diffusion with one D; empty where it may be.
 
     Args:
-        exponent: of the ensemble MSD; doubt where its interval does not hold 1, by more than 0.05.
+        exponent: of the ensemble MSD; doubt where its interval of 8 tracks or more does not hold 1, by more than 0.05.
         alpha: doubt where its whole interval lies above 1.
     """
     said = []
-    if exponent.high < 1 - SLIGHT or exponent.low > 1 + SLIGHT:
+    if exponent.n_tracks >= ENOUGH and (exponent.high < 1 - SLIGHT or exponent.low > 1 + SLIGHT):
         said.append(
             f"the mean squared displacement grows as t^{exponent.exponent:.2f} ({exponent.low:.2f} to {exponent.high:.2f})"
         )

@@ -163,7 +163,9 @@ def _draw(ax: Axes, track: Track, along: Axis, unit: tuple[str, float]) -> None:
 def rate_text(rate: Rate) -> str:
     """`5.6 (4.9 to 6.3)`: as many decimals as the interval calls for; the value alone where there is no interval."""
     known = math.isfinite(rate.low) and math.isfinite(rate.high)
-    half = (rate.high - rate.low) / 2 if known else abs(rate.value) / 10
+    half = (rate.high - rate.low) / 2 if known else 0.0
+    if not known or half < 1e-9 * abs(rate.value):  # no interval, or one of rounding alone
+        half = abs(rate.value) / 10
     decimals = min(max(1 - math.floor(math.log10(half)), 0), 6) if half > 0 else 3
     value, low, high = (f"{end:.{decimals}f}".replace("-", "\N{MINUS SIGN}") for end in rate)
     return f"{value} ({low} to {high})" if known else value
