@@ -18,13 +18,14 @@ class Tile(NamedTuple):
         return x0 <= x < x1 and y0 <= y < y1
 
 
-def tiles(height: int, width: int, *, size: int, margin: int) -> Iterator[Tile]:
+def tiles(height: int, width: int, *, size: int, margin: int, align: int = 16) -> Iterator[Tile]:
     """Tiles whose inner parts cover an image once; an image up to `size` px is one tile.
 
+    Inner parts begin at multiples of `align`, so a tile's cells lie where the whole image's do.
     The outermost inner parts reach beyond the image by `margin`, so objects whose centre overhangs an edge have an owner.
     """
-    for y0, y1 in _spans(height, size, margin):
-        for x0, x1 in _spans(width, size, margin):
+    for y0, y1 in _spans(height, size, margin, align):
+        for x0, x1 in _spans(width, size, margin, align):
             outer = (max(x0 - margin, 0), max(y0 - margin, 0), min(x1 + margin, width), min(y1 + margin, height))
             inner = (
                 x0 - margin if x0 == 0 else x0,
@@ -35,11 +36,10 @@ def tiles(height: int, width: int, *, size: int, margin: int) -> Iterator[Tile]:
             yield Tile(outer, inner)
 
 
-def _spans(length: int, size: int, margin: int) -> list[tuple[int, int]]:
+def _spans(length: int, size: int, margin: int, align: int) -> list[tuple[int, int]]:
     if length <= size:
         return [(0, length)]
     core = size - 2 * margin
     count = -(-length // core)
-    # multiples of 16 keep a tile's cells where the whole image's cells are
-    edges = [min(round(i * length / count / 16) * 16, length) for i in range(count)] + [length]
+    edges = [min(round(i * length / count / align) * align, length) for i in range(count)] + [length]
     return list(zip(edges[:-1], edges[1:], strict=True))

@@ -61,6 +61,18 @@ def export_reader(network: nn.Module, card: ModelCard, path: Path) -> None:
     _export(wrapped, example, card, path, axes=axes, check=_same_values)
 
 
+def export_segmenter(network: nn.Module, card: ModelCard, path: Path) -> None:
+    """Write a segmenter to one .onnx file: `image` (n, 1, h, w), sides multiples of 32, to `maps` (n, 6, h / 2, w / 2).
+
+    Raises:
+        ModelError: the file's outputs differ from the network's by more than 1e-3.
+    """
+    wrapped = network.eval().to(memory_format=torch.contiguous_format)
+    example = torch.randn(1, 1, 64, 96, generator=torch.Generator().manual_seed(0))
+    free = {0: "n", 2: "h", 3: "w"}
+    _export(wrapped, example, card, path, axes={"image": free, "maps": free}, check=_same_values)
+
+
 Outputs = Sequence[NDArray[np.float32]]
 
 

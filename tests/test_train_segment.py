@@ -1,0 +1,169 @@
+"""Training of a segmenter: targets, crops, the network's reach, and the whole life of a file on small drawn images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
+
+from morphoscope.errors import InputError, ModelError, UsageError  # noqa: E402
+from morphoscope.measure.matching import match_labels  # noqa: E402
+from morphoscope.models.instances import REACH_PX, labels_from_maps  # noqa: E402
+from morphoscope.models.segment import MARGIN, load_segmenter  # noqa: E402
+from morphoscope.recipe import Recipe, parse_recipe  # noqa: E402
+from morphoscope.train.instance_network import InstanceNet  # noqa: E402
+from morphoscope.train.instances import edges, loss, targets  # noqa: E402
+from morphoscope.train.label_images import LabelledImage, crop, fold_of, read_label_images  # noqa: E402
+from morphoscope.train.lite_encoder import LiteEncoder  # noqa: E402
+from morphoscope.train.segment import THRESHOLDS, count_matches, f1_of, train_segmenter, validate  # noqa: E402
+
+
+def _picture(seed: int, size: int = 128) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    labels, n = np.zeros((size, size), np.uint16), 0
+    for y in range(18, size, 30):
+        for x in range(18, size, 30):
+            n += 1
+            cv2.circle(labels, (x, y), int(rng.integers(9, 15)), n, -1)
+    image = 70 + 100 * (labels > 0) + rng.normal(0, 8, labels.shape)
+    return np.clip(image, 0, 255).astype(np.uint8), labels
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for part in ("image", "instances"):
+        (tmp_path / part).mkdir()
+    for k in range(4):
+        image, labels = _picture(k)
+        cv2.imwrite(str(tmp_path / "image" / f"{k}.png"), image)
+        cv2.imwrite(str(tmp_path / "instances" / f"{k}.png"), labels)
+    return tmp_path
+
+
+def _recipe(**train: object) -> Recipe:
+    few = {"steps": 2, "batch": 2, "crop_px": 64, "bands": 2, "folds": 1, **train}
+    return parse_recipe({"train": few, "run": {"threads": 1}})
+
+
+def test_targets_drawn_from_labels_lead_back_to_the_labels() -> None:
+    labels = _picture(3)[1].astype(np.int32) * 7
+    maps = targets(labels)
+    probability = np.clip(maps[:6], 0.01, 0.99)
+    found = labels_from_maps(np.log(probability / (1 - probability)), 0.6)
+    assert len(match_labels(found, labels, 0.9)) == len(np.unique(labels)) - 1 == found.max()
+
+
+def test_targets_hold_the_way_to_the_centre_and_weigh_small_particles_more() -> None:
+    labels = np.zeros((40, 60), np.int32)
+    labels[4:13, 5:20], labels[20:23, 40:43] = 9, 2
+    maps = targets(labels)
+    y, x = np.nonzero(labels == 9)
+    np.testing.assert_allclose(x + maps[4, y, x] * REACH_PX, 12, atol=1e-4)
+    np.testing.assert_allclose(y + maps[5, y, x] * REACH_PX, 8, atol=1e-4)
+    assert maps[6, 21, 41] > maps[6, 8, 12] > 0 and not maps[6, labels == 0].any()
+    assert maps[2, 8, 12] == 1 and maps[3].max() == 1
+
+
+@pytest.mark.parametrize("labels", [np.zeros((5, 6), np.int32), np.full((5, 6), 4, np.int32)])
+def test_targets_of_an_empty_and_of_a_full_image(labels: np.ndarray) -> None:
+    maps = targets(labels)
+    assert np.isfinite(maps).all() and (maps[0] == (labels > 0)).all() and not maps[1].any()
+
+
+def test_the_picture_s_edge_is_no_edge_of_a_particle_but_a_neighbour_is() -> None:
+    labels = np.array([[1, 1, 2], [1, 1, 2], [1, 1, 0]])
+    np.testing.assert_array_equal(edges(labels), [[0, 1, 1], [0, 1, 1], [0, 1, 0]])
+
+
+def test_nothing_is_learnt_where_nothing_is_known_and_better_maps_cost_less() -> None:
+    maps = torch.from_numpy(targets(_picture(1)[1][:32, :32].astype(np.int32)))[None]
+    output = torch.zeros(1, 6, 32, 32, requires_grad=True)
+    valid = torch.ones(1, 1, 32, 32)
+    valid[..., 16:] = 0
+    value = loss(output, maps, valid)
+    value.backward()
+    assert output.grad is not None and not output.grad[..., 16:].any()
+    assert all(output.grad[:, k, :, :16].any() for k in range(6))
+    better = torch.cat([torch.logit(maps[:, :4].clamp(0.01, 0.99)), maps[:, 4:6]], dim=1)
+    assert loss(better, maps, torch.ones_like(valid)) < loss(torch.zeros_like(better), maps, torch.ones_like(valid)) / 2
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_labels_follow_their_image_through_crops(seed: int) -> None:
+    image, labels = _picture(seed, 256)
+    flat = np.where(labels > 0, 0.8, 0.2).astype(np.float32)
+    picture, maps, valid = crop(LabelledImage("a", flat, labels.astype(np.int32)), 128, np.random.default_rng(seed))
+    assert picture.shape == (1, 128, 128) and maps.shape == (7, 64, 64) and valid.shape == (1, 64, 64)
+    coarse = cv2.resize(picture[0], (64, 64), interpolation=cv2.INTER_AREA)[valid[0] > 0]
+    assert abs(np.corrcoef(coarse, maps[0][valid[0] > 0])[0, 1]) > 0.6
+
+
+def test_the_margin_of_tiles_is_more_than_the_network_sees_to_one_side() -> None:
+    network = InstanceNet(width=8).eval().double()
+    for name, value in network.state_dict().items():
+        if name.endswith("weight") and value.ndim == 4:
+            value.fill_(1 / value[0].numel())
+    image = torch.ones(1, 1, 32, 1280, dtype=torch.float64, requires_grad=True)
+    network(image)[0, :, 8, 320].sum().backward()
+    assert image.grad is not None
+    seen = np.flatnonzero(image.grad[0, 0].abs().sum(dim=0).numpy())
+    reach = max(640 - int(seen[0]), int(seen[-1]) - 641)
+    assert 300 < reach < MARGIN
+
+
+def test_a_model_is_trained_written_loaded_and_used(folder: Path, tmp_path: Path) -> None:
+    stages = set()
+    kept = tmp_path / "kept"
+    output = tmp_path / "p.onnx"
+    recipe = _recipe(steps=25, licence="MIT")
+    train_segmenter(folder, output, recipe, keep_folds=kept, progress=lambda stage, step, value: stages.add(stage))
+    segmenter = load_segmenter(output, threads=1)
+    card = segmenter.card
+    assert card.task == "segment" and card.data[0].licence == "MIT" and 0 <= card.metrics["f1"] <= 1
+    assert card.threshold in THRESHOLDS and stages == {"fold 1 of 2 held out", "all images"}
+    image, _ = _picture(9)
+    first, again = segmenter.segment([image]), segmenter.segment([image[:77, :50], image])
+    np.testing.assert_array_equal(first[0], again[1])
+    assert again[0].shape == (77, 50) and (kept / "fold-0.onnx").exists()
+
+
+def test_folds_part_the_images_and_the_held_out_one_decides_no_threshold_of_its_own() -> None:
+    assert sorted(np.bincount(fold_of(13, 5)).tolist()) == [2, 2, 3, 3, 3]
+    np.testing.assert_array_equal(fold_of(13, 5), fold_of(13, 5))
+    counts = np.zeros((2, len(THRESHOLDS), 3), np.int64)
+    counts[..., 2] = 10
+    counts[0, 1], counts[1, 4] = (9, 0, 1), (8, 0, 2)
+    ship, chosen, pooled = validate(counts)
+    assert chosen == [THRESHOLDS[4], THRESHOLDS[1]] and ship == THRESHOLDS[1]
+    assert pooled.tolist() == [0, 0, 20] and f1_of(pooled) == 0
+
+
+def test_counts_of_right_wrong_and_missed() -> None:
+    true = np.zeros((30, 30), np.int32)
+    true[2:10, 2:10], true[15:25, 15:25] = 5, 6
+    found = np.zeros_like(true)
+    found[2:10, 3:10], found[0:2, 20:25] = 1, 2
+    assert count_matches(found, true).tolist() == [1, 1, 1]
+    assert f1_of(np.array([1, 1, 1])) == 0.5 and f1_of(np.zeros(3, int)) == 0
+
+
+def test_folders_that_cannot_be_learnt_are_refused(folder: Path, tmp_path: Path) -> None:
+    assert [one.name for one in read_label_images(folder)] == ["0", "1", "2", "3"]
+    with pytest.raises(UsageError, match="train.folds"):
+        train_segmenter(folder, tmp_path / "x.onnx", _recipe(folds=3))
+    with pytest.raises(UsageError, match="multiple of 32"):
+        train_segmenter(folder, tmp_path / "x.onnx", _recipe(crop_px=80))
+    cv2.imwrite(str(folder / "instances" / "1.png"), np.zeros((5, 5), np.uint8))
+    with pytest.raises(InputError, match="the same"):
+        read_label_images(folder)
+    (folder / "instances" / "1.png").unlink()
+    with pytest.raises(InputError, match="label image"):
+        read_label_images(folder)
+    with pytest.raises(InputError, match="image/ and instances/"):
+        read_label_images(folder / "image")
+    with pytest.raises(ModelError, match="efficientnet"):
+        LiteEncoder().load_imagenet(tmp_path / "none.pth")
