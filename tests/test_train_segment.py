@@ -10,6 +10,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 
+from typer.testing import CliRunner  # noqa: E402
+
+from morphoscope.cli.main import build_app  # noqa: E402
 from morphoscope.errors import InputError, ModelError, UsageError  # noqa: E402
 from morphoscope.measure.matching import match_labels  # noqa: E402
 from morphoscope.models.instances import REACH_PX, labels_from_maps  # noqa: E402
@@ -167,3 +170,14 @@ def test_folders_that_cannot_be_learnt_are_refused(folder: Path, tmp_path: Path)
         read_label_images(folder / "image")
     with pytest.raises(ModelError, match="efficientnet"):
         LiteEncoder().load_imagenet(tmp_path / "none.pth")
+
+
+def test_the_command_trains_a_segmenter_and_refuses_what_it_has_no_use_for(folder: Path, tmp_path: Path) -> None:
+    recipe, model = tmp_path / "r.toml", tmp_path / "m.onnx"
+    recipe.write_text("[train]\nsteps = 1\nbatch = 1\ncrop_px = 64\nfolds = 0\n[run]\nthreads = 1\n", encoding="utf-8")
+    command = ["train", "segment", str(folder), "-o", str(model), "--recipe", str(recipe)]
+    done = CliRunner().invoke(build_app(), command)
+    assert done.exit_code == 0, done.output
+    assert "not validated" in done.output and load_segmenter(model, threads=1).card.task == "segment"
+    refused = CliRunner().invoke(build_app(), [*command, "--overwrite", "--from", str(model)])
+    assert isinstance(refused.exception, UsageError) and "--from" in str(refused.exception)

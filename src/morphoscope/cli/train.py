@@ -7,18 +7,25 @@ from typing import Annotated
 
 import typer
 
-TASKS = ("detect",)
+TASKS = ("detect", "segment")
 
 
 def train(
-    task: Annotated[str, typer.Argument(help="what the model shall do: detect")],
+    task: Annotated[str, typer.Argument(help="what the model shall do: detect or segment")],
     data: Annotated[
-        Path, typer.Argument(help="labels in any format of `labels convert`: a file, or a folder (with labels.toml)")
+        Path,
+        typer.Argument(
+            help="detect: labels in any format of `labels convert`, a file or a folder (with labels.toml); "
+            "segment: a folder with image/ and instances/"
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="the model file to write, .onnx")],
     recipe: Annotated[Path | None, typer.Option(help="settings, see `morphoscope init`: [train] and [calibration]")] = None,
     start: Annotated[Path | None, typer.Option("--from", help="a trained model to go on from")] = None,
     freeze: Annotated[str | None, typer.Option(help="layers of --from that stay as they are: backbone")] = None,
+    imagenet: Annotated[
+        Path | None, typer.Option(help="segment: weights of EfficientNet-Lite0 (.pth) for the encoder to start from")
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="replace the model file if it is there")] = False,
 ) -> None:
     """Train a model from labelled examples (needs the extra: pip install 'morphoscope[train]')."""
@@ -29,12 +36,14 @@ def train(
 
     if task not in TASKS:
         raise UsageError(f"wanted one of the tasks {', '.join(TASKS)}, got {task!r}")
+    _refuse_strangers(task, start=start, freeze=freeze, imagenet=imagenet)
     if output.suffix != ".onnx":
         raise UsageError(f"a model file ends in .onnx, got {output.name}")
     if output.exists() and not overwrite:
         raise UsageError(f"{output} is there already; --overwrite replaces it")
     try:
         from morphoscope.train.detect import train_detector
+        from morphoscope.train.segment import train_segmenter
     except ImportError as error:
         raise UsageError(f"training needs the extra 'train' ({error}): pip install 'morphoscope[train]'") from error
     settings = load_recipe(recipe) if recipe else Recipe()
@@ -46,12 +55,27 @@ def train(
                 rows[stage] = bar.add_task(stage, total=settings.train.steps)
             bar.update(rows[stage], completed=step, description=f"{stage}, loss {loss:.3f}")
 
-        card = train_detector(data, output, settings, start=start, freeze=freeze, progress=show)
+        if task == "segment":
+            card = train_segmenter(data, output, settings, imagenet=imagenet, progress=show)
+        else:
+            card = train_detector(data, output, settings, start=start, freeze=freeze, progress=show)
     typer.echo(f"{output}: classes {', '.join(card.classes)}, score threshold {card.threshold:g}")
-    if "f1" in card.metrics:
+    if "f1" in card.metrics and task == "segment":
+        typer.echo(f"F1 {card.metrics['f1']:.3f} at IoU {card.metrics['iou']:g} on images never learnt")
+    elif "f1" in card.metrics:
         typer.echo(
             f"F1 {card.metrics['f1']:.3f} at IoU {card.metrics['iou']:g} "
             f"(precision {card.metrics['precision']:.3f}, recall {card.metrics['recall']:.3f}) on bands of x never learnt"
         )
     else:
-        typer.echo("not validated: no band was held out (train.folds = 0)")
+        typer.echo("not validated: nothing was held out (train.folds = 0)")
+
+
+def _refuse_strangers(task: str, **options: object) -> None:
+    """Options that the task has no use for are an error, not passed over."""
+    from morphoscope.errors import UsageError
+
+    names = {"start": "from", "freeze": "freeze", "imagenet": "imagenet"}
+    for name in ("start", "freeze") if task == "segment" else ("imagenet",):
+        if options[name] is not None:
+            raise UsageError(f"`train {task}` has no --{names[name]}")
