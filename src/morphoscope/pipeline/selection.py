@@ -11,7 +11,9 @@ from morphoscope.recipe import Recipe
 
 
 def check_selection(recipe: Recipe, numbers: range, field: Field, *, tracks: Collection[int] = ()) -> None:
-    """Whether steady frames, inner region and the track that is told lie in what is analysed; nothing where nothing is tracked.
+    """Whether the inner region and the track that is told lie in what is analysed; nothing where nothing is tracked.
+
+    Steady frames that are not analysed only draw the run's warning: a recipe for a whole video is tried on a part of it, too.
 
     Args:
         recipe: what is picked out.
@@ -24,12 +26,7 @@ def check_selection(recipe: Recipe, numbers: range, field: Field, *, tracks: Col
     """
     if not (recipe.track.enabled and recipe.frames.series and len(numbers) > 1):
         return
-    steady, inner, told = recipe.physics.steady, recipe.physics.inner, recipe.report.track
-    if steady is not None and not any(steady[0] <= number < steady[1] for number in numbers):
-        raise RecipeError(
-            f"physics.steady = [{steady[0]}, {steady[1]}]: none of the analysed frames, {numbers[0]} to {numbers[-1]} in steps "
-            f"of {numbers.step}; it counts frames of the input, first and last + 1"
-        )
+    inner, told = recipe.physics.inner, recipe.report.track
     if inner is not None:
         x0, y0, x1, y1 = corners(inner)
         if x0 >= field[2] or y0 >= field[3] or x1 <= field[0] or y1 <= field[1]:
