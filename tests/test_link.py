@@ -178,14 +178,16 @@ def test_order_of_rows_makes_no_difference(seed, cost):
     pd.testing.assert_series_equal(link(shuffled, max_distance_px=5, memory=2, cost=cost).reindex(table.index), plain)
 
 
-@pytest.mark.parametrize("angle", [90.0, 33.0])
-def test_turned_and_rescaled_tracks_are_the_same(angle):
-    table = walk(6, n=80, frames=20, field=150, step=1.0, missed=0.05)
-    t, k = np.deg2rad(angle), 2.5
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 50), st.floats(0, 2 * np.pi), st.floats(1e-3, 1e3), st.sampled_from([None, 5.0]))
+def test_turned_and_rescaled_tracks_are_the_same(seed, angle, scale, limit):
+    table = walk(seed, n=60, frames=15, field=150, step=1.0, missed=0.05, false=2)
     x, y = table["x_reg_px"], table["y_reg_px"]
-    turned = table.assign(x_reg_px=k * (x * np.cos(t) - y * np.sin(t)), y_reg_px=k * (x * np.sin(t) + y * np.cos(t)))
-    a, b = link(table, max_distance_px=5, memory=3), link(turned, max_distance_px=5 * k, memory=3)
-    assert partition(a) == partition(b)
+    turned = table.assign(
+        x_reg_px=scale * (x * np.cos(angle) - y * np.sin(angle)), y_reg_px=scale * (x * np.sin(angle) + y * np.cos(angle))
+    )
+    same = link(turned, max_distance_px=limit and limit * scale, memory=3)
+    assert partition(link(table, max_distance_px=limit, memory=3)) == partition(same)
 
 
 def test_the_stream_equals_the_table_and_forgets():
