@@ -217,6 +217,8 @@ def test_wrong_use_is_refused():
         link(table, max_distance_px=0)
     with pytest.raises(UsageError, match="max_distance_px"):
         link(table, cost="distance")
+    with pytest.raises(UsageError, match="learned with memory 3"):
+        Linker(memory=5, population=Linker(memory=3).population)
     with pytest.raises(UsageError, match="memory"):
         link(table, max_distance_px=1, memory=-1)
     with pytest.raises(InputError, match="x_reg_px"):

@@ -64,12 +64,16 @@ class Linker:
             raise UsageError("plain linking by distance wants a max_distance_px")
         if memory < 0:
             raise UsageError(f"memory must be 0 or more frames, got {memory}")
+        if population is not None and (population.memory, population.motion) != (memory, motion):
+            raise UsageError(
+                f"the population was learned with memory {population.memory} and motion {population.motion}, "
+                f"the linker has {memory} and {motion}; give both the same"
+            )
         self.max_distance_px = math.inf if max_distance_px is None else float(max_distance_px)
         self.memory, self.motion, self.cost = int(memory), motion, cost
         self.population = Population(self.memory, motion) if population is None else deepcopy(population)
         self._constancy = Constancy(0)
         self._tracks = begin(Detections(0, np.empty((0, 2)), np.empty((0, 0))), np.empty(0, np.int64), 0.0)
-        self._held = np.empty(0, np.int64)
         self._next_id = 0
         self._frame: int | None = None
 
@@ -120,28 +124,25 @@ class Linker:
         lost = (tracks.missed > self.memory) | (away & far)
         tracks, away = tracks.take(~lost), away[~lost]
         mate = self._best(tracks, frame)
-        if self.cost == "likelihood" and self._renewed(tracks.take(~away & (tracks.missed == 0)), frame, mate):
+        if self.cost == "likelihood" and self._renewed(tracks, ~away & (tracks.missed == 0), frame, mate):
             mate = self._best(tracks, frame)
-        met = np.zeros(len(away), bool)
-        met[mate[mate >= 0]] = True
+        met = _met(mate, len(away))
         seeable = met | ~away
         self.population.learn_sight(tracks.kind[seeable], tracks.missed[seeable], met[seeable])
         self._tracks = tracks._replace(missed=tracks.missed + (seeable & ~met))
         return mate
 
-    def _renewed(self, recent: Tracks, frame: Detections, mate: Ints) -> bool:
-        """Whether the range was found to be far too small: see `Population.renew`."""
-        free = frame.places[mate < 0]
-        if not len(free) or len(free) < RENEW * len(recent.id):
+    def _renewed(self, tracks: Tracks, recent: NDArray[np.bool_], frame: Detections, mate: Ints) -> bool:
+        """Whether the range was found to be far too small for the tracks seen of late: see `Population.renew`."""
+        free, count = frame.places[mate < 0], int(recent.sum())
+        if not len(free) or len(free) < RENEW * count:
             return False
-        held = np.isin(recent.id, self._held)
-        return self.population.renew(recent.seen[~held], free, self.max_distance_px, len(recent.id))
+        lost = recent & ~_met(mate, len(recent))
+        return self.population.renew(tracks.seen[lost], free, self.max_distance_px, count)
 
     def _best(self, tracks: Tracks, frame: Detections) -> Ints:
         rows, columns, gain = (self._by_distance if self.cost == "distance" else self._by_likelihood)(tracks, frame)
-        mate = assign(rows, columns, gain, (len(tracks.id), len(frame.places)))
-        self._held = tracks.id[mate[mate >= 0]]
-        return mate
+        return assign(rows, columns, gain, (len(tracks.id), len(frame.places)))
 
     def _expected(self, tracks: Tracks, number: int) -> Array:
         return np.asarray(tracks.place + tracks.velocity * (number - tracks.last)[:, None])
@@ -233,6 +234,13 @@ class Linker:
         before_features = tracks.features[row]
         moved = before_features + RATE * (frame.features[old] - before_features)
         tracks.features[row] = np.where(np.isfinite(moved), moved, np.fmax(before_features, frame.features[old]))
+
+
+def _met(mate: Ints, count: int) -> NDArray[np.bool_]:
+    """Which of the tracks have an object."""
+    met = np.zeros(count, bool)
+    met[mate[mate >= 0]] = True
+    return met
 
 
 def link(
