@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from morphoscope.train import augment
 from morphoscope.train.datasets import unit_scale
 from morphoscope.train.instances import targets
 
-SMALL, LARGE = 0.4, 1.2  # range of the magnification of crops
+SMALL, LARGE = 14.0, 100.0  # px: a crop is magnified so that the median diameter of its image's particles lies between these
+LEAST, MOST = 0.3, 3.0  # range of the magnification
 CROWD, LEANING = 60, 0.33  # an image is drawn in proportion to its number of particles (at most CROWD) to this power
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 
@@ -29,6 +31,12 @@ class LabelledImage:
     name: str
     image: NDArray[np.float32]
     labels: NDArray[np.int32]
+
+    @cached_property
+    def diameter_px(self) -> float:
+        """Median area-equivalent diameter of its particles; nan where there are none."""
+        area = np.bincount(self.labels.ravel())[1:]
+        return float(np.sqrt(4 * np.median(area[area > 0]) / np.pi)) if area.any() else float("nan")
 
 
 def read_label_images(root: Path) -> list[LabelledImage]:
@@ -82,7 +90,7 @@ def crop(
 
     Magnified, turned, sheared, mirrored, changed in light and noise; beyond the image nothing is learnt.
     """
-    factor = float(np.exp(rng.uniform(np.log(SMALL), np.log(LARGE))))
+    factor = _factor(example, rng)
     matrix = _matrix(example.image.shape, size, factor, rng)
     blurred = cv2.GaussianBlur(example.image, (0, 0), 0.4 / factor) if factor < 0.8 else example.image
     image = cv2.warpAffine(blurred, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
@@ -95,6 +103,13 @@ def crop(
     image = augment.noise(augment.light(1 - image if rng.random() < 0.1 else image, rng), rng)
     valid = labels >= 0
     return robust_scale(image)[None], targets(np.where(valid, labels, 0)), valid[None].astype(np.float32)
+
+
+def _factor(example: LabelledImage, rng: np.random.Generator) -> float:
+    """How much a crop is magnified."""
+    wanted = float(np.exp(rng.uniform(np.log(SMALL), np.log(LARGE))))
+    typical = example.diameter_px
+    return float(np.clip(wanted / typical, LEAST, MOST)) if np.isfinite(typical) else float(np.exp(rng.uniform(-1, 1)))
 
 
 def _matrix(shape: tuple[int, ...], size: int, factor: float, rng: np.random.Generator) -> NDArray[np.float64]:
