@@ -88,12 +88,30 @@ class FramesRecipe(_Section):
     channel: int | str | None = Field(None, description="colour or channel (0, 1, ... or red, green, blue); none for luma grey")
     part: int | str | None = Field(None, description="which image or dataset of a file that holds several")
     series: bool = Field(True, description="a folder is one series in natural order (false: independent images)")
+    samples: str | None = Field(
+        None, description="CSV file,sample (names or * patterns): independent images as fields of view of samples"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apart(cls, values: Any) -> Any:
+        """Fields of view do not follow each other in time."""
+        if not isinstance(values, dict) or values.get("samples") is None:
+            return values
+        if values.get("series") is True:
+            raise ValueError(
+                "samples names fields of view, and a series is one field of view followed in time: leave out samples, or set "
+                "series = false"
+            )
+        return {**values, "series": False}
 
 
 class DetectRecipe(_Section):
     """How objects are found."""
 
-    model: str = Field("loops", description="a shipped model's name or the path of an .onnx file")
+    model: str = Field(
+        "loops", description="a shipped model, the path of an .onnx file, or without one: otsu, multi-otsu, local, spots"
+    )
     objects: str | None = Field(None, description="labels, masks or corrected objects to measure; no model is used then")
     threshold: float | None = Field(None, gt=0, lt=1, description="lowest score; none for the model card's own")
     nms_iou: float = Field(0.45, gt=0, le=1, description="boxes overlapping more than this are one object")
@@ -101,6 +119,34 @@ class DetectRecipe(_Section):
         "dark", description="what is measured in each box: dark on bright, or bright on dark"
     )
     resample: bool = Field(True, description="resample frames whose pixel size is far from the model's; false refuses them")
+
+
+class SegmentRecipe(_Section):
+    """How particles are outlined without a model (detect.model = "otsu", "multi-otsu", "local"), and how spots are found ("spots")."""
+
+    polarity: Literal["auto", "bright", "dark"] = Field(
+        "auto", description="of the particles against their ground; auto: the ground is what touches more of the picture's edge"
+    )
+    blur_px: float = Field(1.0, ge=0, le=100, description="standard deviation of the smoothing before the threshold")
+    window_px: float = Field(101.0, gt=2, description="local: width of the surroundings a pixel is compared with")
+    levels: int = Field(3, ge=2, le=5, description="multi-otsu: classes of grey, all but the ground's are particles")
+    separate_px: float = Field(10.0, ge=0, description="least distance of two centres in touching particles; 0: not parted")
+    smallest_px: int = Field(50, ge=1, description="particles of fewer px are left out")
+    holes_px: int = Field(200, ge=0, description="holes of up to so many px are filled")
+    edge: Literal["keep", "leave out"] = Field("keep", description="masks that touch the edge: kept and flagged, or left out")
+    spot_px: int = Field(11, ge=3, description="diameter of spots, odd, a little more than their own")
+    spot_min_mass: Positive | None = Field(None, description="least brightness of a spot in all; none: by the noise")
+    spot_threshold: Positive | None = Field(None, description="grey levels above the ground that count as none; none: the noise")
+    spot_method: Literal["plain", "trackpy"] = Field(
+        "plain", description="trackpy: what trackpy.locate finds, to the last digits"
+    )
+
+    @field_validator("spot_px")
+    @classmethod
+    def _odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError(f"wants an odd number of px, such as {value + 1}, got {value}")
+        return value
 
 
 class TrackRecipe(_Section):
@@ -132,6 +178,16 @@ class PhysicsRecipe(_Section):
         None, description="region of diffusion by size, away from edges that objects drift across; none for the whole frame"
     )
     truth: str | None = Field(None, description="CSV of hand counts drawn as points: frame,count[,size_median_nm]")
+    edge: Literal["leave out", "keep"] = Field(
+        "leave out", description="size statistics of masks: objects cut by the edge left out and others weighted for it, or kept"
+    )
+    structure: bool | None = Field(
+        None, description="nearest neighbours, g(r), S(q), psi_6 and clusters; none: of runs with masks only"
+    )
+    cluster_distance_px: Positive | None = Field(
+        None, description="centres at most so far apart are in one cluster; none: 1.5 median diameters, where there are masks"
+    )
+    cluster_distance_nm: Positive | None = Field(None, description="the same in nm")
 
     @field_validator("steady")
     @classmethod
@@ -141,6 +197,12 @@ class PhysicsRecipe(_Section):
                 f"wants [first, last + 1] with 0 <= first < last + 1, such as [461, 806], got [{value[0]}, {value[1]}]"
             )
         return value
+
+    @model_validator(mode="after")
+    def _one_distance(self) -> PhysicsRecipe:
+        if self.cluster_distance_px is not None and self.cluster_distance_nm is not None:
+            raise ValueError("give one of cluster_distance_px and cluster_distance_nm")
+        return self
 
 
 class ReportRecipe(_Section):
@@ -152,6 +214,9 @@ class ReportRecipe(_Section):
     )
     track: int | None = Field(None, ge=0, description="track whose growth is told with its picture; none for the longest")
     overlay: bool = Field(True, description="write overlay.mp4")
+    masks: bool | None = Field(
+        None, description="write masks/ with a label image per file; none: `segment` does, `analyze` does not"
+    )
     svg: bool = Field(False, description="an .svg beside each .png")
     csv: bool = Field(False, description="a .csv beside each .parquet")
     title: str | None = Field(None, description="title of the report; none for the input's name")
@@ -197,6 +262,7 @@ class Recipe(_Section):
     calibration: CalibrationRecipe = CalibrationRecipe()
     frames: FramesRecipe = FramesRecipe()
     detect: DetectRecipe = DetectRecipe()
+    segment: SegmentRecipe = SegmentRecipe()
     track: TrackRecipe = TrackRecipe()
     physics: PhysicsRecipe = PhysicsRecipe()
     report: ReportRecipe = ReportRecipe()
@@ -282,6 +348,9 @@ def _from_folder(recipe: Recipe, folder: Path) -> Recipe:
     truth, model = recipe.physics.truth, folder / recipe.detect.model
     physics = recipe.physics.model_copy(update={"truth": str(folder / truth)}) if truth is not None else recipe.physics
     detect = recipe.detect.model_copy(update={"model": str(model)}) if model.is_file() else recipe.detect
+    frames = recipe.frames
+    if frames.samples is not None:
+        frames = frames.model_copy(update={"samples": str(folder / frames.samples)})
     if detect.objects is not None:
         detect = detect.model_copy(update={"objects": str(folder / detect.objects)})
-    return recipe.model_copy(update={"physics": physics, "detect": detect})
+    return recipe.model_copy(update={"physics": physics, "detect": detect, "frames": frames})
