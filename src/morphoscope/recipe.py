@@ -122,7 +122,10 @@ class DetectRecipe(_Section):
 
 
 class SegmentRecipe(_Section):
-    """How particles are outlined without a model (detect.model = "otsu", "multi-otsu", "local"), and how spots are found ("spots")."""
+    """How particles are outlined without a model (detect.model = "otsu", "multi-otsu" or "local").
+
+    And how spots are found ("spots").
+    """
 
     polarity: Literal["auto", "bright", "dark"] = Field(
         "auto", description="of the particles against their ground; auto: the ground is what touches more of the picture's edge"
