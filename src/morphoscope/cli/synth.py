@@ -3,38 +3,97 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
-from rich.progress import Progress
 
 from morphoscope.errors import UsageError
 
-KINDS = ("loops",)
+KINDS = ("loops", "particles")
+FRAMES = {"loops": 200, "particles": 100}
+SIZES = {"loops": "1120x710", "particles": "640x480"}
+Look = Literal["tem", "sem"]
+Motion = Literal["brownian", "assembly", "growth", "coalescence"]
 
 
 def synth(
     kind: Annotated[str, typer.Argument(help="What to draw: " + ", ".join(KINDS))],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write into")],
-    seed: Annotated[int, typer.Option(help="Same seed, same video")] = 0,
-    frames: Annotated[int, typer.Option(min=1, help="Number of frames")] = 200,
-    size: Annotated[str, typer.Option(metavar="WxH", help="Width and height in px")] = "1120x710",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the video that is in the folder")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same pictures")] = 0,
+    frames: Annotated[int | None, typer.Option(min=1, help="Frames of a video; default: 200 of loops, 100 of particles")] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Width and height in px; default: 1120x710 for loops, 640x480 for particles")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in the folder")] = False,
+    look: Annotated[Look, typer.Option(help="Particles: dark before a film (tem) or bright with bright edges (sem)")] = "tem",
+    shapes: Annotated[str | None, typer.Option(help="Particles: disc, ellipse, facet, rod, cube, separated by commas")] = None,
+    samples: Annotated[int, typer.Option(min=1, max=26, help="Particles: samples, each 1.25 times as large as the last")] = 2,
+    places: Annotated[int, typer.Option(min=1, help="Particles: fields of view of each sample")] = 4,
+    bar: Annotated[bool, typer.Option("--bar", help="Particles: an info bar with a scale bar below each picture")] = False,
+    video: Annotated[Motion | None, typer.Option(help="Particles: a video of this instead of pictures of samples")] = None,
+    conserved: Annotated[
+        Literal["area", "volume"], typer.Option(help="What two coalescing particles keep: area of flat ones, volume of spheres")
+    ] = "area",
 ) -> None:
-    """Draw a video with known truth: video.mp4, truth tables, labelled frames and a recipe for analyze."""
+    """Draw pictures or a video with known truth: pictures, truth tables, label images or boxes, and a recipe for analyze."""
     if kind not in KINDS:
         raise UsageError(f"synth draws {', '.join(KINDS)}; got {kind!r}")
-    if (output / "video.mp4").exists() and not overwrite:
-        raise UsageError(f"{output} holds a video already; --overwrite replaces it, another -o keeps it")
+    shape = parse_size(size or SIZES[kind])
+    if (output / "recipe.toml").exists() and not overwrite:
+        raise UsageError(f"{output} holds drawn pictures already; --overwrite replaces them, another -o keeps them")
+    if kind == "loops":
+        _loops(output, seed, frames or FRAMES[kind], shape)
+        return
+    settings: dict[str, Any] = {"seed": seed, "shape": shape, "look": look}
+    if shapes:
+        settings["kinds"] = tuple(part.strip() for part in shapes.split(","))
+    if video is not None:
+        if bar:
+            raise UsageError("videos are drawn without an info bar; leave out --bar")
+        _particle_video(output, {**settings, "motion": video, "conserved": conserved, "n_frames": frames or FRAMES[kind]})
+    else:
+        if frames is not None:
+            raise UsageError("--frames is the length of a video; add --video, or give --places for pictures")
+        _particle_pictures(output, {**settings, "bar": bar}, samples, places)
+
+
+def _loops(output: Path, seed: int, frames: int, shape: tuple[int, int]) -> None:
+    from morphoscope.cli.show import progress_bar
     from morphoscope.synth.loops import LoopScene
     from morphoscope.synth.write import write_video
 
-    scene = LoopScene(seed=seed, n_frames=frames, shape=parse_size(size))
-    with Progress(transient=True) as bar:
-        task = bar.add_task("drawing", total=frames)
-        write_video(scene, output, progress=lambda done, _: bar.update(task, completed=done))
-    typer.echo(f"{output / 'video.mp4'}: {frames} frames of {size} px; the truth lies beside it")
-    typer.echo(f"next: morphoscope analyze {output / 'video.mp4'} --recipe {output / 'recipe.toml'} -o RUN")
+    scene = LoopScene(seed=seed, n_frames=frames, shape=shape)
+    with progress_bar("drawing") as progress:
+        write_video(scene, output, progress=progress)
+    _say_video(output, frames, shape, "analyze")
+
+
+def _particle_video(output: Path, settings: dict[str, Any]) -> None:
+    from morphoscope.cli.show import progress_bar
+    from morphoscope.synth.particle_video import MotionScene, ParticleVideo
+    from morphoscope.synth.write_particles import write_particle_video
+
+    scene = MotionScene(**settings)
+    with progress_bar("drawing") as progress:
+        write_particle_video(ParticleVideo(scene), output, progress=progress)
+    _say_video(output, scene.n_frames, scene.shape, "analyze --model otsu")
+
+
+def _particle_pictures(output: Path, settings: dict[str, Any], samples: int, places: int) -> None:
+    from morphoscope.cli.show import progress_bar
+    from morphoscope.synth.particle_scene import ParticleScene
+    from morphoscope.synth.write_particles import sample_scenes, write_pictures
+
+    scene = ParticleScene(**settings)
+    with progress_bar("drawing") as progress:
+        write_pictures(sample_scenes(scene, samples), output, places=places, progress=progress)
+    typer.echo(f"{output / 'image'}: {samples * places} pictures of {samples} samples; the truth lies beside it")
+    typer.echo(f"next: morphoscope segment {output / 'image'} --model otsu --recipe {output / 'recipe.toml'} -o RUN")
+
+
+def _say_video(output: Path, frames: int, shape: tuple[int, int], command: str) -> None:
+    typer.echo(f"{output / 'video.mp4'}: {frames} frames of {shape[1]}x{shape[0]} px; the truth lies beside it")
+    typer.echo(f"next: morphoscope {command} {output / 'video.mp4'} --recipe {output / 'recipe.toml'} -o RUN")
 
 
 def parse_size(size: str) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import av
 import cv2
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from morphoscope.calibration import Calibration
 from morphoscope.synth.loops import LoopScene, LoopVideo
@@ -42,21 +43,18 @@ def write_video(
     (folder / "labelled").mkdir(parents=True, exist_ok=True)
     picked = {int(i) for i in np.linspace(0, len(video) - 1, max(1, min(labelled, len(video))))} if labelled else set()
     boxes = []
-    height, width = video.shape[0] // 2 * 2, video.shape[1] // 2 * 2
-    with av.open(str(folder / "video.mp4"), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(15), options={"crf": "14", "preset": "veryfast"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for i in range(len(video)):
-            image = video[i]
-            colour = np.repeat(image[:height, :width, None], 3, axis=2)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(colour, format="rgb24")))
-            if i in picked and len(video.truth_at(i)):
-                name = f"labelled/frame{i:05d}.png"
-                cv2.imwrite(str(folder / name), image)
-                boxes.append(_boxes(video.truth_at(i), name))
-            if progress:
-                progress(i + 1, len(video))
-        container.mux(stream.encode(None))
+
+    def drawn(i: int) -> NDArray[np.uint8]:
+        image = video[i]
+        if i in picked and len(video.truth_at(i)):
+            name = f"labelled/frame{i:05d}.png"
+            cv2.imwrite(str(folder / name), image)
+            boxes.append(_boxes(video.truth_at(i), name))
+        if progress:
+            progress(i + 1, len(video))
+        return image
+
+    write_mp4(folder / "video.mp4", (drawn(i) for i in range(len(video))), video.shape)
     if boxes:
         pd.concat(boxes, ignore_index=True).to_csv(folder / "boxes.csv", index=False)
         (folder / "labels.toml").write_text('file = "boxes.csv"\n', encoding="utf-8")
@@ -66,6 +64,18 @@ def write_video(
     counts(video).to_csv(folder / "counts.csv", index=False)
     (folder / "recipe.toml").write_text(recipe_text(video.calibration), encoding="utf-8")
     return folder
+
+
+def write_mp4(path: Path, images: Iterable[NDArray[np.uint8]], shape: tuple[int, int]) -> None:
+    """Grey pictures (height, width) of a shape as H.264 of high quality; an odd last row or column is left out."""
+    height, width = shape[0] // 2 * 2, shape[1] // 2 * 2
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(15), options={"crf": "14", "preset": "veryfast"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for image in images:
+            colour = np.repeat(image[:height, :width, None], 3, axis=2)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(colour, format="rgb24")))
+        container.mux(stream.encode(None))
 
 
 def counts(video: LoopVideo) -> pd.DataFrame:
