@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from morphoscope.calibration import Calibration
 from morphoscope.errors import InputError, UsageError
 from morphoscope.measure.heights import heights
-from morphoscope.measure.levelling import level, without_scars
+from morphoscope.measure.levelling import Level, level, without_scars
+from morphoscope.recipe import FramesRecipe
 
 Map = NDArray[np.float64]
 SHAPE = (120, 150)
@@ -195,3 +197,7 @@ def test_a_map_full_of_particles_and_one_without() -> None:
     assert full["height_mean_nm"].tolist() == [4.0]
     with pytest.raises(InputError, match="one shape"):
         heights(np.zeros((9, 9)), np.zeros((8, 9), int))
+
+
+def test_the_recipe_knows_the_same_ways() -> None:
+    assert get_args(FramesRecipe.model_fields["level"].annotation) == get_args(Level)

@@ -84,6 +84,13 @@ class FramesRecipe(_Section):
     region: Region | None = Field(None, description="analysed region; none for the whole frame")
     exclude: tuple[Region, ...] = Field((), description="parts left out of detection results and of the valid area")
     info_bar: Literal["cut", "keep"] = Field("cut", description="a band with texts under the picture: left out, or kept")
+    level: Literal["none", "plane", "quadratic", "rows", "plane+rows", "quadratic+rows"] = Field(
+        "none",
+        description="height maps (AFM): take out tilt (plane), bow (quadratic) and jumps of lines (rows) before anything else",
+    )
+    scars: bool = Field(
+        False, description="height maps: before that, replace stretches of a line that stand out from both beside it"
+    )
     invert: bool = Field(False, description="turn bright into dark before detection")
     channel: int | str | None = Field(None, description="colour or channel (0, 1, ... or red, green, blue); none for luma grey")
     part: int | str | None = Field(None, description="which image or dataset of a file that holds several")
