@@ -86,11 +86,9 @@ class FramesRecipe(_Section):
     info_bar: Literal["cut", "keep"] = Field("cut", description="a band with texts under the picture: left out, or kept")
     level: Literal["none", "plane", "quadratic", "rows", "plane+rows", "quadratic+rows"] = Field(
         "none",
-        description="height maps (AFM): take out tilt (plane), bow (quadratic) and jumps of lines (rows) before anything else",
+        description="height maps (AFM): tilt (plane), bow (quadratic) and jumps of lines (rows) taken out first",
     )
-    scars: bool = Field(
-        False, description="height maps: before that, replace stretches of a line that stand out from both beside it"
-    )
+    scars: bool = Field(False, description="height maps: stretches of a single line that stand out are filled")
     invert: bool = Field(False, description="turn bright into dark before detection")
     channel: int | str | None = Field(None, description="colour or channel (0, 1, ... or red, green, blue); none for luma grey")
     part: int | str | None = Field(None, description="which image or dataset of a file that holds several")
