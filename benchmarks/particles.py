@@ -17,16 +17,8 @@ from benchmarks.data import OUT, ROOT, data_folder
 from morphoscope.models.segment import load_segmenter
 from morphoscope.recipe import load_recipe
 from morphoscope.train.label_images import read_label_images
-from morphoscope.train.segment import (
-    THRESHOLDS,
-    Counts,
-    SegmenterTraining,
-    count_matches,
-    counts_by_threshold,
-    f1_of,
-    fold_model,
-    validate,
-)
+from morphoscope.train.lessons import INSTANCE_THRESHOLDS, Counts, count_matches, f1_of
+from morphoscope.train.segment import SegmenterTraining, counts_by_threshold, fold_model, validate
 
 FOLDER = OUT / "particles"
 
@@ -48,10 +40,11 @@ def classical(job: SegmenterTraining, folds: list[int]) -> Counts:
 
 def network(job: SegmenterTraining, folds: list[int], folder: Path) -> Counts:
     """Pooled counts (3,) of the models of these folds, the threshold of each chosen on the other folds."""
-    counts = [counts_by_threshold(load_segmenter(_model(folder, fold)), job.held_out(fold)) for fold in folds]
+    counts = [counts_by_threshold(job, fold, _model(folder, fold)) for fold in folds]
     for fold, table in zip(folds, counts, strict=True):
         print(
-            f"fold {fold}: F1 by threshold " + ", ".join(f"{t:g} {f:.3f}" for t, f in zip(THRESHOLDS, f1_of(table), strict=True))
+            f"fold {fold}: F1 by threshold "
+            + ", ".join(f"{t:g} {f:.3f}" for t, f in zip(INSTANCE_THRESHOLDS, f1_of(table), strict=True))
         )
     ship, chosen, pooled = validate(np.stack(counts))
     print(f"thresholds chosen on the other folds: {chosen}; on all: {ship}")

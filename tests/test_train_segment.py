@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
+onnx = pytest.importorskip("onnx", reason="training needs the extra 'train'")
 
 from typer.testing import CliRunner  # noqa: E402
 
@@ -16,13 +17,19 @@ from morphoscope.cli.main import build_app  # noqa: E402
 from morphoscope.errors import InputError, ModelError, UsageError  # noqa: E402
 from morphoscope.measure.matching import match_labels  # noqa: E402
 from morphoscope.models.instances import REACH_PX, labels_from_maps  # noqa: E402
+from morphoscope.models.runtime import load_session  # noqa: E402
 from morphoscope.models.segment import MARGIN, load_segmenter  # noqa: E402
 from morphoscope.recipe import Recipe, parse_recipe  # noqa: E402
+from morphoscope.train.class_maps import class_crop, class_loss, read_class_images, typical_px  # noqa: E402
+from morphoscope.train.export import export_segmenter  # noqa: E402
 from morphoscope.train.instance_network import InstanceNet  # noqa: E402
 from morphoscope.train.instances import edges, loss, targets  # noqa: E402
-from morphoscope.train.label_images import LabelledImage, crop, fold_of, read_label_images  # noqa: E402
+from morphoscope.train.label_images import LabelledImage, crop, fold_of, read_label_images, stretched  # noqa: E402
+from morphoscope.train.lessons import INSTANCE_THRESHOLDS as THRESHOLDS  # noqa: E402
+from morphoscope.train.lessons import PARTICLES, class_lesson, count_matches, count_pixels, f1_of, fitting_zoom, mean_iou  # noqa: E402
 from morphoscope.train.lite_encoder import LiteEncoder  # noqa: E402
-from morphoscope.train.segment import THRESHOLDS, count_matches, f1_of, train_segmenter, validate  # noqa: E402
+from morphoscope.train.segment import FINE, SegmenterTraining, fine_tuning, train_segmenter, validate  # noqa: E402
+from morphoscope.train.trained import load_segmenter_network, weights_of  # noqa: E402
 
 
 def _picture(seed: int, size: int = 128) -> tuple[np.ndarray, np.ndarray]:
@@ -45,6 +52,36 @@ def folder(tmp_path: Path) -> Path:
         cv2.imwrite(str(tmp_path / "image" / f"{k}.png"), image)
         cv2.imwrite(str(tmp_path / "instances" / f"{k}.png"), labels)
     return tmp_path
+
+
+def _two_classes(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    image, labels = _picture(seed)
+    mask = np.where(labels > 0, labels % 2 + 1, 0).astype(np.uint8)
+    return np.where(mask == 2, 255 - image, image).astype(np.uint8), mask
+
+
+@pytest.fixture
+def classes(tmp_path: Path) -> Path:
+    root = tmp_path / "classes"
+    for part in ("image", "mask"):
+        (root / part).mkdir(parents=True)
+    for k in range(4):
+        for part, picture in zip(("image", "mask"), _two_classes(k), strict=True):
+            cv2.imwrite(str(root / part / f"{k}.png"), picture)
+    (root / "labels.toml").write_text("[classes]\noxide = 1\ncrack = 2\n", encoding="utf-8")
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("trained")
+    for part in ("image", "instances"):
+        (root / part).mkdir()
+    image, labels = _picture(0)
+    cv2.imwrite(str(root / "image" / "0.png"), image)
+    cv2.imwrite(str(root / "instances" / "0.png"), labels)
+    train_segmenter(root, root / "p.onnx", _recipe(folds=0, licence="MIT"))
+    return root / "p.onnx"
 
 
 def _recipe(**train: object) -> Recipe:
@@ -179,5 +216,120 @@ def test_the_command_trains_a_segmenter_and_refuses_what_it_has_no_use_for(folde
     done = CliRunner().invoke(build_app(), command)
     assert done.exit_code == 0, done.output
     assert "not validated" in done.output and load_segmenter(model, threads=1).card.task == "segment"
-    refused = CliRunner().invoke(build_app(), [*command, "--overwrite", "--from", str(model)])
+    refused = CliRunner().invoke(build_app(), [*command, "--overwrite", "--freeze", "backbone"])
     assert isinstance(refused.exception, UsageError) and "--from" in str(refused.exception)
+    both = [*command, "--overwrite", "--from", str(model), "--imagenet", "x.pth"]
+    assert isinstance(CliRunner().invoke(build_app(), both).exception, UsageError)
+
+
+def test_weights_are_stored_in_half_precision_and_come_back_as_the_network_s_own(trained: Path) -> None:
+    network = load_segmenter_network(trained, outputs=6).eval()
+    stored = {t.name: t for t in onnx.load(str(trained)).graph.initializer}
+    weights = weights_of(trained)
+    assert stored["head.0.0.weight"].data_type == onnx.TensorProto.FLOAT16
+    assert stored["head.0.1.running_var"].data_type == onnx.TensorProto.FLOAT
+    assert set(weights) >= {k for k in network.state_dict() if "num_batches" not in k}
+    assert trained.stat().st_size < 5_000_000
+    image = np.random.default_rng(0).normal(size=(1, 1, 64, 96)).astype(np.float32)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(image)).numpy()
+    np.testing.assert_allclose(load_session(trained, threads=1).run(image)[0], expected, atol=1e-4)
+
+
+def test_a_network_written_anew_gives_the_same_outputs_and_a_file_of_the_same_weights(trained: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again.onnx"
+    export_segmenter(load_segmenter_network(trained, outputs=6), load_segmenter(trained, threads=1).card, again)
+    for name, weight in weights_of(trained).items():
+        assert torch.equal(weight, weights_of(again)[name]), name
+    image, _ = _picture(9)
+    first, second = (load_segmenter(path, threads=1).maps(image) for path in (trained, again))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_training_goes_on_from_a_model_whose_encoder_stays_as_it_is(folder: Path, trained: Path, tmp_path: Path) -> None:
+    tuned = tmp_path / "tuned.onnx"
+    card = train_segmenter(folder, tuned, _recipe(steps=2, folds=0), start=trained, freeze="backbone")
+    before, after = weights_of(trained), weights_of(tuned)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert "head.1.weight" in changed and not any(name.startswith("backbone.") for name in changed)
+    assert [source.licence for source in card.data] == ["MIT", "not stated"]
+    with pytest.raises(UsageError, match="backbone"):
+        train_segmenter(folder, tuned, _recipe(), start=trained, freeze="head")
+
+
+def test_fine_tuning_takes_few_steps_unless_the_recipe_says_otherwise(folder: Path, trained: Path, tmp_path: Path) -> None:
+    steps = {}
+    for name, recipe in (("told", _recipe(steps=1, folds=0)), ("silent", parse_recipe({"run": {"threads": 1}}))):
+        job = fine_tuning(recipe) if name == "silent" else recipe
+        steps[name] = job.train.steps, job.train.batch
+    assert steps == {"told": (1, 2), "silent": (FINE["steps"], FINE["batch"])}
+
+
+def test_masks_are_read_as_classes_with_their_names(classes: Path) -> None:
+    data, names = read_class_images(classes)
+    assert names == ("oxide", "crack") and [one.name for one in data] == ["0", "1", "2", "3"]
+    assert set(np.unique(data[0].labels)) == {0, 1, 2}
+    (classes / "labels.toml").unlink()
+    assert read_class_images(classes)[1] == ("class 1", "class 2")
+    (classes / "labels.toml").write_text("[classes]\noxide = 1\n", encoding="utf-8")
+    with pytest.raises(InputError, match="no class for the grey values 2"):
+        read_class_images(classes)
+    for path in (classes / "mask").iterdir():
+        mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(path), np.where(mask > 0, 255, 0)[..., None].repeat(3, axis=2).astype(np.uint8))
+    (classes / "labels.toml").unlink()
+    data, names = read_class_images(classes)
+    assert names == ("foreground",) and set(np.unique(data[0].labels)) == {0, 1}
+    assert typical_px(data) == pytest.approx(24, abs=3)
+
+
+def test_classes_follow_their_image_through_crops_and_right_logits_cost_less(classes: Path) -> None:
+    one = read_class_images(classes)[0][0]
+    flat = LabelledImage("a", (one.labels / 2).astype(np.float32), one.labels)
+    picture, target, valid = class_crop(flat, 64, np.random.default_rng(2))
+    inside = valid > 0
+    assert picture.shape == target.shape == valid.shape == (1, 64, 64)
+    assert np.corrcoef(picture[inside], target[inside])[0, 1] > 0.9
+    true, known = torch.from_numpy(target)[None], torch.from_numpy(valid)[None]
+    right = 12 * torch.nn.functional.one_hot(true[:, 0, ::2, ::2].long(), 3).movedim(-1, 1).float()
+    assert class_loss(right, true, known) < class_loss(torch.zeros_like(right), true, known) / 2
+    unknown = torch.zeros_like(known)
+    assert class_loss(right, true, unknown) == class_loss(-right, true, unknown)
+
+
+def test_a_network_of_classes_is_trained_written_loaded_and_used(classes: Path, trained: Path, tmp_path: Path) -> None:
+    model = tmp_path / "c.onnx"
+    card = train_segmenter(classes, model, _recipe(steps=25, rate=1e-2, batch=2), start=trained)
+    segmenter = load_segmenter(model, threads=1)
+    assert card.classes == ("oxide", "crack") and card.postprocess == "classes-1" and card.metrics["iou"] > 0.3
+    assert card.metrics["iou"] == pytest.approx((card.metrics["iou_oxide"] + card.metrics["iou_crack"]) / 2, abs=1e-3)
+    image, mask = _two_classes(9)
+    (found,) = segmenter.class_maps([image])
+    assert found.shape == mask.shape and mean_iou(count_pixels(found, mask, 2)) > 0.3
+    ((labels, names),) = segmenter.named([image])
+    assert len(names) == labels.max() and set(names) == {"oxide", "crack"}
+    for label, name in enumerate(names, 1):
+        assert (found[labels == label] == card.classes.index(name) + 1).all()
+    np.testing.assert_array_equal(segmenter.segment([image])[0], labels)
+
+
+def test_pixels_right_wrong_and_missed_of_each_class() -> None:
+    true, found = np.array([[0, 1, 1, 2]]), np.array([[1, 1, 2, 2]])
+    np.testing.assert_array_equal(count_pixels(found, true, 2), [[1, 1, 1], [1, 1, 0]])
+    assert mean_iou(count_pixels(found, true, 2)) == pytest.approx((1 / 3 + 1 / 2) / 2)
+
+
+def test_small_objects_of_a_known_size_are_magnified_and_narrow_greys_spread(folder: Path) -> None:
+    data = read_label_images(folder)
+    assert fitting_zoom(data, PARTICLES) == 1.0 and fitting_zoom([], PARTICLES) == 1.0
+    small = [LabelledImage(one.name, one.image[::2, ::2], one.labels[::2, ::2]) for one in data]
+    assert fitting_zoom(small, PARTICLES) == 2.0
+    binary = [LabelledImage(one.name, one.image, (one.labels > 0).astype(np.int32)) for one in small]
+    assert fitting_zoom(binary, class_lesson(("a",))) == 2.0
+    recipe = _recipe()
+    assert SegmenterTraining(small, recipe, "a", "b").zoom is None
+    assert SegmenterTraining(small, recipe, "a", "b", None, Path("m.onnx")).zoom == 2.0
+    narrow = np.random.default_rng(0).uniform(0.04, 0.11, (50, 60)).astype(np.float32)
+    spread = stretched(narrow)
+    assert spread.max() - spread.min() > 0.75 and np.corrcoef(spread.ravel(), narrow.ravel())[0, 1] > 0.999
+    np.testing.assert_array_equal(stretched(spread), spread)

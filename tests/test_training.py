@@ -21,8 +21,9 @@ from morphoscope.recipe import Recipe, parse_recipe  # noqa: E402
 from morphoscope.train import augment  # noqa: E402
 from morphoscope.train.centres import loss, targets  # noqa: E402
 from morphoscope.train.detect import train_detector  # noqa: E402
-from morphoscope.train.export import export_detector, load_network  # noqa: E402
+from morphoscope.train.export import export_detector  # noqa: E402
 from morphoscope.train.networks import CentreNet  # noqa: E402
+from morphoscope.train.trained import load_network  # noqa: E402
 
 WIDTHS = (8, 8, 12, 16)
 

@@ -16,7 +16,7 @@ def train(
         Path,
         typer.Argument(
             help="detect: labels in any format of `labels convert`, a file or a folder (with labels.toml); "
-            "segment: a folder with image/ and instances/"
+            "segment: a folder with image/ and instances/ (touching objects apart) or mask/ (grey values are classes)"
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="the model file to write, .onnx")],
@@ -36,7 +36,7 @@ def train(
 
     if task not in TASKS:
         raise UsageError(f"wanted one of the tasks {', '.join(TASKS)}, got {task!r}")
-    _refuse_strangers(task, start=start, freeze=freeze, imagenet=imagenet)
+    _refuse_strangers(task, imagenet=imagenet)
     if output.suffix != ".onnx":
         raise UsageError(f"a model file ends in .onnx, got {output.name}")
     if output.exists() and not overwrite:
@@ -56,26 +56,31 @@ def train(
             bar.update(rows[stage], completed=step, description=f"{stage}, loss {loss:.3f}")
 
         if task == "segment":
-            card = train_segmenter(data, output, settings, imagenet=imagenet, progress=show)
+            card = train_segmenter(data, output, settings, imagenet=imagenet, start=start, freeze=freeze, progress=show)
         else:
             card = train_detector(data, output, settings, start=start, freeze=freeze, progress=show)
-    typer.echo(f"{output}: classes {', '.join(card.classes)}, score threshold {card.threshold:g}")
-    if "f1" in card.metrics and task == "segment":
-        typer.echo(f"F1 {card.metrics['f1']:.3f} at IoU {card.metrics['iou']:g} on images never learnt")
-    elif "f1" in card.metrics:
-        typer.echo(
-            f"F1 {card.metrics['f1']:.3f} at IoU {card.metrics['iou']:g} "
-            f"(precision {card.metrics['precision']:.3f}, recall {card.metrics['recall']:.3f}) on bands of x never learnt"
+    typer.echo(f"{output}: classes {', '.join(card.classes)}, threshold {card.threshold:g}")
+    typer.echo(_validation(card.metrics, task))
+
+
+def _validation(metrics: dict[str, float], task: str) -> str:
+    """What is known of the model's quality, in words."""
+    if "f1" in metrics and task == "segment":
+        return f"F1 {metrics['f1']:.3f} at IoU {metrics['iou']:g} on images never learnt"
+    if "f1" in metrics:
+        return (
+            f"F1 {metrics['f1']:.3f} at IoU {metrics['iou']:g} "
+            f"(precision {metrics['precision']:.3f}, recall {metrics['recall']:.3f}) on bands of x never learnt"
         )
-    else:
-        typer.echo("not validated: nothing was held out (train.folds = 0)")
+    if "iou" in metrics:
+        each = ", ".join(f"{name.removeprefix('iou_')} {value:.3f}" for name, value in metrics.items() if name != "iou")
+        return f"mean IoU {metrics['iou']:.3f}{f' ({each})' if each else ''} on images never learnt"
+    return "not validated: nothing was held out (train.folds = 0)"
 
 
-def _refuse_strangers(task: str, **options: object) -> None:
-    """Options that the task has no use for are an error, not passed over."""
+def _refuse_strangers(task: str, *, imagenet: Path | None) -> None:
+    """An option that the task has no use for is an error, not passed over."""
     from morphoscope.errors import UsageError
 
-    names = {"start": "from", "freeze": "freeze", "imagenet": "imagenet"}
-    for name in ("start", "freeze") if task == "segment" else ("imagenet",):
-        if options[name] is not None:
-            raise UsageError(f"`train {task}` has no --{names[name]}")
+    if imagenet is not None and task != "segment":
+        raise UsageError(f"`train {task}` has no --imagenet")

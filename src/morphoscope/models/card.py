@@ -34,7 +34,7 @@ class ModelCard(BaseModel):
     task: Task
     classes: tuple[str, ...] = Field(min_length=1)
     preprocess: str = Field(description="input scaling: robust-1, rgb-letterbox-1 for the YOLO family, line-1 for texts")
-    postprocess: str = Field(description="reading of the output: centres-1, instances-1, yolo-v8-1, yolo-v5-1 or ctc-1")
+    postprocess: str = Field(description="the output read as: centres-1, instances-1, classes-1, yolo-v8-1, yolo-v5-1 or ctc-1")
     stride: int = Field(1, ge=1, description="height and width are padded to a multiple of this")
     zoom: float = Field(1.0, gt=0, description="images are resized by this before the network sees them")
     threshold: float = Field(0.25, gt=0, lt=1, description="lowest score, chosen on validation data")

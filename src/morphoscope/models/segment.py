@@ -1,4 +1,4 @@
-"""Segmentation: images in, label images out."""
+"""Segmentation: images in, label images and class maps out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from morphoscope.errors import InputError, ModelError
 from morphoscope.models.card import ModelCard, resolve_model
+from morphoscope.models.class_maps import CLASSES, class_map, parts
 from morphoscope.models.instances import CHANNELS, INSTANCES, enlarge, labels_from_maps
 from morphoscope.models.preprocess import ROBUST, robust_scale
 from morphoscope.models.runtime import Provider, Session, load_session
@@ -22,7 +23,10 @@ CELL = 2  # px of the resized image per px of the maps
 
 
 class Segmenter:
-    """A model that tells touching particles apart, ready to run.
+    """A segmentation model, ready to run; of two kinds.
+
+    Models with post-processing `instances-1` tell touching particles apart. Those with `classes-1` name the class of each pixel;
+    their objects are the connected parts of a class. `named` serves both: label images with the class of each label.
 
     Args:
         session: the loaded model.
@@ -36,36 +40,66 @@ class Segmenter:
         card = session.card
         if card.task != "segment":
             raise ModelError(f"wanted a model for the task 'segment', {card.name} is for {card.task!r}")
-        if card.postprocess != INSTANCES or card.preprocess != ROBUST:
+        if card.postprocess not in (INSTANCES, CLASSES) or card.preprocess != ROBUST:
             raise ModelError(
                 f"{card.name} needs {card.preprocess!r} and {card.postprocess!r}, this version knows {ROBUST!r} and "
-                f"{INSTANCES!r}; update morphoscope"
+                f"{INSTANCES!r} or {CLASSES!r}; update morphoscope"
             )
         self.card: ModelCard = card
         self.path = path
         self._session, self._tile, self._margin = session, tile, margin
+        self._channels = 1 + len(card.classes) if card.postprocess == CLASSES else len(CHANNELS)
+
+    @property
+    def semantic(self) -> bool:
+        """The model names the class of each pixel; else it tells particles apart."""
+        return self.card.postprocess == CLASSES
 
     def segment(
         self, images: NDArray[Any] | Sequence[NDArray[Any]], *, threshold: float | None = None
     ) -> list[NDArray[np.int32]]:
-        """A label image (h, w) for each image: 0 is background, particles are 1, 2, ...
+        """A label image (h, w) for each image: 0 is background, objects are 1, 2, ...
 
         Args:
             images: grey images (h, w) of any shapes and any real dtype.
-            threshold: least core value of a seed; None for the card's.
+            threshold: least core value of a seed, or least probability of anything but background; None for the card's.
 
         Raises:
             InputError: an image is not (h, w) or holds values that are not finite.
         """
-        lowest = self.card.threshold if threshold is None else threshold
-        return [self._one(image, lowest) for image in images]
+        return [labels for labels, _ in self.named(images, threshold=threshold)]
 
-    def _one(self, image: NDArray[Any], threshold: float) -> NDArray[np.int32]:
-        maps = self.maps(image)
-        return enlarge(labels_from_maps(maps, threshold), maps[0], (image.shape[0], image.shape[1]))
+    def named(
+        self, images: NDArray[Any] | Sequence[NDArray[Any]], *, threshold: float | None = None
+    ) -> list[tuple[NDArray[np.int32], tuple[str, ...]]]:
+        """For each image its label image (h, w) and the class of its labels 1, 2, ..., n; see `segment`."""
+        lowest = self.card.threshold if threshold is None else threshold
+        return [self.read(self.maps(image), (image.shape[0], image.shape[1]), lowest) for image in images]
+
+    def class_maps(
+        self, images: NDArray[Any] | Sequence[NDArray[Any]], *, threshold: float | None = None
+    ) -> list[NDArray[np.uint8]]:
+        """The class (h, w) of each pixel of each image: 0 is background, the card's classes are 1, 2, ...; see `segment`."""
+        lowest = self.card.threshold if threshold is None else threshold
+        if self.semantic:
+            return [class_map(self.maps(image), (image.shape[0], image.shape[1]), lowest) for image in images]
+        return [(labels > 0).astype(np.uint8) for labels in self.segment(images, threshold=threshold)]
+
+    def read(
+        self, maps: NDArray[np.float32], shape: tuple[int, int], threshold: float
+    ) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+        """Label image of `shape` and the class of its labels, from an image's `maps`."""
+        if self.semantic:
+            labels, classes = parts(class_map(maps, shape, threshold))
+            return labels, tuple(self.card.classes[k - 1] for k in classes)
+        labels = enlarge(labels_from_maps(maps, threshold), maps[0], shape)
+        return labels, self.card.classes[:1] * int(labels.max(initial=0))
 
     def maps(self, image: NDArray[Any]) -> NDArray[np.float32]:
-        """The network's maps (6, h', w') of an image (h, w), half as large as the resized image; see `models.instances`."""
+        """The network's maps (k, h', w') of an image (h, w), half as large as the resized image.
+
+        See `models.instances` and `models.class_maps`; errors as in `segment`.
+        """
         if image.ndim != 2 or 0 in image.shape:
             raise InputError(f"wanted a grey image (h, w), got an array of shape {image.shape}")
         if not np.isfinite(image).all():
@@ -73,7 +107,7 @@ class Segmenter:
         scaled = robust_scale(_resized(image, self.card.zoom))
         height, width = scaled.shape
         padded = np.pad(scaled, ((0, -height % self.card.stride), (0, -width % self.card.stride)), mode="symmetric")
-        out = np.empty((len(CHANNELS), padded.shape[0] // CELL, padded.shape[1] // CELL), np.float32)
+        out = np.empty((self._channels, padded.shape[0] // CELL, padded.shape[1] // CELL), np.float32)
         for tile in tiles(*padded.shape, size=self._tile, margin=self._margin, align=self.card.stride):
             x0, y0, x1, y1 = tile.outer
             (answer,) = self._session.run(np.ascontiguousarray(padded[None, None, y0:y1, x0:x1]))

@@ -20,10 +20,11 @@ from morphoscope.models.centres import CENTRES
 from morphoscope.models.preprocess import ROBUST
 from morphoscope.recipe import Recipe, Region
 from morphoscope.train.datasets import detection_examples, synthetic_loops
-from morphoscope.train.export import export_detector, load_network
+from morphoscope.train.export import export_detector
 from morphoscope.train.loop import Example, train
 from morphoscope.train.neighbours import neighbour_examples
 from morphoscope.train.networks import CentreNet
+from morphoscope.train.trained import load_network
 
 UNVALIDATED = 0.4  # score threshold of a model without a held-out band
 Progress = Callable[[str, int, float], None]

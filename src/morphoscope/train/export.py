@@ -1,4 +1,4 @@
-"""Trained networks to one .onnx file with its card, and back to weights."""
+"""Trained networks to one .onnx file with its card (`train.trained` reads them back)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from morphoscope.errors import ModelError
@@ -64,13 +63,43 @@ def export_reader(network: nn.Module, card: ModelCard, path: Path) -> None:
 def export_segmenter(network: nn.Module, card: ModelCard, path: Path) -> None:
     """Write a segmenter to one .onnx file: `image` (n, 1, h, w), sides multiples of 32, to `maps` (n, 6, h / 2, w / 2).
 
+    The weights of convolutions are stored in half precision, computing stays in single precision. The network's own are
+    rounded in place, so that the file holds them exactly.
+
     Raises:
         ModelError: the file's outputs differ from the network's by more than 1e-3.
     """
     wrapped = network.eval().to(memory_format=torch.contiguous_format)
+    round_to_half(wrapped)
     example = torch.randn(1, 1, 64, 96, generator=torch.Generator().manual_seed(0))
     free = {0: "n", 2: "h", 3: "w"}
-    _export(wrapped, example, card, path, axes={"image": free, "maps": free}, check=_same_values)
+    _export(wrapped, example, card, path, axes={"image": free, "maps": free}, check=_same_values, half=True)
+
+
+def round_to_half(network: nn.Module) -> None:
+    """Round the weights with two axes or more to half precision, in place; norms and biases stay as they are."""
+    with torch.no_grad():
+        for weight in network.parameters():
+            if weight.ndim > 1:
+                weight.copy_(weight.half().float())
+
+
+def store_in_half(model: onnx.ModelProto) -> None:
+    """Keep the initialisers that are exact in half precision, with two axes or more, in it; a cast makes them single again."""
+    casts = {}
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.ndim < 2 or not np.array_equal(values.astype(np.float16), values):
+            continue
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), tensor.name))
+        casts[tensor.name] = helper.make_node("Cast", [tensor.name], [f"{tensor.name}.single"], to=TensorProto.FLOAT)
+    for node in model.graph.node:
+        for k, name in enumerate(node.input):
+            if name in casts:
+                node.input[k] = f"{name}.single"
+    nodes = [*casts.values(), *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
 
 
 Outputs = Sequence[NDArray[np.float32]]
@@ -84,6 +113,7 @@ def _export(
     *,
     axes: dict[str, dict[int, str]],
     check: Callable[[Outputs, Outputs], float],
+    half: bool = False,
 ) -> None:
     """Write a module under the names in `axes` (the input first) and put it in place if `check` finds it within 1e-3."""
     buffer = io.BytesIO()
@@ -103,6 +133,8 @@ def _export(
             training=torch.onnx.TrainingMode.PRESERVE,
         )
     model = onnx.load_from_string(buffer.getvalue())
+    if half:
+        store_in_half(model)
     onnx.helper.set_model_props(model, {KEY: card.model_dump_json()})
     onnx.checker.check_model(model)
     temporary = path.with_name(f".{path.name}.part")
@@ -133,31 +165,3 @@ def _same_peaks(wanted: Outputs, got: Outputs) -> float:
     if ((wanted[0] > 0) == (got[0] > 0)).mean() < 0.99:
         return float("inf")
     return float(max(np.abs(wanted[1] - got[1]).max(), np.abs(wanted[0] - got[0])[both].max(initial=0.0)))
-
-
-def weights_of(path: Path) -> dict[str, Tensor]:
-    """The weights in a file written by `export_detector`, under the network's own names."""
-    initialisers = onnx.load(str(path)).graph.initializer
-    return {t.name.removeprefix("network."): torch.from_numpy(numpy_helper.to_array(t).copy()) for t in initialisers}
-
-
-def load_network(path: Path, *, classes: int | None = None) -> CentreNet:
-    """The network in a file, to train on; with another number of classes the last layer starts anew.
-
-    Raises:
-        ModelError: the file holds another kind of network.
-    """
-    card = load_session(path, threads=1).card
-    if card.architecture.get("network") != "CentreNet":
-        raise ModelError(
-            f"training can go on from a CentreNet, {path} holds {card.architecture.get('network', 'a foreign network')}"
-        )
-    shape: dict[str, Any] = {k: v for k, v in card.architecture.items() if k in ("widths", "depth")}
-    network = CentreNet(classes or len(card.classes), widths=tuple(shape["widths"]), depth=shape["depth"])
-    weights, wanted = weights_of(path), network.state_dict()
-    fits = {k: v for k, v in weights.items() if k in wanted and wanted[k].shape == v.shape}
-    lost = [k for k in wanted if k not in fits and "num_batches_tracked" not in k and not k.startswith("head.1.")]
-    if lost:
-        raise ModelError(f"{path} lacks the weights {', '.join(lost[:3])}; it was written by another version")
-    network.load_state_dict(fits, strict=False)
-    return network

@@ -1,4 +1,4 @@
-"""The network that tells particles apart pixel by pixel."""
+"""The network of a segmenter: maps of particles or of classes."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ class InstanceNet(nn.Module):
 
     An EfficientNet-Lite0 encoder and an additive decoder (feature pyramid, Lin et al., arXiv:1612.03144).
 
-    Input (n, 1, h, w), h and w multiples of 32. Output (n, 6, h / 2, w / 2), see `models.instances.CHANNELS`: logits of
-    foreground, border and core, logit of the centre, and the way to the centre (x, y) in units of 32 output px.
+    Input (n, 1, h, w), h and w multiples of 32. Output (n, outputs, h / 2, w / 2): those of `models.instances.CHANNELS` (logits
+    of foreground, border and core, logit of the centre, and the way to the centre (x, y) in units of 32 output px), or the
+    logits of background and classes, see `models.class_maps`.
     """
 
     stride = 2
 
-    def __init__(self, *, width: int = 32) -> None:
+    def __init__(self, *, width: int = 32, outputs: int = len(OUTPUTS)) -> None:
         super().__init__()
         self.backbone = LiteEncoder()
         widths = (width, width, 2 * width, 3 * width, 3 * width)
         self.sides = nn.ModuleList(nn.Conv2d(c, w, 1) for c, w in zip(CHANNELS, widths, strict=True))
         self.mixes = nn.ModuleList(_mix(widths[min(k + 1, 4)], widths[k]) for k in range(5))
-        self.head = nn.Sequential(_mix(width, width), nn.Conv2d(width, len(OUTPUTS), 1))
+        self.head = nn.Sequential(_mix(width, width), nn.Conv2d(width, outputs, 1))
         self.width = width
 
     def forward(self, x: Tensor) -> Tensor:

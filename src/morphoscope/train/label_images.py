@@ -20,6 +20,8 @@ from morphoscope.train.instances import targets
 
 SMALL, LARGE = 14.0, 100.0  # px: a crop is magnified so that the median diameter of its image's particles lies between these
 LEAST, MOST = 0.3, 3.0  # range of the magnification
+NARROW = 0.3  # part of the grey scale that an image may use before it is spread
+ABOUT = 0.25  # spread of the logarithm of a magnification that is given
 CROWD, LEANING = 60, 0.33  # an image is drawn in proportion to its number of particles (at most CROWD) to this power
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 
@@ -40,33 +42,56 @@ class LabelledImage:
 
 
 def read_label_images(root: Path) -> list[LabelledImage]:
-    """The pairs of `image/<name>.*` and `instances/<name>.*` in a folder, by name.
+    """The pairs of `image/<name>.*` and `instances/<name>.*` in a folder, by name; errors as in `read_pairs`."""
+    return read_pairs(root, "instances")
+
+
+def read_pairs(root: Path, part: str) -> list[LabelledImage]:
+    """The images in `image/` and what lies under the same names in the folder `part` (masks may be grey or grey as RGB).
 
     Raises:
-        InputError: a folder is missing or empty, an image has no label image, or the two differ in shape.
+        InputError: a folder is missing or empty, an image has no partner, or the two differ in shape.
     """
-    images, instances = (_files(root / part) for part in ("image", "instances"))
-    lacking = sorted(set(images) - set(instances))
+    images, partners = _files(root / "image", part), _files(root / part, part)
+    lacking = sorted(set(images) - set(partners))
     if lacking:
-        raise InputError(f"wanted a label image in {root / 'instances'} for each image, {', '.join(lacking[:3])} has none")
+        raise InputError(f"wanted a label image in {root / part} for each image, {', '.join(lacking[:3])} has none")
     pairs = []
     for name, path in images.items():
-        labels = cv2.imread(str(instances[name]), cv2.IMREAD_UNCHANGED)
+        labels = _grey(cv2.imread(str(partners[name]), cv2.IMREAD_UNCHANGED))
         if labels is None or labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
-            raise InputError(f"wanted a grey label image of integers, {instances[name]} is none")
+            raise InputError(f"wanted a grey label image of integers, {partners[name]} is none")
         with open_frames(path) as frames:
-            image = unit_scale(frames[0])
+            image = stretched(unit_scale(frames[0]))
         if image.shape != labels.shape:
             raise InputError(f"{path} is {image.shape} px, its label image {labels.shape} px; wanted the same")
         pairs.append(LabelledImage(name, image, labels.astype(np.int32)))
     return pairs
 
 
-def _files(folder: Path) -> dict[str, Path]:
+def _grey(picture: NDArray[Any] | None) -> NDArray[Any] | None:
+    """One channel of a picture whose colour channels are equal; else the picture as it is."""
+    if picture is None or picture.ndim == 2 or not (picture[..., :3] == picture[..., :1]).all():
+        return picture
+    return picture[..., 0]
+
+
+def _files(folder: Path, part: str) -> dict[str, Path]:
     found = {p.stem: p for p in sorted(folder.glob("*")) if p.suffix.lower() in SUFFIXES} if folder.is_dir() else {}
     if not found:
-        raise InputError(f"wanted a folder with image/ and instances/ (label images of the same names), {folder} holds no image")
+        raise InputError(f"wanted a folder with image/ and {part}/ (label images of the same names), {folder} holds no image")
     return found
+
+
+def stretched(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The image (h, w) with its grey values spread over the 0 to 1 scale, where they use less than `NARROW` of it.
+
+    The network sees images scaled by their own spread anyway, but changes of light and noise in training are on this scale.
+    """
+    low, high = np.percentile(image, (0.1, 99.9))
+    if not 0 < high - low < NARROW:
+        return image
+    return np.asarray(np.clip(0.1 + 0.8 * (image - low) / (high - low), 0, 1), np.float32)
 
 
 def fold_of(count: int, folds: int) -> NDArray[np.int64]:
@@ -84,25 +109,43 @@ def shares(examples: list[LabelledImage]) -> NDArray[np.float64]:
 
 
 def crop(
-    example: LabelledImage, size: int, rng: np.random.Generator
+    example: LabelledImage, size: int, rng: np.random.Generator, *, zoom: float | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """A random crop as the network learns it: input (1, s, s), targets (7, s / 2, s / 2), valid (1, s / 2, s / 2).
 
     Magnified, turned, sheared, mirrored, changed in light and noise; beyond the image nothing is learnt.
+
+    Args:
+        example: a labelled image.
+        size: s, px.
+        rng: what chance decides.
+        zoom: magnified about so much, bright and dark stay what they are and no noise is added, as suits images of one kind;
+            None for all sizes of particles, either polarity and noise.
     """
-    factor = _factor(example, rng)
+    image, labels = moved(example, size, rng, zoom=zoom)
+    valid = labels >= 0
+    return image[None], targets(np.where(valid, labels, 0)), valid[None].astype(np.float32)
+
+
+def moved(
+    example: LabelledImage, size: int, rng: np.random.Generator, *, zoom: float | None = None, cell: int = 2
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """A random crop (s, s) as the network sees it and its labels (s / cell, s / cell), -1 beyond the image; see `crop`."""
+    factor = _factor(example, rng) if zoom is None else zoom * float(np.exp(rng.uniform(-ABOUT, ABOUT)))
     matrix = _matrix(example.image.shape, size, factor, rng)
     blurred = cv2.GaussianBlur(example.image, (0, 0), 0.4 / factor) if factor < 0.8 else example.image
     image = cv2.warpAffine(blurred, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    coarse = matrix / 2
-    coarse[:, 2] = (matrix[:, 2] - 0.5) / 2
-    half = (size // 2, size // 2)
+    coarse = matrix / cell
+    coarse[:, 2] = (matrix[:, 2] - (cell - 1) / 2) / cell
+    side = (size // cell, size // cell)
     # float32 holds integers up to 2^24 exactly; warpAffine takes no int32
-    labels = cv2.warpAffine(example.labels.astype(np.float32), coarse, half, flags=cv2.INTER_NEAREST, borderValue=-1)
+    labels = cv2.warpAffine(example.labels.astype(np.float32), coarse, side, flags=cv2.INTER_NEAREST, borderValue=-1)
     image, labels = _turned(np.asarray(image), np.asarray(labels).astype(np.int32), rng)
-    image = augment.noise(augment.light(1 - image if rng.random() < 0.1 else image, rng), rng)
-    valid = labels >= 0
-    return robust_scale(image)[None], targets(np.where(valid, labels, 0)), valid[None].astype(np.float32)
+    if zoom is None:
+        image = augment.noise(augment.light(1 - image if rng.random() < 0.1 else image, rng), rng)
+    else:
+        image = augment.light(image, rng)
+    return robust_scale(image), labels
 
 
 def _factor(example: LabelledImage, rng: np.random.Generator) -> float:

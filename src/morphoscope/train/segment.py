@@ -1,4 +1,4 @@
-"""`train segment`: images with label images to one .onnx segmenter with its card, validated on whole images never learnt."""
+"""`train segment`: labelled images to one .onnx segmenter with its card, validated on whole images never learnt."""
 
 from __future__ import annotations
 
@@ -11,43 +11,47 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from morphoscope import __version__
 from morphoscope.errors import UsageError
-from morphoscope.measure.matching import match_labels
 from morphoscope.models.card import DataSource, ModelCard
-from morphoscope.models.instances import INSTANCES, enlarge, labels_from_maps
 from morphoscope.models.preprocess import ROBUST
-from morphoscope.models.segment import Segmenter, load_segmenter
+from morphoscope.models.runtime import read_card
+from morphoscope.models.segment import load_segmenter
 from morphoscope.recipe import Recipe
 from morphoscope.train.export import export_segmenter
 from morphoscope.train.instance_network import InstanceNet
-from morphoscope.train.instances import loss
-from morphoscope.train.label_images import LabelledImage, crop, fold_of, read_label_images, shares
+from morphoscope.train.label_images import LabelledImage, fold_of
+from morphoscope.train.lessons import PARTICLES, Counts, Lesson, fitting_zoom, read_lesson
+from morphoscope.train.segment_loop import train_network
+from morphoscope.train.trained import load_segmenter_network
 
-DECAY, AVERAGE, BACKBONE = 0.03, 0.99, 0.4  # weight decay, memory of the average, the encoder's share of the rate
-ZOOM = 1.0
-THRESHOLDS = (0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75)
-UNVALIDATED = 0.55
-IOU = 0.5
-Counts = NDArray[np.int64]
+FINE = {"steps": 120, "batch": 4, "rate": 1e-3}  # what a training that goes on from a model takes where the recipe is silent
 
 
 @dataclass(frozen=True)
 class SegmenterTraining:
-    """What one training of a segmenter works on."""
+    """What one training of a segmenter works on; `imagenet` and `start` are what the weights begin with, else chance."""
 
     data: list[LabelledImage]
     recipe: Recipe
     name: str
     source: str
     imagenet: Path | None = None
+    start: Path | None = None
+    freeze_backbone: bool = False
+    lesson: Lesson = PARTICLES
 
     @property
     def folds(self) -> NDArray[np.int64]:
-        """The fold (n,) of each image; there are `train.bands` of them."""
-        return fold_of(len(self.data), self.recipe.train.bands)
+        """The fold (n,) of each image; there are `train.bands` of them, at most as many as images."""
+        return fold_of(len(self.data), min(self.recipe.train.bands, len(self.data)))
+
+    @property
+    def zoom(self) -> float | None:
+        """How much crops are magnified; None where particles of all sizes are learnt, as a start for others."""
+        any_size = self.lesson is PARTICLES and self.start is None
+        return None if any_size else fitting_zoom(self.data, self.lesson)
 
     def held_out(self, fold: int) -> list[LabelledImage]:
         """The images of a fold."""
@@ -57,25 +61,37 @@ class SegmenterTraining:
         """A trained network that has learnt no image of that fold."""
         learnt = [image for image, k in zip(self.data, self.folds, strict=True) if k != fold]
         torch.manual_seed(self.recipe.train.seed)
-        network = InstanceNet()
+        fixed = self.imagenet is not None or self.start is not None
+        return train_network(
+            self._network(), learnt, self.recipe, lesson=self.lesson, zoom=self.zoom, fixed_norms=fixed, progress=progress
+        )
+
+    def _network(self) -> InstanceNet:
+        if self.start:
+            network = load_segmenter_network(self.start, outputs=self.lesson.outputs)
+        else:
+            network = InstanceNet(outputs=self.lesson.outputs)
         if self.imagenet:
             network.backbone.load_imagenet(self.imagenet)
-        return train_network(network, learnt, self.recipe, fixed_norms=self.imagenet is not None, progress=progress)
+        network.backbone.requires_grad_(not self.freeze_backbone)
+        return network
 
     def card(self, network: InstanceNet, *, threshold: float, metrics: dict[str, float]) -> ModelCard:
-        """The card of a network trained here."""
+        """The card of a network trained here; it names what the model that it started from had learnt, too."""
         settings = self.recipe.train
+        learnt = DataSource(name=self.source, licence=settings.licence, citation=settings.citation)
+        before = read_card(self.start).data if self.start else ()
         return ModelCard(
             name=self.name,
             task="segment",
-            classes=("particle",),
+            classes=self.lesson.classes,
             preprocess=ROBUST,
-            postprocess=INSTANCES,
+            postprocess=self.lesson.postprocess,
             stride=32,
-            zoom=ZOOM,
+            zoom=self.zoom or 1.0,
             threshold=threshold,
             architecture={"network": "InstanceNet", "width": network.width},
-            data=(DataSource(name=self.source, licence=settings.licence, citation=settings.citation),),
+            data=(*before, learnt),
             metrics={k: round(v, 4) for k, v in metrics.items()},
             training=settings.model_dump(include={"steps", "batch", "crop_px", "rate", "seed", "bands", "folds"}),
             limits=settings.limits,
@@ -83,114 +99,31 @@ class SegmenterTraining:
         )
 
 
-def train_network(
-    network: InstanceNet,
-    examples: list[LabelledImage],
-    recipe: Recipe,
-    *,
-    fixed_norms: bool = False,
-    progress: Callable[[int, float], None] | None = None,
-) -> InstanceNet:
-    """Train on random crops and give the moving average of the weights, in eval mode.
-
-    AdamW, the rate warmed up and let down by a cosine; channels_last and bfloat16 autocast on the CPU.
-
-    Args:
-        network: an `InstanceNet`.
-        examples: labelled images.
-        recipe: `[train]` steps, batch, crop_px (a multiple of 32), rate and seed; `run.threads`.
-        fixed_norms: batch norms of the encoder keep the statistics that they have.
-        progress: called with (step, mean loss) every 25 steps.
-    """
-    settings = recipe.train
-    if recipe.run.threads:
-        torch.set_num_threads(recipe.run.threads)
-    network = network.to(memory_format=torch.channels_last).train()
-    if fixed_norms:
-        network.backbone.eval()
-    averaged = torch.optim.swa_utils.AveragedModel(network, avg_fn=_average, use_buffers=True)
-    backbone = list(network.backbone.parameters())
-    own = {id(p) for p in backbone}
-    groups = [
-        {"params": backbone, "lr": settings.rate * BACKBONE},
-        {"params": [p for p in network.parameters() if id(p) not in own], "lr": settings.rate},
-    ]
-    optimiser = torch.optim.AdamW(groups, weight_decay=DECAY)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, settings.steps))
-    rng, share, running = np.random.default_rng(settings.seed), shares(examples), 0.0
-    for step in range(1, settings.steps + 1):
-        drawn = [crop(examples[k], settings.crop_px, rng) for k in rng.choice(len(examples), settings.batch, p=share)]
-        images, target, valid = (torch.from_numpy(np.stack(part)) for part in zip(*drawn, strict=True))
-        with torch.autocast("cpu", torch.bfloat16):
-            output = network(images.contiguous(memory_format=torch.channels_last))
-        value = loss(output, target, valid)
-        optimiser.zero_grad(set_to_none=True)
-        value.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimiser.step()
-        schedule.step()
-        averaged.update_parameters(network)
-        running += float(value.detach())
-        if step % 25 == 0:
-            if progress:
-                progress(step, running / 25)
-            running = 0.0
-    result: InstanceNet = averaged.module.eval()
-    return result
+def counts_by_threshold(job: SegmenterTraining, fold: int, path: Path) -> Counts:
+    """Pooled counts (thresholds, ..., 3) of a model on the images of a fold at each threshold of the lesson."""
+    segmenter = load_segmenter(path, threads=job.recipe.run.threads)
+    return np.asarray(np.sum([job.lesson.judge(segmenter, one) for one in job.held_out(fold)], axis=0))
 
 
-def _rate(step: int, steps: int) -> float:
-    return float(min((step + 1) / 40, 1) * (0.02 + 0.49 * (1 + np.cos(np.pi * min(step / steps, 1)))))
-
-
-def _average(mean: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
-    decay = min(AVERAGE, (1 + int(count)) / (10 + int(count)))
-    return mean + (new - mean) * (1 - decay)
-
-
-def count_matches(found: NDArray[np.int32], true: NDArray[np.int32]) -> Counts:
-    """Right, wrong and missed particles (3,) of a label image at IoU 0.5, greedily paired one to one."""
-    pairs = len(match_labels(found, true, IOU))
-    return np.array([pairs, _number(found) - pairs, _number(true) - pairs])
-
-
-def _number(labels: NDArray[np.int32]) -> int:
-    return len(np.unique(labels[labels != 0]))
-
-
-def f1_of(counts: Counts) -> NDArray[np.float64]:
-    """F1 of counts (..., 3)."""
-    right, wrong, missed = np.moveaxis(counts, -1, 0)
-    return np.asarray(2 * right / np.maximum(2 * right + wrong + missed, 1), float)
-
-
-def counts_by_threshold(segmenter: Segmenter, images: list[LabelledImage]) -> Counts:
-    """Pooled counts (thresholds, 3) of a segmenter at each of `THRESHOLDS`; the network runs once an image."""
-    counts = np.zeros((len(THRESHOLDS), 3), np.int64)
-    for one in images:
-        maps = segmenter.maps(one.image)
-        shape = (one.image.shape[0], one.image.shape[1])
-        for k, threshold in enumerate(THRESHOLDS):
-            counts[k] += count_matches(enlarge(labels_from_maps(maps, threshold), maps[0], shape), one.labels)
-    return counts
-
-
-def validate(counts: Counts) -> tuple[float, list[float], Counts]:
-    """What counts (folds, thresholds, 3) on images never learnt say.
+def validate(counts: Counts, lesson: Lesson = PARTICLES) -> tuple[float, list[float], Counts]:
+    """What counts (folds, thresholds, ..., 3) on images never learnt say.
 
     Returns:
         the threshold to ship, the threshold of each fold chosen on the others (on itself where it is the only one), and
-        the pooled counts (3,) at those.
+        the pooled counts (..., 3) at those.
     """
-    chosen = [int(f1_of((counts.sum(axis=0) - counts[k]) if len(counts) > 1 else counts[k]).argmax()) for k in range(len(counts))]
-    pooled = np.sum([counts[k, best] for k, best in enumerate(chosen)], axis=0)
-    return THRESHOLDS[int(f1_of(counts.sum(axis=0)).argmax())], [THRESHOLDS[k] for k in chosen], pooled
+    together, alone = counts.sum(axis=0), len(counts) == 1
+    chosen = [int(lesson.score(together if alone else together - one).argmax()) for one in counts]
+    pooled = np.sum([one[best] for one, best in zip(counts, chosen, strict=True)], axis=0)
+    return lesson.thresholds[int(lesson.score(together).argmax())], [lesson.thresholds[k] for k in chosen], pooled
 
 
-def fold_model(job: SegmenterTraining, fold: int, path: Path, *, progress: Callable[[int, float], None] | None = None) -> None:
+def fold_model(
+    job: SegmenterTraining, fold: int | None, path: Path, *, progress: Callable[[int, float], None] | None = None
+) -> None:
     """Train without a fold and write the model."""
     network = job.fit(fold, progress=progress)
-    export_segmenter(network, job.card(network, threshold=UNVALIDATED, metrics={}), path)
+    export_segmenter(network, job.card(network, threshold=job.lesson.unvalidated, metrics={}), path)
 
 
 def train_segmenter(
@@ -199,43 +132,72 @@ def train_segmenter(
     recipe: Recipe,
     *,
     imagenet: Path | None = None,
+    start: Path | None = None,
+    freeze: str | None = None,
     keep_folds: Path | None = None,
     progress: Callable[[str, int, float], None] | None = None,
 ) -> ModelCard:
-    """Train a segmenter on a folder with image/ and instances/ and write it to one .onnx file.
+    """Train a segmenter on a folder with image/ and instances/ or mask/ and write it to one .onnx file.
 
-    The images are dealt to `train.bands` folds; `train.folds` of them are held out in turn, and the threshold and the
-    metrics on the card come from them. The model that is written has then learnt all images.
+    The images are dealt to `train.bands` folds (fewer where there are fewer images); `train.folds` of them are held out in turn,
+    and the threshold and the metrics on the card come from them. The model that is written has then learnt all images.
+    Where the training goes on from a model, `FINE` stands in for what the recipe leaves out.
 
     Args:
         data: the folder.
         output: the .onnx file.
         recipe: settings.
         imagenet: weights for the encoder to start from, see `LiteEncoder.load_imagenet`; None for random ones.
+        start: a segmenter to start from; what it has learnt is named on the card, too.
+        freeze: `backbone` keeps the encoder of `start` as it is.
         keep_folds: a folder for the models of the held-out folds, `fold-<k>.onnx`; those already there are taken as they are.
         progress: called with (stage, step, mean loss).
 
     Raises:
         InputError, ModelError, UsageError: as the message says.
     """
+    _refuse(recipe, imagenet, start, freeze)
+    recipe = fine_tuning(recipe) if start else recipe
     settings = recipe.train
-    if settings.folds > settings.bands:
-        raise UsageError(f"train.folds = {settings.folds} is more than train.bands = {settings.bands}")
-    if settings.crop_px % 32:
-        raise UsageError(f"train.crop_px = {settings.crop_px} is no multiple of 32, which `train segment` wants")
-    job = SegmenterTraining(read_label_images(data), recipe, output.stem, data.name, imagenet)
+    examples, lesson = read_lesson(data)
+    job = SegmenterTraining(
+        examples, recipe, output.stem, data.name, imagenet, start, freeze_backbone=freeze is not None, lesson=lesson
+    )
+    folds = range(min(settings.folds, len(examples)))
+    if len(folds) and len(examples) < 2:
+        raise UsageError("one labelled image alone cannot be held out; set train.folds = 0 to train without validation")
     say = progress or (lambda stage, step, loss: None)
-    threshold, metrics, counts = UNVALIDATED, dict[str, float](), []
+    threshold, metrics, counts = lesson.unvalidated, dict[str, float](), []
     with TemporaryDirectory() as scratch:
-        for fold in range(settings.folds):
+        for fold in folds:
             path = (keep_folds or Path(scratch)) / f"fold-{fold}.onnx"
             if not path.exists():
-                fold_model(job, fold, path, progress=partial(say, f"fold {fold + 1} of {settings.bands} held out"))
-            counts.append(counts_by_threshold(load_segmenter(path, threads=recipe.run.threads), job.held_out(fold)))
+                fold_model(job, fold, path, progress=partial(say, f"fold {fold + 1} of {max(job.folds) + 1} held out"))
+            counts.append(counts_by_threshold(job, fold, path))
     if counts:
-        threshold, _, pooled = validate(np.stack(counts))
-        metrics = {"f1": float(f1_of(pooled)), "iou": IOU}
+        threshold, _, pooled = validate(np.stack(counts), lesson)
+        metrics = lesson.metrics(pooled)
     network = job.fit(None, progress=partial(say, "all images"))
     card = job.card(network, threshold=threshold, metrics=metrics)
     export_segmenter(network, card, output)
     return card
+
+
+def fine_tuning(recipe: Recipe) -> Recipe:
+    """The recipe with `FINE` in place of what its `[train]` leaves out."""
+    missing = {k: v for k, v in FINE.items() if k not in recipe.train.model_fields_set}
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update=missing)})
+
+
+def _refuse(recipe: Recipe, imagenet: Path | None, start: Path | None, freeze: str | None) -> None:
+    settings = recipe.train
+    if freeze not in (None, "backbone"):
+        raise UsageError(f"--freeze takes 'backbone', got {freeze!r}")
+    if freeze and not start:
+        raise UsageError("--freeze keeps layers of a trained model: name it with --from MODEL.onnx")
+    if imagenet and start:
+        raise UsageError("the encoder starts from --imagenet or from --from MODEL.onnx, not from both")
+    if settings.folds > settings.bands:
+        raise UsageError(f"train.folds = {settings.folds} is more than train.bands = {settings.bands}")
+    if settings.crop_px % 32:
+        raise UsageError(f"train.crop_px = {settings.crop_px} is no multiple of 32, which `train segment` wants")

@@ -1,0 +1,151 @@
+"""The two things a segmenter can learn, particles apart or classes of pixels, and how each is judged on images never learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from morphoscope.measure.matching import match_labels
+from morphoscope.models.class_maps import CLASSES, shown
+from morphoscope.models.instances import CHANNELS, INSTANCES, enlarge, labels_from_maps
+from morphoscope.models.segment import Segmenter
+from morphoscope.train.class_maps import class_crop, class_loss, read_class_images, typical_px
+from morphoscope.train.instances import loss
+from morphoscope.train.label_images import LabelledImage, crop, read_label_images
+
+Counts = NDArray[np.int64]
+IOU = 0.5
+INSTANCE_THRESHOLDS = (0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75)
+CLASS_THRESHOLDS = tuple(round(0.2 + 0.05 * k, 2) for k in range(13))
+WIDTH_PX = 22.0  # objects are magnified to this diameter where their size is known, at most `ZOOM` times
+ZOOM = 3.0
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a network learns.
+
+    `crop` gives input, target and valid of a random crop; `loss` takes output, target and valid; `judge` counts right, wrong and
+    missed (thresholds, ..., 3) on one image at each of `thresholds`; `score` makes one number of counts (..., 3).
+    """
+
+    classes: tuple[str, ...]
+    postprocess: str
+    outputs: int
+    thresholds: tuple[float, ...]
+    unvalidated: float
+    crop: Callable[..., tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]]
+    loss: Callable[[Tensor, Tensor, Tensor], Tensor]
+    judge: Callable[[Segmenter, LabelledImage], Counts]
+    score: Callable[[Counts], NDArray[np.float64]]
+
+    def metrics(self, counts: Counts) -> dict[str, float]:
+        """What the card says of pooled counts."""
+        if self.postprocess == INSTANCES:
+            return {"f1": float(f1_of(counts)), "iou": IOU}
+        each = dict(zip(self.classes, iou_of(counts).tolist(), strict=True)) if len(self.classes) > 1 else {}
+        return {"iou": float(mean_iou(counts)), **{f"iou_{name}": value for name, value in each.items()}}
+
+
+def read_lesson(root: Path) -> tuple[list[LabelledImage], Lesson]:
+    """The labelled images in a folder, and what is to be learnt from them: instances/ where it is there, else mask/.
+
+    Raises:
+        InputError: as the two readers say.
+    """
+    if (root / "mask").is_dir() and not (root / "instances").is_dir():
+        data, classes = read_class_images(root)
+        return data, class_lesson(classes)
+    return read_label_images(root), PARTICLES
+
+
+def fitting_zoom(data: list[LabelledImage], lesson: Lesson) -> float:
+    """How much images are magnified so that their typical object is `WIDTH_PX` wide: 1 to `ZOOM`, in steps of a half."""
+    if lesson.postprocess == CLASSES:
+        wide = typical_px(data)
+    else:
+        known = [one.diameter_px for one in data if np.isfinite(one.diameter_px)]
+        wide = float(np.median(known)) if known else float("nan")
+    return float(np.clip(np.round(2 * WIDTH_PX / wide) / 2, 1.0, ZOOM)) if np.isfinite(wide) else 1.0
+
+
+def count_matches(found: NDArray[np.int32], true: NDArray[np.int32]) -> Counts:
+    """Right, wrong and missed particles (3,) of a label image at IoU 0.5, greedily paired one to one."""
+    pairs = len(match_labels(found, true, IOU))
+    return np.array([pairs, _number(found) - pairs, _number(true) - pairs])
+
+
+def _number(labels: NDArray[np.int32]) -> int:
+    return len(np.unique(labels[labels != 0]))
+
+
+def f1_of(counts: Counts) -> NDArray[np.float64]:
+    """F1 of counts (..., 3)."""
+    right, wrong, missed = np.moveaxis(counts, -1, 0)
+    return np.asarray(2 * right / np.maximum(2 * right + wrong + missed, 1), float)
+
+
+def judge_particles(segmenter: Segmenter, one: LabelledImage) -> Counts:
+    """Counts (thresholds, 3) of particles; the network runs once."""
+    maps, shape = segmenter.maps(one.image), (one.image.shape[0], one.image.shape[1])
+    return np.stack(
+        [count_matches(enlarge(labels_from_maps(maps, at), maps[0], shape), one.labels) for at in INSTANCE_THRESHOLDS]
+    )
+
+
+def iou_of(counts: Counts) -> NDArray[np.float64]:
+    """Intersection over union (...) of counts (..., 3) of pixels."""
+    return np.asarray(counts[..., 0] / np.maximum(counts.sum(axis=-1), 1), float)
+
+
+def mean_iou(counts: Counts) -> NDArray[np.float64]:
+    """Mean (...) over classes of the intersection over union of counts (..., classes, 3)."""
+    return np.asarray(iou_of(counts).mean(axis=-1))
+
+
+def count_pixels(found: NDArray[np.integer], true: NDArray[np.integer], classes: int) -> Counts:
+    """Right, wrong and missed pixels (classes, 3) of a class map; background is not among the classes."""
+    table = np.bincount((true.astype(np.int64) * (classes + 1) + found).ravel(), minlength=(classes + 1) ** 2)
+    table = table.reshape(classes + 1, classes + 1)
+    right = table.diagonal()
+    return np.stack([right, table.sum(axis=0) - right, table.sum(axis=1) - right], axis=1)[1:]
+
+
+def judge_classes(segmenter: Segmenter, one: LabelledImage) -> Counts:
+    """Counts (thresholds, classes, 3) of pixels; the network runs once."""
+    chance, best = shown(segmenter.maps(one.image), (one.image.shape[0], one.image.shape[1]))
+    number = len(segmenter.card.classes)
+    return np.stack([count_pixels(np.where(chance > at, best, 0), one.labels, number) for at in CLASS_THRESHOLDS])
+
+
+def class_lesson(classes: tuple[str, ...]) -> Lesson:
+    """The class of each pixel."""
+    return Lesson(
+        classes=classes,
+        postprocess=CLASSES,
+        outputs=1 + len(classes),
+        thresholds=CLASS_THRESHOLDS,
+        unvalidated=0.5,
+        crop=class_crop,
+        loss=class_loss,
+        judge=judge_classes,
+        score=mean_iou,
+    )
+
+
+PARTICLES = Lesson(
+    classes=("particle",),
+    postprocess=INSTANCES,
+    outputs=len(CHANNELS),
+    thresholds=INSTANCE_THRESHOLDS,
+    unvalidated=0.55,
+    crop=crop,
+    loss=loss,
+    judge=judge_particles,
+    score=f1_of,
+)
