@@ -72,6 +72,12 @@ SHAPES: dict[str, Column] = {  # beside those of OBJECTS, where objects were mea
     "edge_weight": Column("float64", "", "objects of the plane behind one seen whole; null on the edge"),
 }
 
+HEIGHTS: dict[str, Column] = {  # beside those of OBJECTS, where objects were outlined in a height map
+    "height_max_nm": Column("float64", "nm", "highest point above the ground around the object"),
+    "height_mean_nm": Column("float64", "nm", "mean over the mask of the height above the same ground"),
+    "volume_nm3": Column("float64", "nm3", "volume above the same ground, with the foot of the object; null without a scale"),
+}
+
 FRAMES: dict[str, Column] = {
     "frame": Column("int64", "", "frame number from 0"),
     "file": Column("str", "", "path relative to the input folder"),
@@ -220,6 +226,50 @@ STRUCTURE: dict[str, Column] = {
     "cluster_mean": Column("float64", "", "mean number of members of a cluster"),
     "cluster_weighted": Column("float64", "", "mean number of members of the cluster an object is in"),
     "cluster_largest": Column("Int64", "", "members of the largest cluster"),
+}
+
+PARTICLES: dict[str, Column] = {  # of frames with outlined particles
+    "frame": FRAMES["frame"],
+    "file": FRAMES["file"],
+    "sample": Column("str", "", "sample the file belongs to; null for none, absent where no samples are named"),
+    "time_s": FRAMES["time_s"],
+    "n": Column("int64", "", "particles found"),
+    "n_counted": Column("int64", "", "particles that sizes are told from: those cut by the edge may be left out"),
+    "number_density_px": Column("float64", "px^-2", "particles per area, weighted for those left out at the edge"),
+    "number_density_um2": Column("float64", "um^-2", "the same; null without a scale"),
+    "area_share": Column("float64", "", "share of the area that particles cover, weighted in the same way"),
+    **{
+        f"diameter_{what}_{unit}": Column("float64", unit, meaning)
+        for what, meaning in (
+            ("median", "weighted median of the area-equivalent diameter"),
+            ("q1", "lower quartile"),
+            ("q3", "upper quartile"),
+            ("mean", "weighted mean"),
+            ("area_mean", "mean weighted by area too: sum of d^3 over sum of d^2"),
+        )
+        for unit in ("px", "nm")
+    },
+    "circularity_median": Column("float64", "", "weighted median of 4 pi area / perimeter^2"),
+    "circularity_mean": Column("float64", "", "weighted mean of the same"),
+    "aspect_ratio_median": Column("float64", "", "weighted median of major / minor axis"),
+}
+
+SIZE_DISTRIBUTION: dict[str, Column] = {
+    "sample": Column("str", "", "sample; null where none is named"),
+    "frame": Column("Int64", "", "frame of a series; null: all frames of the sample"),
+    "size_low_px": Column("float64", "px", "lower edge of the bin of the area-equivalent diameter"),
+    "size_high_px": Column("float64", "px", "upper edge"),
+    "size_low_nm": Column("float64", "nm", "lower edge; null without a scale"),
+    "size_high_nm": Column("float64", "nm", "upper edge"),
+    "n": Column("int64", "", "particles in the bin, without weights"),
+    "number_share": Column("float64", "", "share of the number, weighted for particles left out at the edge"),
+    "area_share": Column("float64", "", "share of the area"),
+    "number_below": Column("float64", "", "share of the number below the upper edge"),
+    "area_below": Column("float64", "", "share of the area below the upper edge"),
+    "number_density_px": Column("float64", "px^-1", "share of the number per px of diameter"),
+    "number_density_nm": Column("float64", "nm^-1", "the same per nm"),
+    "area_density_px": Column("float64", "px^-1", "share of the area per px of diameter"),
+    "area_density_nm": Column("float64", "nm^-1", "the same per nm"),
 }
 
 QUANTITIES: dict[str, Column] = {

@@ -1,0 +1,90 @@
+"""Height maps in a run: which inputs are ones, their levelling before anything else, and the heights of what is found in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from morphoscope.errors import RecipeError
+from morphoscope.io.base import Reader
+from morphoscope.io.frames import Frames, Image
+from morphoscope.measure.heights import heights
+from morphoscope.measure.levelling import Level, level
+from morphoscope.pipeline.stages import Plan
+from morphoscope.recipe import Recipe
+from morphoscope.schema import HEIGHTS
+
+
+def is_height_map(frames: Frames) -> bool:
+    """Whether the file states that its values are lengths (readers then give nm)."""
+    return frames.metadata.get("height_unit") == "nm"
+
+
+def levelled(frames: Frames, recipe: Recipe) -> Frames:
+    """The frames, levelled as the recipe says.
+
+    Raises:
+        RecipeError: levelling is asked for and the input does not state that its values are heights.
+    """
+    how, scars = recipe.frames.level, recipe.frames.scars
+    if how == "none" and not scars:
+        return frames
+    if not is_height_map(frames):
+        unit = frames.metadata.get("value_unit")
+        states = f"states values in {unit}" if unit else "does not state that its grey values are heights"
+        asked = f'frames.level = "{how}"' if how != "none" else "frames.scars = true"
+        raise RecipeError(
+            f"{asked} is for height maps, and {frames.name(0)} {states}; leave it out, or give the file as the instrument "
+            "or Gwyddion saved it (.gwy, .spm, .000, text with `# Value units: m`), and its channel of heights by frames.part"
+        )
+    return _Levelled(frames, how, scars=scars)
+
+
+def height_warnings(frames: Frames, recipe: Recipe) -> tuple[str, ...]:
+    """A warning for a height map that is analysed as it was stored."""
+    if not is_height_map(frames) or recipe.frames.level != "none":
+        return ()
+    return ('The heights were not levelled; a tilted or bowed map has no one threshold: frames.level = "quadratic+rows".',)
+
+
+def with_heights(objects: pd.DataFrame, labels: NDArray[np.int32], image: Image, plan: Plan) -> pd.DataFrame:
+    """Objects with the columns of `schema.HEIGHTS`, measured in the plan's region of a height map (h, w)."""
+    found = heights(plan.crop(image), labels, calibration=plan.calibration).set_index("mask_label")
+    known = found.reindex(objects["mask_label"]).set_axis(objects.index)
+    return objects.assign(**{name: known[name] for name in HEIGHTS})
+
+
+class _Levelled(Reader):
+    def __init__(self, frames: Frames, how: Level, *, scars: bool) -> None:
+        super().__init__()
+        self._frames, self._how, self._scars = frames, how, scars
+        self.shape, self.dtype, self.calibration = frames.shape, np.dtype(np.float32), frames.calibration
+        said = f"heights are levelled ({how})" if how != "none" else "heights are not levelled"
+        self.notes = (*frames.notes, said + (", scars filled" if scars else ""))
+        self.metadata, self.frame_data = frames.metadata, frames.frame_data
+
+    def __repr__(self) -> str:
+        return f"levelled({self._frames!r})"
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def name(self, index: int) -> str:
+        """The file a frame comes from."""
+        return self._frames.name(index)
+
+    def close(self) -> None:
+        """Free file handles; a second call does nothing."""
+        super().close()
+        self._frames.close()
+
+    def _read(self, index: int) -> Image:
+        return level(self._frames[index], self._how, scars=self._scars)
+
+    def blocks(self, start: int, stop: int, size: int) -> Iterator[tuple[int, Image]]:
+        """See `Frames.blocks`."""
+        for first, block in self._frames.blocks(start, stop, size):
+            yield first, np.stack([level(image, self._how, scars=self._scars) for image in block])
