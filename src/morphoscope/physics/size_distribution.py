@@ -79,7 +79,7 @@ def weighted_quantile(size: ArrayLike, q: ArrayLike, weight: ArrayLike | None = 
     x = np.asarray(size, dtype=float)
     w = np.ones(len(x)) if weight is None else np.asarray(weight, dtype=float)
     use = np.isfinite(x) & (w > 0)
-    order = np.argsort(x[use], kind="stable")
+    order = np.lexsort((w[use], x[use]))  # whatever the order of equal sizes was
     x, w = x[use][order], w[use][order]
     if len(x) == 0:
         return np.full(np.shape(q), np.nan)

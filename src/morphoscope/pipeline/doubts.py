@@ -51,6 +51,7 @@ def result_notes(results: Results, recipe: Recipe, *, from_objects: bool = False
         from_objects: whether drift was found from the objects themselves.
     """
     said = _not_analysed(results, recipe)
+    said += [*results.remarks, *(results.particles.remarks if results.particles is not None else ())]
     if recipe.track.events and results.tracked and not results.objects["minor_px"].notna().any():
         said.append("No merges or splits were looked for (track.events): they are told by the sizes, and no object has minor_px.")
     if from_objects and results.registered and 0 < (few := float(results.frames["count"].median())) < FEW:

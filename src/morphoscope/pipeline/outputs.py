@@ -20,6 +20,7 @@ from morphoscope.models.card import ModelCard
 from morphoscope.physics.doubts import not_one_d
 from morphoscope.physics.tables import displacement_table
 from morphoscope.pipeline.motion_figures import motion_figures
+from morphoscope.pipeline.particle_figures import particle_figures
 from morphoscope.pipeline.results import Results
 from morphoscope.pipeline.stream import Clock
 from morphoscope.recipe import Recipe
@@ -104,6 +105,10 @@ def _parts(recipe: Recipe, results: Results, frames: Frames | None) -> set[str]:
         "visibility": density and recipe.physics.visibility_factor != 1,
         "match": "shift_quality" in table and bool(table["shift_quality"].notna().any()),
         "jumps": "jump" in table and bool(table["jump"].fillna(False).any()),
+        "masks": results.particles is not None and results.particles.masks,
+        "edge": recipe.physics.edge == "leave out",
+        "series": recipe.frames.series and len(table) > 1,
+        "places": not recipe.frames.series and table["file"].nunique() > 1,
         "many D": motion is not None and bool(not_one_d(motion.anomalous, motion.non_gaussian)),
     }
     return {name for name, there in has.items() if there}
@@ -118,6 +123,9 @@ def _write_tables(folder: Path, results: Results, *, csv: bool) -> None:
     if results.motion is not None:
         for name, table in results.motion.tables.items():
             write_csv(folder / f"{name}.csv", table)
+    if results.particles is not None:
+        for name, table in results.particles.tables.items():
+            write_csv(folder / f"{name}.csv", table)
     if results.registered:
         write_csv(folder / "displacement.csv", displacement_table(results.frames, results.calibration))
 
@@ -126,12 +134,12 @@ def _draw_figures(recipe: Recipe, results: Results, frames: Frames | None) -> di
     """What draws each figure: one at a time is held in memory."""
     axis, calibration = recipe.report.axis, results.calibration
     sized = frames is not None or bool(results.objects["major_px"].notna().any())  # a table may have positions only
-    drawn: dict[str, Callable[[], Figure]] = {
-        "density_and_size" if sized else "density": partial(
+    drawn = particle_figures(recipe, results)
+    if not drawn or recipe.frames.series:  # fields of view that do not follow each other have no axis to be drawn against
+        drawn["density_and_size" if sized else "density"] = partial(
             draw.density_and_size, results.frames, calibration, axis=axis, truth=results.truth
-        ),
-    }
-    if sized:
+        )
+    if sized and (recipe.frames.series or "size_distribution" not in drawn):
         drawn["size_boxes"] = partial(draw.size_boxes, results.objects, calibration, axis=axis, values=recipe.report.box_plots_at)
     if results.tracked:
         last = results.frames.iloc[-1]

@@ -13,10 +13,13 @@ from morphoscope.errors import InputError
 from morphoscope.physics.density import density, sizes
 from morphoscope.physics.doubts import not_one_d
 from morphoscope.physics.dynamics import change_rows, diffusion_rows, pooled_rows, reasons, survival_rows
+from morphoscope.physics.heights import height_rows
 from morphoscope.physics.summary import in_frame_numbers, quantities
 from morphoscope.physics.tracks import track_table
 from morphoscope.pipeline.follow import Field, displace, follow, register
 from morphoscope.pipeline.motion import Motion, how_tracks_end, motion_of
+from morphoscope.pipeline.particles import Particles, particles_of, wanted, with_particles
+from morphoscope.pipeline.samples import name_samples
 from morphoscope.recipe import Recipe
 from morphoscope.schema import FRAMES, OBJECTS, QUANTITIES, TRACKS, conform, empty
 
@@ -25,7 +28,8 @@ from morphoscope.schema import FRAMES, OBJECTS, QUANTITIES, TRACKS, conform, emp
 class Results:
     """All tables of a run, and what the figures need beside them.
 
-    `motion` is None where there are no tracks; `linked` is false where objects came with their tracks.
+    `motion` is None where there are no tracks; `linked` is false where objects came with their tracks. `particles` is None
+    without masks, unless samples or structure are asked for; `remarks` are those on samples.
     """
 
     objects: pd.DataFrame
@@ -38,11 +42,14 @@ class Results:
     truth: pd.DataFrame | None
     motion: Motion | None = None
     linked: bool = True
+    particles: Particles | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
         """How much there is of everything."""
-        return {"frames": len(self.frames), "objects": len(self.objects), "tracks": len(self.tracks)}
+        plain = {"frames": len(self.frames), "objects": len(self.objects), "tracks": len(self.tracks)}
+        return plain | (self.particles.counts if self.particles is not None else {})
 
 
 def compute_results(
@@ -72,6 +79,7 @@ def compute_results(
     given = "track_id" in objects.columns and bool(objects["track_id"].notna().any())
     lag = recipe.physics.lag_frames * recipe.frames.step
     frames = displace(frames, registered=registered, known=track)
+    objects, frames, unnamed = name_samples(objects, frames, recipe.frames.samples)
     objects = objects.assign(object_id=np.arange(len(objects)), time_s=calibration.time_s(objects["frame"]))
     if track:
         objects = follow(objects, frames, recipe, field)
@@ -88,9 +96,16 @@ def compute_results(
     life = [] if motion is None else survival_rows(motion.lived, calibration.frame_interval_s)
     found = quantities(objects, frames, tracks if track else None, calibration, lag_frames=lag, life=life)
     found = pd.concat([found, _dynamics(frames, tracks, motion, recipe, calibration)], ignore_index=True)
+    if standing := height_rows(objects):
+        found = pd.concat([found, conform(pd.DataFrame(standing), QUANTITIES)], ignore_index=True)
+    particles = None
+    if wanted(objects, recipe):
+        particles = particles_of(objects, frames, recipe, calibration, valid_px=valid_px, box=field)
+        found = with_particles(found, particles, recipe, series=recipe.frames.series and len(frames) > 1)
+    sampled = ["sample"] if "sample" in frames.columns else []
     return Results(
         objects=conform(objects, OBJECTS),
-        frames=conform(frames, FRAMES)[list(FRAMES)],
+        frames=conform(frames, FRAMES)[[*FRAMES, *sampled]],
         tracks=conform(tracks, TRACKS),
         quantities=conform(in_frame_numbers(found, recipe.frames.step), QUANTITIES),
         calibration=calibration,
@@ -99,6 +114,8 @@ def compute_results(
         truth=truth,
         motion=motion,
         linked=track and not given,
+        particles=particles,
+        remarks=tuple(unnamed),
     )
 
 

@@ -31,6 +31,41 @@ PIECES: dict[str, tuple[tuple[str, str], ...]] = {
             "points: objects.",
         ),
     ),
+    "size_distribution": (
+        ("", "Area-equivalent diameters (a) by number, (b) by area"),
+        ("edge", "; particles cut by the edge are left out and the others weighted for it"),
+        ("", ". Curves: the log-normal distribution fitted by maximum likelihood, the same in both"),
+        ("series", ". First and final frame of the series"),
+        ("places", "; intervals come from differences between fields of view"),
+        ("no places", "; intervals come from the particles of one field of view"),
+        ("", "."),
+    ),
+    "shape_distribution": (
+        ("", "(a) Circularity and (b) aspect ratio by number, with their medians"),
+        ("edge", "; weighted for particles left out at the edge"),
+        ("", ". Circularity exceeds 1 a little where a perimeter is only a few pixels long."),
+    ),
+    "sample_comparison": (
+        (
+            "",
+            "Samples compared. Points: means of fields of view (their number in brackets); lines: means of samples over all "
+            "particles with 95 % intervals from the differences between fields of view; p: Welch's test with the variance "
+            "between fields of view, for all pairs together (Holm). A sample of one field of view has no interval and no test.",
+        ),
+    ),
+    "structure_curves": (
+        (
+            "",
+            "(a) Pair correlation g(r), edge-corrected, and (b) structure factor S(q), with 95 % intervals (between tiles of the "
+            "field, and between waves). Both are 1 where particles know nothing of each other",
+        ),
+        ("series", ". First and last part of the series"),
+        ("", "."),
+    ),
+    "structure_over_time": (
+        ("masks", "Median diameter with quartiles and the covered area; "),
+        ("", "distance to the nearest neighbour, hexatic order (1 in a hexagonal lattice) and clusters in each frame."),
+    ),
     "track_growth": (
         (
             "",
@@ -105,7 +140,7 @@ def caption_of(name: str, parts: Collection[str] = ()) -> str:
     Args:
         name: of the figure.
         parts: what the run has: pictures, tracks, density, hand counts, visibility (a factor for it), jumps, match (how well
-            frames matched).
+            frames matched), masks, edge (particles left out there), places (several fields of view), series.
     """
     pieces = PIECES.get(name, ())
     return "".join(said for part, said in pieces if _has(part, parts))

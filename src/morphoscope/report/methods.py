@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from morphoscope.report.methods_motion import motion_citations, motion_sentences
+from morphoscope.report.methods_particles import SIZED, particle_citations, particle_sentences
 
 PAPER = (
     "M. Shen, G. Li, D. Wu, Y. Yaguchi, J. C. Haley, K. G. Field, D. Morgan, A deep learning based automatic defect analysis "
@@ -25,6 +26,7 @@ def methods_paragraph(run: Mapping[str, Any], card: Mapping[str, Any] | None) ->
     parts = [
         _data(run, recipe.get("frames") or {}),
         *_objects(run, recipe.get("detect") or {}, card or {}),
+        particle_sentences(run),
         motion_sentences(run, (card or {}).get("training") or {}),
         _physics(run, recipe.get("physics") or {}, (card or {}).get("training") or {}),
     ]
@@ -34,7 +36,8 @@ def methods_paragraph(run: Mapping[str, Any], card: Mapping[str, Any] | None) ->
 def citations(run: Mapping[str, Any], card: Mapping[str, Any] | None) -> list[str]:
     """What to cite: the package, the method's paper, the estimators used, the analysed data, the model's training data."""
     version = (run.get("versions") or {}).get("morphoscope", "")
-    cited = [f"morphoscope {version}".strip() + ", analysis of in-situ microscopy (BSD-3-Clause)", PAPER, *motion_citations(run)]
+    cited = [f"morphoscope {version}".strip() + ", analysis of in-situ microscopy (BSD-3-Clause)", PAPER]
+    cited += particle_citations(run) + motion_citations(run)
     data = ((run.get("recipe") or {}).get("report") or {}).get("citation")
     if data:
         cited.append(f"Data: {data}")
@@ -141,7 +144,10 @@ def _geometry() -> str:
 
 
 def _physics(run: Mapping[str, Any], physics: Mapping[str, Any], source: Mapping[str, Any]) -> str:
+    sized = bool((run.get("counts") or {}).get(SIZED))
     sizes = "Sizes are given as median and quartiles." if source.get("sizes", True) else ""
+    if sized and not physics.get("thickness_nm"):
+        return sizes
     if not (run.get("calibration") or {}).get("pixel_size_nm") or not source.get("field", True):
         return sizes
     factor, thickness = float(physics.get("visibility_factor") or 1.0), physics.get("thickness_nm")

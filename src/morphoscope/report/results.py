@@ -13,10 +13,12 @@ MOST_CARDS = 8
 FILLED_UP = 6  # cards, where there are fewer main results than that
 # in the order of the cards; of each group the first that is known
 MAIN: tuple[tuple[str, ...], ...] = (
-    ("final density",),
-    ("highest density",),
-    ("final median size",),
-    ("largest median size",),
+    ("final median diameter", "median diameter"),
+    ("first median diameter",),
+    ("final number density", "number density", "final density"),
+    ("first number density", "highest density"),
+    ("geometric standard deviation", "final geometric standard deviation", "final median size"),
+    ("median circularity", "final median circularity", "largest median size"),
     ("pooled D", "median D_eff"),
     ("median life (Kaplan-Meier)", "death rate"),
     ("median growth rate", "median growth rate (px)"),
@@ -40,11 +42,17 @@ def main_rows(quantities: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows of the main results in their order, at most eight, none without a value."""
     rows = [row for row in quantities.to_dict("records") if math.isfinite(float(row["value"]))]
     named = {str(row["name"]): row for row in reversed(rows)}
-    known = (next((name for name in group if name in named), None) for group in MAIN)
-    main = [name for name in known if name is not None]
+    called = [[_called(name, rows) for name in group] for group in MAIN]
+    main = [name for group in called for name in next(filter(None, group), [])]
     others = [row for row in rows if row["name"] not in main and not _is_counted(row)]
     chosen = [named[name] for name in main]
     return (chosen + others[: max(FILLED_UP - len(chosen), 0)])[:MOST_CARDS]
+
+
+def _called(name: str, rows: list[dict[str, Any]]) -> list[str]:
+    """The row of that name, or those of each sample (`median diameter of sample aged`)."""
+    names = [str(row["name"]) for row in rows]
+    return [name] if name in names else [one for one in names if one.startswith(f"{name} of sample ")]
 
 
 def _is_counted(row: dict[str, Any]) -> bool:

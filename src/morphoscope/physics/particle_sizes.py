@@ -1,0 +1,214 @@
+"""Sizes and shapes of outlined particles as a scientist states them: per frame, and as single figures with honest intervals.
+
+Where several fields of view were seen, intervals come from the differences between these. Of one field of view they come from
+its particles alone: how the sample differs from place to place is then not known, and the rows say so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from morphoscope.calibration import Calibration
+from morphoscope.physics.density import NM2_PER_UM2, poisson_interval
+from morphoscope.physics.places import sample_statistics
+from morphoscope.physics.size_distribution import fit_lognormal, weighted_quantile
+from morphoscope.physics.summary import quantity
+from morphoscope.schema import PARTICLES, conform
+
+Array = NDArray[np.float64]
+Edge = Literal["leave out", "keep"]
+LENGTHS = ("equivalent_diameter", "feret_max", "feret_min")
+NUMBERS = ("circularity", "aspect_ratio", "solidity")
+NAMES = {
+    "equivalent_diameter": "diameter",
+    "feret_max": "largest Feret diameter",
+    "feret_min": "smallest Feret diameter",
+    "major": "size, major axis",
+    "circularity": "circularity",
+    "aspect_ratio": "aspect ratio",
+    "solidity": "solidity",
+    "nearest": "distance to the nearest neighbour",
+    "number_density": "number density",
+    "area_share": "covered share of the area",
+}
+
+
+def particle_weights(objects: pd.DataFrame, edge: Edge = "leave out") -> Array:
+    """How many particles of the plane each stands for (n,); nan for those that do not count.
+
+    Args:
+        objects: with `equivalent_diameter_px` and `edge_weight`.
+        edge: `leave out` those cut by the edge and give the others their edge weight (Miles 1974; Lantuejoul 1980), or
+            `keep` all as they are seen, with weight 1: sizes of those on the edge are then too small.
+    """
+    known = objects["equivalent_diameter_px"].to_numpy(float) > 0
+    weight = objects["edge_weight"].to_numpy(float) if edge == "leave out" else np.ones(len(objects))
+    return np.where(known, weight, np.nan)
+
+
+def particles_by_frame(
+    objects: pd.DataFrame, frames: pd.DataFrame, calibration: Calibration, *, area_px: float, edge: Edge = "leave out"
+) -> pd.DataFrame:
+    """Number, covered area, sizes and shapes of the particles of each frame.
+
+    Args:
+        objects: a row per particle and frame: `schema.OBJECTS` and `schema.SHAPES`.
+        frames: a row per frame: `frame` and, where known, `file`, `time_s`, `sample`.
+        calibration: without a scale `_nm` columns and densities per um2 are null.
+        area_px: area that was searched in each frame; nan where it is not known.
+        edge: see `particle_weights`.
+
+    Returns:
+        `schema.PARTICLES`, a row per frame, also for frames without a particle.
+    """
+    weight = particle_weights(objects, edge)
+    size, area = objects["equivalent_diameter_px"].to_numpy(float), objects["area_px"].to_numpy(float)
+    shape = {name: objects[name].to_numpy(float) for name in ("circularity", "aspect_ratio")}
+    places = objects.groupby("frame").indices
+    none = np.empty(0, np.int64)
+    rows = []
+    for number in frames["frame"].tolist():
+        every = places.get(number, none)
+        at = every[~np.isnan(weight[every])]
+        w, d = weight[at], size[at]
+        middle, q1, q3 = weighted_quantile(d, [0.5, 0.25, 0.75], w)
+        known = len(at) > 0
+        rows.append(
+            {
+                "n": len(every),
+                "n_counted": len(at),
+                "number_density_px": w.sum() / area_px,
+                "area_share": (w * area[at]).sum() / area_px,
+                "diameter_median_px": middle,
+                "diameter_q1_px": q1,
+                "diameter_q3_px": q3,
+                "diameter_mean_px": (w * d).sum() / w.sum() if known else math.nan,
+                "diameter_area_mean_px": (w * d**3).sum() / (w * d**2).sum() if known else math.nan,
+                **{f"{name}_median": float(weighted_quantile(v[at], 0.5, w)) for name, v in shape.items()},
+                "circularity_mean": (w * shape["circularity"][at]).sum() / w.sum() if known else math.nan,
+            }
+        )
+    table = pd.DataFrame(rows, index=frames.index)
+    kept = [name for name in ("frame", "file", "sample", "time_s") if name in frames.columns]
+    table = pd.concat([frames[kept], table], axis=1)
+    nm = calibration.mean_pixel_nm
+    lengths = [str(name) for name in table.columns if str(name).startswith("diameter_")]
+    table = table.assign(**{name.replace("_px", "_nm"): table[name] * nm for name in lengths})
+    table["number_density_um2"] = table["number_density_px"] * NM2_PER_UM2 / nm**2
+    return conform(table, PARTICLES)[[name for name in PARTICLES if name in table.columns]]
+
+
+def particle_rows(
+    objects: pd.DataFrame,
+    by_frame: pd.DataFrame,
+    calibration: Calibration,
+    *,
+    edge: Edge = "leave out",
+    independent: bool = True,
+    smallest_px: float = 0.0,
+    name: str = "{}",
+    where: str = "",
+) -> list[dict[str, Any]]:
+    """Rows of `schema.QUANTITIES` of the particles of some frames.
+
+    Args:
+        objects: particles of these frames, `file` among the columns.
+        by_frame: `particles_by_frame` of these frames.
+        calibration: gives the unit.
+        edge: see `particle_weights`.
+        independent: whether files are fields of view that know nothing of each other (not frames of a series).
+        smallest_px: diameter below which particles could not be seen, for the log-normal fit.
+        name: what to make of each row's name, `{}` standing for it.
+        where: which frames, said in each method.
+    """
+    unit = "nm" if calibration.has_scale else "px"
+    weight = particle_weights(objects, edge)
+    counted = ~np.isnan(weight)
+    table = objects[counted].assign(w=weight[counted], sample="")
+    places = table["file"].nunique() if independent else 1
+    several = places > 1
+    table["place"] = table["file"] if several else np.arange(len(table))
+    where = f"; {where}" if where else ""
+    kind = how_known(int(places)) + where
+    edges = "those cut by the edge left out, the others weighted for it" if edge == "leave out" else "those on the edge kept"
+    densities = _densities(by_frame, int(counted.sum()), unit, where, edges, independent) if len(by_frame) else []
+    if table.empty:
+        return _named(densities, name)
+    rows: list[dict[str, Any]] = []
+    for value in (*LENGTHS, *NUMBERS):
+        column = f"{value}_{unit}" if value in LENGTHS else value
+        rows += _statistics(table, column, NAMES[value], unit if value in LENGTHS else "", f"{edges}; {kind}")
+    diameter = f"equivalent_diameter_{unit}"
+    by_area = table.assign(w=table["w"] * table[diameter] ** 2)
+    one = sample_statistics(by_area, diameter, place="place", weight="w").iloc[0]
+    said = f"sum of d^3 over sum of d^2; {edges}; {kind}"
+    interval = (one["mean_low"], one["mean_high"])
+    rows.append(quantity("area-weighted mean diameter", one["mean"], unit, int(one["n"]), said, interval))
+    scale = calibration.mean_pixel_nm if unit == "nm" else 1.0
+    rows += _lognormal(table, diameter, unit, table["place"] if several else None, smallest_px * scale, kind)
+    return _named(rows + densities, name)
+
+
+def how_known(places: int) -> str:
+    """Where the interval of a figure from so many fields of view comes from."""
+    if places > 1:
+        return f"interval: differences between {places} fields of view, t with {places - 1} degrees of freedom"
+    return "interval: particles of one field of view; the variance between places is not known and not in it"
+
+
+def _named(rows: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    return [{**row, "name": name.replace("{}", row["name"], 1)} for row in rows]
+
+
+def _statistics(table: pd.DataFrame, column: str, said: str, unit: str, how: str) -> list[dict[str, Any]]:
+    found = sample_statistics(table, column, place="place", weight="w")
+    if found.empty:
+        return []
+    one = found.iloc[0]
+    return [
+        quantity(f"{what} {said}", one[what], unit, int(one["n"]), how, (one[f"{what}_low"], one[f"{what}_high"]))
+        for what in (("median", "mean") if said == NAMES["equivalent_diameter"] else ("median",))
+    ]
+
+
+def _lognormal(table: pd.DataFrame, column: str, unit: str, place: Any, smallest: float, kind: str) -> list[dict[str, Any]]:
+    fit = fit_lognormal(table[column], weight=table["w"], place=place, smallest=smallest)
+    if not math.isfinite(fit.median):
+        return []
+    cut = f", cut off below {smallest:.3g} {unit}" if smallest > 0 else ""
+    how = f"log-normal distribution by number{cut}; {fit.method}; {kind}"
+    return [
+        quantity("log-normal median diameter", fit.median, unit, fit.n, how, (fit.median_low, fit.median_high)),
+        quantity("geometric standard deviation", fit.geometric_sd, "", fit.n, how, (fit.geometric_sd_low, fit.geometric_sd_high)),
+        quantity(
+            "log-normal median diameter by area", fit.area_median, unit, fit.n, f"half of the area is in larger ones; {how}"
+        ),
+    ]
+
+
+def _densities(by_frame: pd.DataFrame, n: int, unit: str, where: str, edges: str, independent: bool) -> list[dict[str, Any]]:
+    """Number per area and covered share: means of the fields of view, empty ones among them."""
+    column, per = ("number_density_um2", "um^-2") if unit == "nm" else ("number_density_px", "px^-2")
+    table = by_frame.assign(sample="", place=by_frame["file"] if independent else "")
+    rows = []
+    for value, said, in_unit in ((column, "number density", per), ("area_share", "covered share of the area", "")):
+        found = sample_statistics(table, value, place="place")
+        if found.empty:
+            continue
+        one = found.iloc[0]
+        middle, interval = float(one["mean"]), (float(one["mean_low"]), float(one["mean_high"]))
+        how = f"{edges}; {how_known(int(one['n_places']))}{where}"
+        if int(one["n_places"]) < 2:
+            how = f"{edges}; one field of view: the variance between places is not known, no interval{where}"
+        if int(one["n_places"]) < 2 and value == column:
+            low, high = (float(end) for end in poisson_interval(n))
+            interval = (low * middle / n, high * middle / n) if n else (math.nan, math.nan)
+            how = f"{edges}; interval: Poisson count of one field of view, the variance between places is not in it{where}"
+        rows.append(quantity(said, middle, in_unit, n, how, interval))
+    return rows
