@@ -37,6 +37,7 @@ class ModelCard(BaseModel):
     postprocess: str = Field(description="the output read as: centres-1, instances-1, classes-1, yolo-v8-1, yolo-v5-1 or ctc-1")
     stride: int = Field(1, ge=1, description="height and width are padded to a multiple of this")
     zoom: float = Field(1.0, gt=0, description="images are resized by this before the network sees them")
+    zooms: tuple[float, ...] = Field((), description="magnifications of which each image gets the one that suits it; none: zoom")
     threshold: float = Field(0.25, gt=0, lt=1, description="lowest score, chosen on validation data")
     pixel_size_nm: float | None = Field(None, gt=0, description="pixel size the model was trained at; none: any")
     architecture: dict[str, Any] = Field({}, description="what training needs to build the network again")

@@ -30,7 +30,7 @@ def labels_from_maps(maps: Maps, threshold: float) -> Labels:
         maps: the network's output.
         threshold: least core value of a seed: higher splits more and finds fewer.
     """
-    foreground, core = _probability(maps[0]), _probability(maps[2])
+    foreground, core = probability(maps[0]), probability(maps[2])
     inside = foreground > 0.5
     parts, _ = ndimage.label(inside & (core > threshold))
     seeds = _keep(parts, np.bincount(parts.ravel()) >= SMALLEST)
@@ -83,5 +83,6 @@ def _keep(labels: NDArray[Any], kept: NDArray[np.bool_]) -> Labels:
     return np.asarray(number[labels], np.int32)
 
 
-def _probability(logits: Maps) -> Maps:
+def probability(logits: Maps) -> Maps:
+    """Probability of logits."""
     return np.asarray(1 / (1 + np.exp(-np.clip(logits, -20, 20))), np.float32)

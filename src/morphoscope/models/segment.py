@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from morphoscope.models.instances import CHANNELS, INSTANCES, enlarge, labels_fr
 from morphoscope.models.preprocess import ROBUST, robust_scale
 from morphoscope.models.runtime import Provider, Session, load_session
 from morphoscope.models.tiling import tiles
+from morphoscope.models.zoom import best_zoom, windows
 
-TILE, MARGIN = 3072, 512  # px of the resized image; the margin is more than the network sees to one side
+TILE, MARGIN = 3072, 448  # px of the resized image; the margin is more than the network sees to one side
 CELL = 2  # px of the resized image per px of the maps
 
 
@@ -49,6 +51,7 @@ class Segmenter:
         self.path = path
         self._session, self._tile, self._margin = session, tile, margin
         self._channels = 1 + len(card.classes) if card.postprocess == CLASSES else len(CHANNELS)
+        self.zooms: tuple[float, ...] = card.zooms or (card.zoom,)
 
     @property
     def semantic(self) -> bool:
@@ -74,7 +77,26 @@ class Segmenter:
     ) -> list[tuple[NDArray[np.int32], tuple[str, ...]]]:
         """For each image its label image (h, w) and the class of its labels 1, 2, ..., n; see `segment`."""
         lowest = self.card.threshold if threshold is None else threshold
-        return [self.read(self.maps(image), (image.shape[0], image.shape[1]), lowest) for image in images]
+        zooms = [self.zoom_of(image, threshold=lowest) for image in images]
+        return [
+            self.read(self.maps(image, zoom), (image.shape[0], image.shape[1]), lowest)
+            for image, zoom in zip(images, zooms, strict=True)
+        ]
+
+    def zoom_of(self, image: NDArray[Any], *, threshold: float | None = None) -> float:
+        """The magnification that suits an image (h, w) best, of those on the card; see `models.zoom`."""
+        if len(self.zooms) == 1:
+            return self.zooms[0]
+        lowest = self.card.threshold if threshold is None else threshold
+        _check(image)
+        shape = (image.shape[0], image.shape[1])
+        return best_zoom({zoom: [self.maps(image[part], zoom) for part in windows(shape, zoom)] for zoom in self.zooms}, lowest)
+
+    def at(self, zoom: float) -> Segmenter:
+        """The same model at one magnification for all images: those of a video should not differ in it."""
+        fixed = copy.copy(self)
+        fixed.zooms = (zoom,)
+        return fixed
 
     def class_maps(
         self, images: NDArray[Any] | Sequence[NDArray[Any]], *, threshold: float | None = None
@@ -95,16 +117,13 @@ class Segmenter:
         labels = enlarge(labels_from_maps(maps, threshold), maps[0], shape)
         return labels, self.card.classes[:1] * int(labels.max(initial=0))
 
-    def maps(self, image: NDArray[Any]) -> NDArray[np.float32]:
-        """The network's maps (k, h', w') of an image (h, w), half as large as the resized image.
+    def maps(self, image: NDArray[Any], zoom: float | None = None) -> NDArray[np.float32]:
+        """The network's maps (k, h', w') of an image (h, w) magnified by `zoom` (None: by what suits it), half as large as that.
 
         See `models.instances` and `models.class_maps`; errors as in `segment`.
         """
-        if image.ndim != 2 or 0 in image.shape:
-            raise InputError(f"wanted a grey image (h, w), got an array of shape {image.shape}")
-        if not np.isfinite(image).all():
-            raise InputError("wanted finite grey values, the image holds nan or infinity; set them to the background first")
-        scaled = robust_scale(_resized(image, self.card.zoom))
+        _check(image)
+        scaled = robust_scale(_resized(image, zoom or self.zoom_of(image)))
         height, width = scaled.shape
         padded = np.pad(scaled, ((0, -height % self.card.stride), (0, -width % self.card.stride)), mode="symmetric")
         out = np.empty((self._channels, padded.shape[0] // CELL, padded.shape[1] // CELL), np.float32)
@@ -116,6 +135,13 @@ class Segmenter:
             own = answer[0, :, (top - y0) // CELL : (bottom - y0) // CELL, (left - x0) // CELL : (right - x0) // CELL]
             out[:, top // CELL : bottom // CELL, left // CELL : right // CELL] = own
         return out[:, : height // CELL, : width // CELL]
+
+
+def _check(image: NDArray[Any]) -> None:
+    if image.ndim != 2 or 0 in image.shape:
+        raise InputError(f"wanted a grey image (h, w), got an array of shape {image.shape}")
+    if not np.isfinite(image).all():
+        raise InputError("wanted finite grey values, the image holds nan or infinity; set them to the background first")
 
 
 def _resized(image: NDArray[Any], zoom: float) -> NDArray[np.float32]:

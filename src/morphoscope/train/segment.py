@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 
 from morphoscope import __version__
 from morphoscope.errors import UsageError
+from morphoscope.measure.mask_scores import Counts
 from morphoscope.models.card import DataSource, ModelCard
 from morphoscope.models.preprocess import ROBUST
 from morphoscope.models.runtime import read_card
 from morphoscope.models.segment import load_segmenter
+from morphoscope.models.zoom import ZOOMS
 from morphoscope.recipe import Recipe
 from morphoscope.train.export import export_segmenter
 from morphoscope.train.instance_network import InstanceNet
 from morphoscope.train.label_images import LabelledImage, fold_of
-from morphoscope.train.lessons import PARTICLES, Counts, Lesson, fitting_zoom, read_lesson
+from morphoscope.train.lessons import PARTICLES, Lesson, fitting_zoom, read_lesson
 from morphoscope.train.segment_loop import train_network
 from morphoscope.train.trained import load_segmenter_network
 
@@ -89,6 +91,7 @@ class SegmenterTraining:
             postprocess=self.lesson.postprocess,
             stride=32,
             zoom=self.zoom or 1.0,
+            zooms=() if self.zoom else ZOOMS,
             threshold=threshold,
             architecture={"network": "InstanceNet", "width": network.width},
             data=(*before, learnt),

@@ -1,0 +1,83 @@
+"""How far a picture is magnified before the network sees it: so that the particles it finds look as it says they do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from morphoscope.models.instances import Labels, Maps, labels_from_maps, probability
+
+ZOOMS = (0.35, 0.7, 1.4, 2.8)
+NEARLY = 0.01  # agreement that a smaller magnification may fall short of the best by
+SIDE = 512  # px of the magnified picture in each of the five windows a large picture is judged by
+
+
+def agreement(labels: Labels, maps: Maps) -> NDArray[np.float64]:
+    """How well each particle's own shape agrees with what the network says of its pixels, 0 to 1.
+
+    The core that the network gives for a pixel is compared with the pixel's depth below the edge of the particle that was
+    made of it, over the greatest depth: one less the mean difference, times the mean probability of foreground. Particles that
+    the network sees too large or too small for what it learnt agree badly, so this tells which magnification suits a picture.
+
+    Args:
+        labels: (h, w) from `labels_from_maps`, 1, 2, ..., n.
+        maps: (6, h, w) logits.
+
+    Returns:
+        (n,).
+    """
+    count = int(labels.max(initial=0)) + 1
+    depth = _depth(labels)
+    deepest = np.zeros(count)
+    np.maximum.at(deepest, labels.ravel(), depth.ravel())
+    differ = np.abs(probability(maps[2]) - depth / np.maximum(deepest, 1)[labels])
+    area = np.maximum(np.bincount(labels.ravel(), minlength=count), 1)
+    wrong = np.bincount(labels.ravel(), differ.ravel(), count) / area
+    sure = np.bincount(labels.ravel(), probability(maps[0]).ravel(), count) / area
+    return np.asarray((sure * (1 - wrong))[1:], float)
+
+
+def best_zoom(maps: Mapping[float, Sequence[Maps]], threshold: float) -> float:
+    """The smallest magnification whose particles agree nearly best with the network on average; next to 1 if none finds any.
+
+    Args:
+        maps: for each magnification the maps (6, h, w) of one or more parts of a picture.
+        threshold: see `labels_from_maps`.
+    """
+    mean = {}
+    for zoom, parts in maps.items():
+        found = np.concatenate([agreement(labels_from_maps(one, threshold), one) for one in parts])
+        mean[zoom] = float(found.mean()) if len(found) else 0.0
+    highest = max(mean.values())
+    if highest == 0:
+        return min(mean, key=lambda zoom: abs(np.log(zoom)))
+    return min(zoom for zoom in mean if mean[zoom] >= highest - NEARLY)
+
+
+def windows(shape: tuple[int, int], zoom: float) -> Iterator[tuple[slice, slice]]:
+    """What of a picture (h, w) is looked at to judge a magnification: all of it, or five windows of a large one."""
+    height, width = shape
+    side = int(np.ceil(SIDE / zoom))
+    if height * width <= 5 * side**2:
+        yield slice(0, height), slice(0, width)
+        return
+    tall, wide = min(side, height), min(side, width)
+    for y, x in ((0.5, 0.5), (0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)):
+        top, left = round(y * (height - tall)), round(x * (width - wide))
+        yield slice(top, top + tall), slice(left, left + wide)
+
+
+def _depth(labels: NDArray[Any]) -> NDArray[np.float64]:
+    """Depth (h, w) of each pixel below the edge of its particle, from 1; the picture's edge is no edge."""
+    edge = np.zeros(labels.shape, bool)
+    down, right = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
+    edge[1:] |= down
+    edge[:-1] |= down
+    edge[:, 1:] |= right
+    edge[:, :-1] |= right
+    inside = labels > 0
+    return np.asarray(cv2.distanceTransform((inside & ~edge).astype(np.uint8), cv2.DIST_L2, 5) + inside, float)
