@@ -17,6 +17,8 @@ _HOME = {
     "LoopVideo": "synth.loops",
     "ModelCard": "models.card",
     "MorphoscopeError": "errors",
+    "ParticlePicture": "synth.particles",
+    "ParticleVideo": "synth.particle_video",
     "Project": "project",
     "Recipe": "recipe",
     "analyze": "pipeline",
@@ -71,6 +73,8 @@ if TYPE_CHECKING:
     from morphoscope.recipe import load_recipe as load_recipe
     from morphoscope.recipe import parse_recipe as parse_recipe
     from morphoscope.synth.loops import LoopVideo as LoopVideo
+    from morphoscope.synth.particle_video import ParticleVideo as ParticleVideo
+    from morphoscope.synth.particles import ParticlePicture as ParticlePicture
     from morphoscope.track.drift_from_objects import drift_from_objects as drift_from_objects
     from morphoscope.track.link import link as link
 

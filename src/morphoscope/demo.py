@@ -83,17 +83,17 @@ def compare(run: Run, truth: pd.DataFrame, shifts: pd.DataFrame, *, min_points: 
     volume_cm3 = shape[0] * shape[1] * nm**2 * THICKNESS_NM * 1e-21
     known_tracks = int((truth["object_id"].value_counts() >= min_points).sum())
     return [
-        _relative("objects per frame, mean", float(frames["count"].mean()), float(true_count.mean()), "", 0.25),
-        _relative(
+        relative("objects per frame, mean", float(frames["count"].mean()), float(true_count.mean()), "", 0.25),
+        relative(
             "density at the end",
             float(frames["density"][late].mean()),
             float(true_count[late].mean() / volume_cm3),
             "cm^-3",
             0.2,
         ),
-        _relative("median size, mean over frames", _mean(size), _mean(true_size), "nm", 0.15),
+        relative("median size, mean over frames", _mean(size), _mean(true_size), "nm", 0.15),
         _drift(frames, shifts.set_index("frame").loc[number]),
-        _relative("tracks", float(len(run.tracks)), float(known_tracks), "", 0.5),
+        relative("tracks", float(len(run.tracks)), float(known_tracks), "", 0.5),
         *_agreement(objects, truth),
     ]
 
@@ -103,7 +103,8 @@ def _mean(values: NDArray[np.float64]) -> float:
     return float(finite.mean()) if finite.size else 0.0
 
 
-def _relative(name: str, found: float, true: float, unit: str, limit: float) -> Check:
+def relative(name: str, found: float, true: float, unit: str, limit: float) -> Check:
+    """A line whose error is a share of the true value."""
     return Check(name, found, true, unit, abs(found - true) / true if true else float(found != true), limit)
 
 

@@ -19,6 +19,7 @@ from morphoscope.synth.particles import ParticlePicture
 from morphoscope.synth.write import write_mp4
 
 Tell = Callable[[int, int], None]
+MEMORY = 4  # frames: nothing is hidden for long in a drawn video, and what is gone has merged or left
 LARGER = 1.25  # ratio of the median diameters of one sample and the one before
 HEAD = "# what the pictures do not say about themselves, and how they are to be read"
 TABLES = ("tracks.csv", "events.csv", "shifts.csv", "counts.csv")
@@ -119,7 +120,7 @@ def write_particle_video(video: ParticleVideo, folder: str | Path, *, labelled: 
         table.to_csv(folder / f"{name}.csv", index=False)
     extra: dict[str, dict[str, Any]] = {
         "calibration": {"frame_interval_s": scene.frame_interval_s},
-        "track": {"events": scene.motion == "coalescence"},
+        "track": {"events": scene.motion == "coalescence", "memory": MEMORY},
     }
     (folder / "recipe.toml").write_text(_recipe(scene, extra | {"physics": {"truth": "counts.csv"}}), encoding="utf-8")
     return folder
@@ -161,6 +162,8 @@ def _cleared(folder: Path) -> Path:
 def _recipe(scene: ParticleScene, extra: dict[str, dict[str, Any]]) -> str:
     """A recipe (TOML): the scale, how particles look, and further settings."""
     sections: dict[str, dict[str, Any]] = {"calibration": {"pixel_size_nm": scene.pixel_size_nm}}
+    if not scene.bar:
+        sections["calibration"]["scale_bar"] = "off"
     for name, values in extra.items():
         sections[name] = {**sections.get(name, {}), **values}
     lines = [HEAD]
