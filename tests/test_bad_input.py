@@ -16,6 +16,7 @@ from doubles import BlobDetector, film, write_folder, write_stack
 from morphoscope.cli.main import main
 from morphoscope.models.card import KEY, ModelCard
 from morphoscope.pipeline import Run, outputs, run
+from morphoscope.pipeline.finders import Boxes
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,7 @@ def blobs(monkeypatch):
 
     def use(**settings):
         detectors.append(BlobDetector(**settings))
-        monkeypatch.setattr(run, "load_detector", lambda *_, **__: detectors[-1])
+        monkeypatch.setattr(run, "load_finder", lambda *_: (Boxes(detectors[-1]), True))
         return detectors[-1]
 
     use()
@@ -143,11 +144,11 @@ def test_model_for_another_task(command, tmp_path):
     tensors = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1]) for n in ("x", "y")]
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", tensors[:1], tensors[1:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    card = ModelCard(name="grains", task="segment", classes=("grain",), preprocess="robust-1", postprocess="labels-1")
+    card = ModelCard(name="grains", task="classify", classes=("grain",), preprocess="robust-1", postprocess="labels-1")
     helper.set_model_props(model, {KEY: card.model_dump_json()})
     onnx.save(model, str(tmp_path / "grains.onnx"))
     code, _, error = command("analyze", "film.tif", "--model", "grains.onnx", "-o", "run")
-    assert code == 3 and "segment" in error and "detect" in error
+    assert code == 3 and "classify" in error and "detect" in error
     (tmp_path / "noise.onnx").write_bytes(b"no model")
     code, _, error = command("analyze", "film.tif", "--model", "noise.onnx", "-o", "run")
     assert code == 3 and "noise.onnx" in error

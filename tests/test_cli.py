@@ -16,6 +16,7 @@ from doubles import BlobDetector, film, write_stack
 from morphoscope import __version__, demo
 from morphoscope.cli.main import COMMANDS, main
 from morphoscope.pipeline import Run, run
+from morphoscope.pipeline.finders import Boxes
 from morphoscope.recipe import Recipe, load_recipe, parse_recipe
 from morphoscope.recipe_text import recipe_toml
 
@@ -25,7 +26,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "load_detector", lambda *_, **__: BlobDetector())
+    monkeypatch.setattr(run, "load_finder", lambda *_: (Boxes(BlobDetector()), True))
 
     def call(*arguments: object) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:

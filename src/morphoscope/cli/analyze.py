@@ -20,7 +20,10 @@ def analyze(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="the run folder")],
     recipe: Annotated[Path | None, typer.Option(help="settings; `morphoscope init` writes one to start from")] = None,
-    model: Annotated[str | None, typer.Option(help="a shipped model's name or an .onnx file; wins over the recipe")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="a shipped model, an .onnx file, or without one: otsu, multi-otsu, local, spots; wins over the recipe"),
+    ] = None,
     objects: Annotated[
         Path | None, typer.Option(help="labels, masks or corrected objects to measure in place of detection, without a model")
     ] = None,
@@ -73,7 +76,10 @@ def settings_from(
     """The recipe at `path`, or the default one, with what the command line says put in."""
     from morphoscope.recipe import Recipe, load_recipe, parse_recipe
 
-    values = (load_recipe(path) if path is not None else Recipe()).model_dump()
+    stated = load_recipe(path) if path is not None else Recipe()
+    values = stated.model_dump()
+    if "model" not in stated.detect.model_fields_set:  # each command has a default of its own
+        del values["detect"]["model"]
     given = (
         ("detect", "model", model),
         ("detect", "objects", None if objects is None else str(objects.resolve())),

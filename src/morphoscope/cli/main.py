@@ -13,7 +13,10 @@ from morphoscope import __version__
 from morphoscope.errors import MorphoscopeError
 
 # each is the function, or the application with subcommands, of its own name in the module of its own name
-COMMANDS = ("demo", "init", "analyze", "evaluate", "train", "synth", "info", "models", "doctor", "rerun", "diff", "labels")
+COMMANDS = (
+    *("demo", "init", "analyze", "segment", "evaluate", "train", "synth"),
+    *("info", "models", "doctor", "rerun", "diff", "labels"),
+)
 
 
 def _version(wanted: bool) -> None:

@@ -11,25 +11,34 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from morphoscope.errors import InputError, RunExistsError, UsageError
 from morphoscope.io.tables import read_table, write_table
+from morphoscope.pipeline import mask_files
+from morphoscope.recipe import Region
 from morphoscope.schema import FRAMES, OBJECTS, QUANTITIES, TRACKS, conform, empty
 
 TABLES = ("objects", "frames", "tracks")
 MOTION = ("displacement", "msd", "van_hove", "survival", "diffusion_by_size", "growth_segments", "events")
+PARTICLES = (
+    *("particles", "size_distribution", "samples", "sample_comparison"),
+    *("structure", "pair_correlation", "structure_factor", "nearest_neighbours"),
+)
 FIGURES = (
     *("density_and_size", "density", "size_boxes", "track_growth", "trajectory_map", "drift", "overlay"),
     *("displacement", "msd", "van_hove", "survival", "diffusion_by_size", "track_story", "slowest_fastest"),
+    *("size_distribution", "shape_distribution", "sample_comparison", "structure_curves", "structure_over_time"),
 )
 OWN_FILES = (
     *(f"{table}.{ending}" for table in TABLES for ending in ("parquet", "csv")),
-    *(f"{table}.csv" for table in MOTION),
+    *(f"{table}.csv" for table in (*MOTION, *PARTICLES)),
     *("quantities.csv", "overlay.mp4", "report.html", "run.json", "recipe.toml", "runs.csv"),
 )
-PART = re.compile(r"(objects|frames)-\d{6}\.parquet|key\.json")
-WRITTEN = "|".join((*TABLES, "quantities", *MOTION))
+PART = re.compile(r"(objects|frames)-\d{6}\.parquet|mask-\d{6,}\.tif|key\.json")
+WRITTEN = "|".join((*TABLES, "quantities", *MOTION, *PARTICLES))
 UNFINISHED = re.compile(rf"\.({WRITTEN})\b.*\.[0-9a-f]{{8}}\.part|(run|key)\.json\.part")  # left by a kill
 
 
@@ -147,6 +156,10 @@ class Parts:
         write_table(self._path("objects", chunk), objects)
         write_table(self._path("frames", chunk), frames)
 
+    def write_mask(self, number: int, labels: NDArray[np.int32], region: Region, shape: tuple[int, int]) -> None:
+        """Put the label image of a frame of this shape on disk, its region filled with `labels`."""
+        mask_files.write_mask(mask_files.mask_part(self.folder, number), labels, region, shape)
+
     def read(self, chunks: Sequence[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Objects and frames of those chunks that exist, in order."""
         there = [chunk for chunk in chunks if self.has(chunk)]
@@ -199,6 +212,7 @@ def refuse_strangers(path: Path) -> None:
         return
     figures = [f"figures/{name}.{ending}" for name in FIGURES for ending in ("png", "svg")]
     strange = [name for name in (*OWN_FILES, *figures) if (path / name).exists()]
+    strange += [file.relative_to(path).as_posix() for file in sorted((path / mask_files.FOLDER).rglob("*.tif"))]
     if strange:
         raise RunExistsError(
             f"{path} holds no run, but files that a run there would replace: {', '.join(strange)}; choose another -o or move them"
@@ -255,6 +269,7 @@ def remove_run(path: Path) -> None:
     for name in known.get("runs", ()):
         remove_run(path / Path(name).name)
         _remove_empty(path / Path(name).name)
+    mask_files.remove_masks(path, _files(path))
     figures = path / "figures"
     for name in FIGURES:
         for ending in ("png", "svg"):
@@ -264,6 +279,16 @@ def remove_run(path: Path) -> None:
         (path / name).unlink(missing_ok=True)
     remove_parts(path)
     _remove_unfinished(path)
+
+
+def _files(path: Path) -> list[str]:
+    """The input files whose label images a run in a folder may have written."""
+    if not (path / mask_files.FOLDER).is_dir():
+        return []
+    try:
+        return [str(file) for file in Run(path).frames["file"].unique()]
+    except (InputError, KeyError):
+        return []
 
 
 def remove_parts(path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,8 +18,10 @@ from morphoscope.io.shapes import Box, Ellipse, Mask, Point, Shape, as_polygon, 
 from morphoscope.io.tables import read_table
 from morphoscope.measure.outlines import EllipseFit, ellipse_of_mask, ellipse_of_rings
 from morphoscope.models.card import ModelCard
+from morphoscope.pipeline.finders import Measured
+from morphoscope.pipeline.given_masks import measure_given_masks
 from morphoscope.pipeline.provenance import text_hash
-from morphoscope.pipeline.stages import Image, Plan, in_any, measure_frame
+from morphoscope.pipeline.stages import Image, Plan, measure_frame
 
 NAME = "objects given"
 BOXES = ["label", "score", "x_px", "y_px", "width_px", "height_px", "track_id", "given_id"]
@@ -38,6 +39,9 @@ class GivenObjects:
         InputError: the labels cannot be read, or some of them are damaged.
     """
 
+    path: Path | None = None
+    rim = 0
+
     def __init__(self, source: str | Path) -> None:
         self.source = Path(source)
         self.labels: LabelSet = read_labels(self.source)
@@ -46,7 +50,7 @@ class GivenObjects:
                 f"{source}: {len(self.labels.skipped)} labels are damaged, such as {self.labels.skipped[0]}; mend them"
             )
         self._known = _ellipses_of_table(self.source, len(self.labels.labels))
-        self._frames: dict[int, list[tuple[Label, Known]]] = {}
+        self._frames: dict[int, list[tuple[Label, Known]]] | None = None
         kinds = Counter(label.shape.kind for label in self.labels.labels)
         content = text_hash(repr((sorted(self.labels.images), self.labels.labels)))
         self.card = ModelCard(
@@ -58,13 +62,15 @@ class GivenObjects:
             training={"labels": str(self.source), "sha256": content, "shapes": dict(sorted(kinds.items()))},
         )
 
-    def detect(self, images: Image | Sequence[Image], *, threshold: float | None = None, nms_iou: float = 0.45) -> Any:
-        """Not possible: what is given belongs to frames.
+    @property
+    def masks(self) -> bool:
+        """Whether all objects are masks, so that label images can be had."""
+        return set(self.card.training["shapes"]) == {"mask"}
 
-        Raises:
-            UsageError: always.
-        """
-        raise UsageError("given objects belong to the frames of an input: run `analyze` on it")
+    def key(self, plan: Plan) -> dict[str, Any]:
+        """See `finders.ObjectFinder`."""
+        size = plan.calibration.pixel_size_nm
+        return {"pixel_size_nm": size and list(size)} if self.masks else {}
 
     def bound(self, frames: Frames) -> tuple[GivenObjects, tuple[str, ...]]:
         """These objects assigned to the frames of an input, and what is to be said about it.
@@ -79,16 +85,17 @@ class GivenObjects:
         own.source, own.labels, own.card, own._known = self.source, self.labels, self.card, self._known
         places, said = _places(frames, self.labels, self.source)
         lost = [file for file in self.labels.images if file not in places]
-        own._frames = {}
+        found: dict[int, list[tuple[Label, Known]]] = {}
         for label, known in zip(self.labels.labels, self._known, strict=True):
             if label.file in places:
-                own._frames.setdefault(places[label.file] + label.frame, []).append((label, known))
-        beyond = [number for number in own._frames if number >= len(frames)]
+                found.setdefault(places[label.file] + label.frame, []).append((label, known))
+        own._frames = found
+        beyond = [number for number in found if number >= len(frames)]
         if beyond:
             raise InputError(f"{self.source} has objects in frame {max(beyond)}, the input has {len(frames)} frames")
         if lost:
             said.append(f"{len(lost)} labelled files are not in the input, such as {lost[0]}: their objects are not measured.")
-        bare = len(frames) - len({*places.values(), *own._frames})
+        bare = len(frames) - len({*places.values(), *found})
         if bare:
             said.append(
                 f"{bare} of {len(frames)} frames have no labels in {self.source.name}: they count as frames without objects."
@@ -97,13 +104,24 @@ class GivenObjects:
             said.append("In upright boxes objects were looked for in the picture: dark ones, unless detect.polarity is bright.")
         return own, tuple(said)
 
-    def objects(self, number: int, image: Image, plan: Plan) -> pd.DataFrame:
-        """Objects of a frame (h, w) whose centre lies in the valid part, measured, in px of the frame."""
-        labels = self._frames.get(number, [])
-        table = pd.DataFrame([_row(label) for label, _ in labels], columns=BOXES)
+    def find(self, number: int, image: Image, plan: Plan) -> list[tuple[Label, Known]]:
+        """See `finders.ObjectFinder`.
+
+        Raises:
+            UsageError: the objects are not assigned to the frames of an input.
+        """
+        if self._frames is None:
+            raise UsageError("given objects belong to the frames of an input: run `analyze` on it")
+        return self._frames.get(number, [])
+
+    def measure(self, image: Image, found: list[tuple[Label, Known]], plan: Plan) -> Measured:
+        """See `finders.ObjectFinder`."""
+        table = pd.DataFrame([_row(label) for label, _ in found], columns=BOXES)
         table = table.astype({"label": str, "given_id": object, "track_id": "Int64"} | dict.fromkeys(BOXES[1:6], float))
-        keep = in_any(table, [plan.region]) & ~in_any(table, plan.exclude)
-        kept = [pair for pair, inside in zip(labels, keep, strict=True) if inside]
+        if self.masks:
+            return measure_given_masks([label.shape for label, _ in found if isinstance(label.shape, Mask)], table, plan)
+        keep = plan.holds(table)
+        kept = [pair for pair, inside in zip(found, keep, strict=True) if inside]
         table = table[keep].reset_index(drop=True)
         rows = [known or _measured(label.shape, plan) for label, known in kept]
         open_ = np.array([row is None for row in rows], dtype=bool)
@@ -111,7 +129,7 @@ class GivenObjects:
         own = [row for row in rows if row is not None]
         exact = table[~open_].assign(**dict(zip(ELLIPSES, zip(*own, strict=True), strict=True))) if own else measured[:0]
         parts = [part for part in (measured, exact) if len(part)] or [measured]
-        return pd.concat(parts).sort_index()
+        return Measured(pd.concat(parts).sort_index())
 
 
 def _ellipses_of_table(source: Path, count: int) -> list[Known]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,13 +13,15 @@ from morphoscope.io.adjust import inverted
 from morphoscope.io.frames import Frames
 from morphoscope.io.open import open_frames
 from morphoscope.measure.info_bar import find_info_bar
+from morphoscope.pipeline.finders import ObjectFinder
 from morphoscope.pipeline.given import GivenObjects
+from morphoscope.pipeline.height_maps import height_warnings, is_height_map, levelled
 from morphoscope.pipeline.motion import corners
 from morphoscope.pipeline.remarks import overruled
 from morphoscope.pipeline.results import read_truth
 from morphoscope.pipeline.scale import Scale, settle_scale
 from morphoscope.pipeline.selection import check_selection
-from morphoscope.pipeline.stages import Finder, Image, Plan, make_plan
+from morphoscope.pipeline.stages import Image, Plan, make_plan
 from morphoscope.recipe import Recipe, Region
 
 TRIED = 8  # frames from the first on of which one must be readable
@@ -33,7 +35,7 @@ class Task:
     recipe: Recipe
     frames: Frames
     calibration: Calibration
-    detector: Finder
+    finder: ObjectFinder
     plan: Plan
     numbers: range
     truth: pd.DataFrame | None
@@ -52,12 +54,22 @@ class Task:
 
 
 def open_input(path: Path, recipe: Recipe) -> Frames:
-    """Frames of an input as the recipe wants them."""
-    frames = open_frames(path, part=recipe.frames.part, channel=recipe.frames.channel)
+    """Frames of an input as the recipe wants them.
+
+    Raises:
+        InputError: it cannot be opened.
+        RecipeError: it is to be levelled and is no height map.
+    """
+    stored = open_frames(path, part=recipe.frames.part, channel=recipe.frames.channel)
+    try:
+        frames = levelled(stored, recipe)
+    except BaseException:
+        stored.close()
+        raise
     return inverted(frames) if recipe.frames.invert else frames
 
 
-def prepare(path: Path, recipe: Recipe, frames: Frames, detector: Finder) -> Task:
+def prepare(path: Path, recipe: Recipe, frames: Frames, finder: ObjectFinder) -> Task:
     """The task of a run over opened frames.
 
     Raises:
@@ -81,20 +93,21 @@ def prepare(path: Path, recipe: Recipe, frames: Frames, detector: Finder) -> Tas
         calibration.axis(recipe.report.axis)
     if bottom is not None:
         notes += (f'The info bar from row {bottom} on is left out of the analysis (frames.info_bar = "keep" keeps it).',)
-    known, region = _known_region(recipe, frames, detector, bottom)
+    known, region = _known_region(recipe, frames, finder, bottom)
     notes += known
-    warnings = scale.warnings + tuple(overruled(recipe, frames.calibration))
-    plan = make_plan(region, frames.shape, calibration, detector.card, bottom=bottom)
+    warnings = scale.warnings + tuple(overruled(recipe, frames.calibration)) + height_warnings(frames, recipe)
+    plan = make_plan(region, frames.shape, calibration, finder.card, bottom=bottom, rim=finder.rim)
+    plan = replace(plan, heights=is_height_map(frames))
     check_selection(recipe, numbers, corners(plan.region))
-    if isinstance(detector, GivenObjects):
-        detector, said = detector.bound(frames)
+    if isinstance(finder, GivenObjects):
+        finder, said = finder.bound(frames)
         notes += said
-    return Task(path, recipe, frames, calibration, detector, plan, numbers, read_truth(recipe), warnings, notes)
+    return Task(path, recipe, frames, calibration, finder, plan, numbers, read_truth(recipe), warnings, notes)
 
 
-def _known_region(recipe: Recipe, frames: Frames, detector: Finder, bottom: int | None) -> tuple[tuple[str, ...], Recipe]:
+def _known_region(recipe: Recipe, frames: Frames, finder: ObjectFinder, bottom: int | None) -> tuple[tuple[str, ...], Recipe]:
     """The recipe with the region in which given labels are complete, where it names none itself, and what is said of it."""
-    complete = detector.labels.complete_region if isinstance(detector, GivenObjects) else None
+    complete = finder.labels.complete_region if isinstance(finder, GivenObjects) else None
     if complete is None or recipe.frames.region is not None:
         return (), recipe
     height, width = frames.shape

@@ -16,7 +16,8 @@ from typing import Any
 from morphoscope import __version__
 from morphoscope.calibration import Calibration
 from morphoscope.io.frames import Frames
-from morphoscope.pipeline.stages import Finder, Plan
+from morphoscope.pipeline.finders import ObjectFinder
+from morphoscope.pipeline.stages import Plan
 from morphoscope.recipe import Recipe
 
 PACKAGES = ("numpy", "scipy", "pandas", "opencv-python-headless", "av", "tifffile", "onnxruntime", "openvino", "matplotlib")
@@ -66,22 +67,30 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def model_facts(detector: Finder, plan: Plan) -> dict[str, Any]:
+def model_facts(finder: ObjectFinder, plan: Plan) -> dict[str, Any]:
     """Name and SHA-256 of the model, and the factor frames were resampled by."""
-    path = getattr(detector, "path", None)
-    card = detector.card.model_dump_json()
-    digest = file_hash(Path(path)) if path is not None else text_hash(card)
+    path, card = finder.path, finder.card.model_dump_json()
+    digest = file_hash(path) if path is not None else text_hash(card)
     zoom = None if plan.zoom is None else round((plan.zoom[0] * plan.zoom[1]) ** 0.5, 6)
-    return {"name": detector.card.name, "sha256": digest, "path": None if path is None else str(path), "resampled_by": zoom}
+    return {"name": finder.card.name, "sha256": digest, "path": None if path is None else str(path), "resampled_by": zoom}
 
 
 def parts_key(
-    recipe: Recipe, plan: Plan, register: bool, inputs: Sequence[dict[str, Any]], model: dict[str, Any]
+    recipe: Recipe,
+    plan: Plan,
+    register: bool,
+    inputs: Sequence[dict[str, Any]],
+    model: dict[str, Any],
+    finder: dict[str, Any],
 ) -> dict[str, Any]:
-    """What the parts of a run depend on; runs may share parts only where this is equal (`chunk` aside)."""
+    """What the parts of a run depend on; runs may share parts only where this is equal (`chunk` aside).
+
+    `finder` is what objects depend on beside, see `finders.ObjectFinder.key`.
+    """
     frames = recipe.frames
     settings = {
         "frames": [frames.start, frames.stop, frames.step, frames.invert, frames.channel, frames.part],
+        "level": [frames.level, frames.scars],
         "region": plan.region.model_dump(),
         "exclude": [part.model_dump() for part in plan.exclude],
         "zoom": plan.zoom and list(plan.zoom),
@@ -90,6 +99,7 @@ def parts_key(
         "polarity": plan.polarity,
         "register": register,
         "provider": [recipe.run.provider, recipe.run.precision],
+        **finder,
     }
     return {
         "input": [item["sha256"] for item in inputs],

@@ -12,13 +12,15 @@ import pandas as pd
 
 from morphoscope.errors import InputError, MorphoscopeError, PartialError, TruncatedError, UsageError
 from morphoscope.io.features import is_feature_table
-from morphoscope.models.detect import load_detector
 from morphoscope.models.runtime import available_cores
 from morphoscope.pipeline.batch import analyze_many
 from morphoscope.pipeline.doubts import result_notes, result_warnings
 from morphoscope.pipeline.features import analyze_features
+from morphoscope.pipeline.finders import MaskFinder, ObjectFinder
 from morphoscope.pipeline.folder import Parts, Run, claim, remove_parts, remove_run, write_json
-from morphoscope.pipeline.given import GivenObjects, larger_than_boxes
+from morphoscope.pipeline.given import larger_than_boxes
+from morphoscope.pipeline.load import as_finder, check_masks, load_finder
+from morphoscope.pipeline.mask_files import join_masks
 from morphoscope.pipeline.outputs import write_outputs
 from morphoscope.pipeline.prepare import Task, open_input, prepare
 from morphoscope.pipeline.provenance import common_info, input_hash, model_facts, parts_key, peak_memory_mb
@@ -38,7 +40,7 @@ def analyze(
     *,
     overwrite: bool = False,
     resume: bool = False,
-    detector: Finder | None = None,
+    detector: Finder | MaskFinder | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Detect, measure, track and report; everything is written into the folder `output`.
@@ -51,7 +53,7 @@ def analyze(
         output: the run folder, made where it is missing.
         overwrite: replace a run that is there; files that are no run's stay.
         resume: go on with a run that was broken off; a table is analysed in one go, from the start.
-        detector: used instead of the recipe's model.
+        detector: used instead of the recipe's model; a segmenter where the objects are to have masks.
         progress: called with (frames done, frames in all).
 
     Returns:
@@ -71,7 +73,14 @@ def analyze(
     if not sources:
         raise InputError("wanted at least one video, stack, folder or table of features to analyse, got none")
     pictures = any(not _is_table(source) for source in sources)
-    finder, parallel = (detector, False) if detector is not None or not pictures else _load(settings)
+    finder: ObjectFinder | None = None
+    parallel = False
+    if detector is not None:
+        finder = as_finder(detector, settings)
+    elif pictures:
+        finder, parallel = load_finder(settings)
+    if finder is not None:
+        check_masks(finder, settings)
 
     def one(source: Path | pd.DataFrame, folder: Path) -> Run:
         claim_as = partial(claim, folder, overwrite=overwrite, resume=resume)
@@ -95,26 +104,11 @@ def _is_table(source: Path | pd.DataFrame) -> bool:
     return isinstance(source, pd.DataFrame) or is_feature_table(source)
 
 
-def _load(recipe: Recipe) -> tuple[Finder, bool]:
-    """The recipe's detector, and whether the workers may run it at the same time, each with its share of the cores."""
-    if recipe.detect.objects is not None:
-        return GivenObjects(recipe.detect.objects), True
-    parallel = recipe.run.provider == "cpu"
-    cores = recipe.run.threads or available_cores()
-    detector = load_detector(
-        recipe.detect.model,
-        threads=max(cores // WORKERS, 1) if parallel else cores,
-        provider=recipe.run.provider,
-        precision=recipe.run.precision,
-    )
-    return detector, parallel
-
-
 def _analyze_one(
     path: Path,
     recipe: Recipe,
     output: Path,
-    detector: Finder,
+    finder: ObjectFinder,
     *,
     parallel: bool,
     claim_as: Callable[[Mapping[str, Any]], int | None],
@@ -122,17 +116,18 @@ def _analyze_one(
 ) -> Run:
     start = time.perf_counter()
     with open_input(path, recipe) as frames:
-        task = prepare(path, recipe, frames, detector)
+        task = prepare(path, recipe, frames, finder)
         inputs = [{"path": str(path.resolve()), "sha256": input_hash(path, frames), "frames": len(frames), "shape": frames.shape}]
-        model = model_facts(detector, task.plan)
-        key = parts_key(recipe, task.plan, task.registered, inputs, model)
+        model = model_facts(finder, task.plan)
+        beside = finder.key(task.plan) | ({"masks": True} if recipe.report.masks else {})
+        key = parts_key(recipe, task.plan, task.registered, inputs, model, beside)
         chunk = claim_as(key)
         if chunk is None:
             remove_parts(output)
             return _complete(Run(output), recipe)
         job = Job(
             frames=frames,
-            detector=task.detector,
+            finder=task.finder,
             plan=task.plan,
             chunks=Chunks(task.numbers, chunk),
             parts=Parts(output / "parts"),
@@ -140,6 +135,7 @@ def _analyze_one(
             workers=min(WORKERS, recipe.run.threads or available_cores()),
             parallel_model=parallel,
             independent=not recipe.frames.series and path.is_dir(),
+            masks=bool(recipe.report.masks),
             progress=progress,
         )
         began = time.perf_counter()
@@ -157,7 +153,10 @@ def _analyze_one(
             "notes": _notes(task) + result_notes(results, recipe),
             "exit_code": PartialError.exit_code if ended or job.skipped else 0,
         }
-        write_outputs(output, task.recipe, results, frames, info=info, card=detector.card, clock=job.clock)
+        if job.masks:
+            with job.clock.stage("write masks"):
+                info["masks"] = join_masks(output, job.parts.folder, frames, results.objects)
+        write_outputs(output, task.recipe, results, frames, info=info, card=finder.card, clock=job.clock)
         info["timings_s"] = {name: round(value, 3) for name, value in job.clock.seconds.items()}
         info["seconds"] = round(time.perf_counter() - start, 3)
         info["peak_memory_mb"] = peak_memory_mb()
@@ -200,7 +199,6 @@ def _make_parts(job: Job, output: Path) -> tuple[TruncatedError | None, list[int
 
 def _results(task: Task, job: Job, done: list[int]) -> Results:
     objects, frames = job.parts.read(done)
-    region = task.plan.region
     with job.clock.stage("track and physics"):
         results = compute_results(
             objects,
@@ -209,7 +207,7 @@ def _results(task: Task, job: Job, done: list[int]) -> Results:
             calibration=task.calibration,
             valid_px=int(task.plan.valid_mask().sum()),
             track=task.tracked,
-            field=(region.x0 - 0.5, region.y0 - 0.5, region.x1 - 0.5, region.y1 - 0.5),
+            field=task.plan.field,
             truth=task.truth,
         )
         return with_header_data(results, task.frames.frame_data)
@@ -222,7 +220,7 @@ def _warnings(task: Task, results: Results, ended: TruncatedError | None, skippe
         said.append(f"The input ends early: {ended} Frames {task.numbers[0]} to {last} were analysed.")
     said += scale_warnings(task.calibration, task.recipe)
     if task.plan.zoom is not None:
-        card = task.detector.card
+        card = task.finder.card
         said.append(
             f"Frames were resampled for detection: they have {task.calibration.mean_pixel_nm:.4g} nm per px, the model "
             f"{card.name} was trained at {card.pixel_size_nm:.4g}. Look at the overlay before using the numbers."

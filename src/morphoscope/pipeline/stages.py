@@ -42,7 +42,7 @@ class Plan:
     """What a recipe means for frames of one shape.
 
     `region` is the analysed part in px of the stored frame; `zoom` the (y, x) factors frames are resampled by before
-    detection, None for not at all.
+    detection, None for not at all. `rim` is how many px within the region nothing is looked for.
     """
 
     region: Region
@@ -51,6 +51,9 @@ class Plan:
     threshold: float | None = None
     nms_iou: float = 0.45
     polarity: Polarity = "dark"
+    calibration: Calibration = Calibration()
+    rim: int = 0
+    heights: bool = False  # grey values are heights in nm
 
     def crop(self, image: Image) -> Image:
         """The analysed part (a view)."""
@@ -59,16 +62,37 @@ class Plan:
     def valid_mask(self) -> NDArray[np.bool_]:
         """Which px of the region count towards the area (height, width of the region)."""
         x0, y0 = self.region.x0, self.region.y0
-        mask = np.ones((self.region.y1 - y0, self.region.x1 - x0), dtype=bool)
+        mask = np.zeros((self.region.y1 - y0, self.region.x1 - x0), dtype=bool)
+        mask[self.rim : mask.shape[0] - self.rim, self.rim : mask.shape[1] - self.rim] = True
         for part in self.exclude:
             mask[max(part.y0 - y0, 0) : max(part.y1 - y0, 0), max(part.x0 - x0, 0) : max(part.x1 - x0, 0)] = False
         return mask
 
+    @property
+    def field(self) -> tuple[float, float, float, float]:
+        """x0, y0, x1, y1 of where objects are looked for, px of the stored frame."""
+        low, high = self.rim - 0.5, self.rim + 0.5
+        return self.region.x0 + low, self.region.y0 + low, self.region.x1 - high, self.region.y1 - high
+
+    def holds(self, found: pd.DataFrame) -> NDArray[np.bool_]:
+        """Whether each centre (`x_px`, `y_px`, px of the stored frame) lies in the valid part."""
+        x0, y0, x1, y1 = self.field
+        x, y = found["x_px"].to_numpy(float), found["y_px"].to_numpy(float)
+        return np.asarray((x >= x0) & (x < x1) & (y >= y0) & (y < y1) & ~in_any(found, self.exclude))
+
 
 def make_plan(
-    recipe: Recipe, shape: tuple[int, int], calibration: Calibration, card: ModelCard, *, bottom: int | None = None
+    recipe: Recipe,
+    shape: tuple[int, int],
+    calibration: Calibration,
+    card: ModelCard,
+    *,
+    bottom: int | None = None,
+    rim: int = 0,
 ) -> Plan:
     """The plan for frames of a shape; without a region in the recipe, rows from `bottom` on (an info bar) are left out.
+
+    Nothing is looked for in `rim` px along the edge of the region.
 
     Raises:
         RecipeError: the region reaches outside the frame, or the excluded parts leave nothing of it.
@@ -88,9 +112,12 @@ def make_plan(
         threshold=recipe.detect.threshold,
         nms_iou=recipe.detect.nms_iou,
         polarity=recipe.detect.polarity,
+        calibration=calibration,
+        rim=rim,
     )
     if not plan.valid_mask().any():
-        raise RecipeError("frames.exclude covers the whole region, nothing is left to analyse")
+        why = "frames.exclude covers the whole region" if not rim else f"the region is no wider than {rim} px along its edges"
+        raise RecipeError(f"{why}, nothing is left to analyse")
     return plan
 
 
@@ -117,7 +144,7 @@ def _zoom(recipe: Recipe, calibration: Calibration, card: ModelCard) -> tuple[fl
 def detect_frame(image: Image, detector: Finder, plan: Plan) -> pd.DataFrame:
     """Objects whose centre lies in the valid part of a frame (h, w): label, score and the box columns, px of the stored frame."""
     seen = plan.crop(image)
-    picture = seen if plan.zoom is None else _resample(seen, plan.zoom)
+    picture = seen if plan.zoom is None else resampled(seen, plan.zoom)
     found = detector.detect(picture[None], threshold=plan.threshold, nms_iou=plan.nms_iou)[0]
     zoom_y, zoom_x = picture.shape[0] / seen.shape[0], picture.shape[1] / seen.shape[1]
     found = found.assign(
@@ -126,11 +153,11 @@ def detect_frame(image: Image, detector: Finder, plan: Plan) -> pd.DataFrame:
         width_px=found["width_px"] / zoom_x,
         height_px=found["height_px"] / zoom_y,
     )
-    valid = in_any(found, [plan.region]) & ~in_any(found, plan.exclude)
-    return found[valid].reset_index(drop=True)
+    return found[plan.holds(found)].reset_index(drop=True)
 
 
-def _resample(image: Image, zoom: tuple[float, float]) -> Image:
+def resampled(image: Image, zoom: tuple[float, float]) -> Image:
+    """A picture (h, w) with (y, x) zoom times as many px."""
     size = (max(round(image.shape[1] * zoom[1]), 1), max(round(image.shape[0] * zoom[0]), 1))
     kind = cv2.INTER_AREA if min(zoom) < 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(image, size, interpolation=kind))
@@ -156,23 +183,3 @@ def measure_frame(image: Image, found: pd.DataFrame, plan: Plan) -> pd.DataFrame
         ellipse_x_px=measured["ellipse_x_px"] + x0,
         ellipse_y_px=measured["ellipse_y_px"] + y0,
     )
-
-
-def analyse_frame(
-    image: Image, detector: Finder, recipe: Recipe | None = None, *, calibration: Calibration | None = None
-) -> pd.DataFrame:
-    """Objects of one frame, found and measured: the same rows `analyze` gives for it, without time and track.
-
-    Args:
-        image: (h, w), grey, any dtype.
-        detector: see `models.detect.load_detector`.
-        recipe: region, excluded parts and thresholds; None for the defaults.
-        calibration: the frame's own; the recipe's values win. Gives the `_nm` columns.
-
-    Raises:
-        RecipeError, ModelError: see `make_plan`.
-    """
-    recipe = recipe or Recipe()
-    known = recipe.calibrate(calibration or Calibration())
-    plan = make_plan(recipe, (image.shape[0], image.shape[1]), known, detector.card)
-    return known.with_nm(measure_frame(image, detect_frame(image, detector, plan), plan))

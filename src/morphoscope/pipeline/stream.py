@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -19,11 +19,11 @@ import pandas as pd
 
 from morphoscope.errors import TruncatedError
 from morphoscope.io.frames import Frames
+from morphoscope.pipeline.finders import ObjectFinder
 from morphoscope.pipeline.folder import Parts
-from morphoscope.pipeline.given import GivenObjects
 from morphoscope.pipeline.register import UNMOVED, Registration, Row
-from morphoscope.pipeline.stages import Finder, Image, Plan, detect_frame, measure_frame
-from morphoscope.schema import OBJECTS, conform
+from morphoscope.pipeline.stages import Image, Plan
+from morphoscope.schema import OBJECTS, SHAPES, conform
 
 BLOCK_BYTES, BLOCK_FRAMES = 16_000_000, 8
 WORKERS = 2
@@ -74,11 +74,12 @@ class _Rows(NamedTuple):
 class Job:
     """One input on its way to parts; `workers` frames at once, of which the model takes one unless `parallel_model`.
 
+    With `masks` the label image of each frame is written beside the parts.
     Of `independent` pictures those that are damaged are passed over and noted in `skipped`; a series ends there.
     """
 
     frames: Frames
-    detector: Finder
+    finder: ObjectFinder
     plan: Plan
     chunks: Chunks
     parts: Parts
@@ -86,6 +87,7 @@ class Job:
     workers: int = WORKERS
     parallel_model: bool = False
     independent: bool = False
+    masks: bool = False
     progress: Progress | None = None
     clock: Clock = field(default_factory=Clock)
     skipped: list[TruncatedError] = field(default_factory=list)
@@ -171,17 +173,14 @@ class Job:
             return _Rows(number, objects, registered())
 
     def _objects_of(self, number: int, image: Image) -> pd.DataFrame:
-        if isinstance(self.detector, GivenObjects):
-            with self.clock.stage("measure"):
-                return self.detector.objects(number, image, self.plan)
-        if self.parallel_model:
-            with self.clock.stage("detect"):
-                found = detect_frame(image, self.detector, self.plan)
-        else:
-            with self._model_lock, self.clock.stage("detect"):
-                found = detect_frame(image, self.detector, self.plan)
+        with nullcontext() if self.parallel_model else self._model_lock, self.clock.stage("detect"):
+            found = self.finder.find(number, image, self.plan)
         with self.clock.stage("measure"):
-            return measure_frame(image, found, self.plan)
+            measured = self.finder.measure(image, found, self.plan)
+        if self.masks and measured.labels is not None:
+            with self.clock.stage("write masks"):
+                self.parts.write_mask(number, measured.labels, self.plan.region, self.frames.shape)
+        return measured.objects
 
     def _tell(self, done: int) -> None:
         if self.progress is not None:
@@ -221,7 +220,7 @@ class _Writer:
         name = self._job.frames.name
         tables = [r.objects.assign(frame=r.number, file=name(r.number)) for r in self._rows]
         filled = [table for table in tables if len(table)] or tables[:1]
-        return conform(pd.concat(filled, ignore_index=True), OBJECTS)
+        return conform(pd.concat(filled, ignore_index=True), OBJECTS | SHAPES)
 
     def _frames(self) -> pd.DataFrame:
         numbers = [r.number for r in self._rows]

@@ -1,0 +1,149 @@
+"""Particles outlined without a model: a threshold of the grey levels, touching particles parted by a watershed.
+
+Thresholds: Otsu, IEEE Trans. Syst. Man Cybern. 9 (1979) 62; of several classes Liao, Chen & Chung, J. Inf. Sci. Eng. 17 (2001)
+713, here found exactly by dynamic programming. `local` is Otsu's of the picture less the Gaussian mean around each pixel.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from morphoscope.errors import InputError, UsageError
+from morphoscope.measure.watershed import connected, part_touching
+
+Method = Literal["otsu", "multi-otsu", "local"]
+Polarity = Literal["auto", "bright", "dark"]
+Grey = NDArray[np.float32]
+Inside = NDArray[np.bool_]
+Labels = NDArray[np.int32]
+
+METHODS: tuple[Method, ...] = ("otsu", "multi-otsu", "local")
+BINS = 256
+WINDOW_TO_SIGMA = 0.25  # a Gaussian window of this standard deviation weighs its surroundings
+
+
+class ThresholdSettings(NamedTuple):
+    """How particles are outlined; lengths in px.
+
+    polarity: the ground is the class of grey that makes up most of the picture's rim, particles are the brighter or darker
+    classes, or all other ones (auto); the brightest class is never the ground of bright ones, nor the darkest that of dark ones.
+    blur_px: standard deviation of the smoothing. window_px: width of the surroundings of `local`. levels: classes of
+    `multi-otsu`. separate_px: least distance of two centres in touching particles, 0 for not parted. smallest_px: least area.
+    holes_px: largest hole to be filled.
+    """
+
+    polarity: Polarity = "auto"
+    blur_px: float = 1.0
+    window_px: float = 101.0
+    levels: int = 3
+    separate_px: float = 10.0
+    smallest_px: int = 50
+    holes_px: int = 200
+
+
+def threshold_labels(image: NDArray[Any], method: Method = "otsu", settings: ThresholdSettings | None = None) -> Labels:
+    """Particles of a picture as a label image.
+
+    Args:
+        image: (h, w), grey, any real dtype.
+        method: `otsu`, `multi-otsu` or `local`.
+        settings: None for the defaults.
+
+    Returns:
+        (h, w): 0 for the background, particles 1, 2, ... in the order of their first pixels, row by row.
+
+    Raises:
+        InputError: not a grey picture, or pixels that are not finite.
+        UsageError: another method.
+    """
+    chosen = settings or ThresholdSettings()
+    inside = foreground(image, method, chosen)
+    return part_touching(cleaned(inside, chosen.smallest_px, chosen.holes_px), chosen.separate_px, chosen.smallest_px)
+
+
+def foreground(image: NDArray[Any], method: Method, settings: ThresholdSettings) -> Inside:
+    """Which pixels (h, w) a threshold takes for particles; none of a picture without contrast. Errors: `threshold_labels`."""
+    if method not in METHODS:
+        raise UsageError(f"the thresholds are {', '.join(METHODS)}; got {method!r}")
+    if image.ndim != 2 or 0 in image.shape or image.dtype.kind not in "biuf":
+        raise InputError(f"wanted a grey picture (h, w), got an array of shape {image.shape} of {image.dtype}; choose a channel")
+    if image.dtype.kind == "f" and not np.isfinite(image).all():
+        raise InputError("the picture holds pixels that are not numbers; fill them first")
+    grey = _smooth(image, settings.blur_px)
+    if method == "local":
+        grey = grey - _smooth(grey, settings.window_px * WINDOW_TO_SIGMA)
+    low, high = float(grey.min()), float(grey.max())
+    if not high > low:
+        return np.zeros(image.shape, bool)
+    bins = np.minimum((grey - low) * np.float32(BINS / (high - low)), BINS - 1).astype(np.uint8)
+    cuts = otsu_cuts(np.bincount(bins.ravel(), minlength=BINS), settings.levels if method == "multi-otsu" else 2)
+    classes = np.searchsorted(cuts, np.arange(BINS), side="left")
+    rim = np.concatenate([bins[0], bins[-1], bins[1:-1, 0], bins[1:-1, -1]])
+    ground = int(np.bincount(classes[rim]).argmax())
+    taken = {
+        "bright": classes > min(ground, len(cuts) - 1),
+        "dark": classes < max(ground, 1),
+        "auto": classes != ground,
+    }[settings.polarity]
+    return np.asarray(taken[bins])
+
+
+def _smooth(image: NDArray[Any], sigma: float) -> Grey:
+    """The picture as float32 about its mean, blurred; wide blurs are made of a picture of fewer px."""
+    wide = image.astype(np.float32 if image.dtype.itemsize < 4 else np.float64)
+    grey = np.asarray(wide - wide.mean(dtype=np.float64), np.float32)
+    if sigma == 0:
+        return grey
+    step = max(int(sigma / 8), 1)
+    if step == 1:
+        return np.asarray(cv2.GaussianBlur(grey, (0, 0), sigma, borderType=cv2.BORDER_REFLECT))
+    height, width = grey.shape
+    small = cv2.resize(grey, (max(width // step, 1), max(height // step, 1)), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), sigma / step, borderType=cv2.BORDER_REFLECT)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def otsu_cuts(counts: NDArray[Any], classes: int = 2) -> NDArray[np.int64]:
+    """The last bin of each class but the highest, such that the variance between classes is largest.
+
+    Args:
+        counts: (n,) histogram.
+        classes: 2 or more.
+
+    Returns:
+        (classes - 1,) ascending; among equals the lowest.
+    """
+    count = np.concatenate([[0.0], np.cumsum(counts, dtype=float)])
+    total = np.concatenate([[0.0], np.cumsum(counts * np.arange(len(counts)), dtype=float)])
+    weight = count[None, :] - count[:, None]  # of a class from bin i up to bin j - 1
+    gain = np.divide((total[None, :] - total[:, None]) ** 2, weight, out=np.zeros_like(weight), where=weight > 0)
+    gain[np.tril_indices(len(count))] = -np.inf  # a class holds a bin at least
+    best, before = gain[0], []
+    for _ in range(classes - 1):
+        through = best[:, None] + gain
+        before.append(through.argmax(axis=0))
+        best = through.max(axis=0)
+    end, cuts = len(counts), []
+    for places in reversed(before):
+        end = int(places[end])
+        cuts.append(end - 1)
+    return np.array(cuts[::-1], np.int64)
+
+
+def cleaned(inside: Inside, smallest_px: int, holes_px: int) -> Inside:
+    """Foreground (h, w) without parts (8 neighbours) below `smallest_px`, its holes (4 neighbours) of up to `holes_px` filled."""
+    parts, area = connected(inside, 8)
+    kept = area >= smallest_px
+    kept[0] = False
+    solid = kept[parts]
+    if holes_px == 0:
+        return np.asarray(solid)
+    gaps, size = connected(~solid, 4)
+    filled = size <= holes_px
+    filled[np.unique(np.concatenate([gaps[0], gaps[-1], gaps[:, 0], gaps[:, -1]]))] = False
+    filled[0] = True
+    return np.asarray(filled[gaps])

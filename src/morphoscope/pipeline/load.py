@@ -1,0 +1,92 @@
+"""The finder of objects that a recipe names: a model file, a way without a model, or objects that are given."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pandas as pd
+
+from morphoscope.calibration import Calibration
+from morphoscope.errors import UsageError
+from morphoscope.measure.threshold import METHODS
+from morphoscope.models.card import resolve_model
+from morphoscope.models.detect import Detector
+from morphoscope.models.runtime import available_cores, load_session
+from morphoscope.models.segment import Segmenter
+from morphoscope.pipeline.finders import Boxes, MaskFinder, ObjectFinder
+from morphoscope.pipeline.given import GivenObjects
+from morphoscope.pipeline.masks import Masks, ThresholdSegmenter
+from morphoscope.pipeline.spotting import Spots
+from morphoscope.pipeline.stages import Finder, Image, make_plan
+from morphoscope.pipeline.stream import WORKERS
+from morphoscope.recipe import Recipe
+
+SPOTS = "spots"
+WITHOUT_MODEL = (*METHODS, SPOTS)  # names of detect.model that stand for no file
+
+
+def load_finder(recipe: Recipe) -> tuple[ObjectFinder, bool]:
+    """The finder of a recipe, and whether the workers may run it at the same time, each with its share of the cores.
+
+    Raises:
+        ModelError: no such model, or one for another task.
+        InputError: the objects that are given cannot be read.
+    """
+    name, wanted = recipe.detect.model, recipe.segment
+    if recipe.detect.objects is not None:
+        return GivenObjects(recipe.detect.objects), True
+    if name == SPOTS:
+        return Spots(wanted), True
+    if name in METHODS:
+        return Masks(ThresholdSegmenter(name, wanted), wanted), True
+    parallel = recipe.run.provider == "cpu"
+    cores = recipe.run.threads or available_cores()
+    path = resolve_model(name)
+    threads = max(cores // WORKERS, 1) if parallel else cores
+    session = load_session(path, threads=threads, provider=recipe.run.provider, precision=recipe.run.precision)
+    if session.card.task == "segment":
+        return Masks(Segmenter(session, path), wanted), parallel
+    return Boxes(Detector(session, path)), parallel
+
+
+def check_masks(finder: ObjectFinder, recipe: Recipe) -> None:
+    """Make sure that what is to write masks has them.
+
+    Raises:
+        UsageError: it has none.
+    """
+    if recipe.report.masks and not finder.masks:
+        raise UsageError(
+            f"masks are wanted (`segment`, report.masks), but of {finder.card.name} there are none: give a model that segments, "
+            f"or one of {', '.join(METHODS)}; boxes and spots are for `analyze`"
+        )
+
+
+def as_finder(given: Finder | MaskFinder | ObjectFinder, recipe: Recipe) -> ObjectFinder:
+    """What the pipeline asks for objects, of a detector or segmenter from outside."""
+    if hasattr(given, "find"):
+        return cast(ObjectFinder, given)
+    if hasattr(given, "segment"):
+        return Masks(cast(MaskFinder, given), recipe.segment)
+    return Boxes(given)
+
+
+def analyse_frame(
+    image: Image, detector: Finder | MaskFinder, recipe: Recipe | None = None, *, calibration: Calibration | None = None
+) -> pd.DataFrame:
+    """Objects of one frame, found and measured: the same rows `analyze` gives for it, without time and track.
+
+    Args:
+        image: (h, w), grey, any dtype.
+        detector: see `models.detect.load_detector`, `models.segment.load_segmenter` and `masks.ThresholdSegmenter`.
+        recipe: region, excluded parts and thresholds; None for the defaults.
+        calibration: the frame's own; the recipe's values win. Gives the `_nm` columns.
+
+    Raises:
+        RecipeError, ModelError: see `make_plan`.
+    """
+    recipe = recipe or Recipe()
+    known = recipe.calibrate(calibration or Calibration())
+    finder = as_finder(detector, recipe)
+    plan = make_plan(recipe, (image.shape[0], image.shape[1]), known, finder.card, rim=finder.rim)
+    return known.with_nm(finder.measure(image, finder.find(0, image, plan), plan).objects)

@@ -1,0 +1,216 @@
+"""Objects with masks from files to a run folder, as users type it."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+from doubles import BLOBS, RADIUS, SHAPE, BlobDetector, film, write_folder, write_stack
+from morphoscope.calibration import Calibration
+from morphoscope.cli.main import main
+from morphoscope.errors import UsageError
+from morphoscope.io.tables import table_hash
+from morphoscope.measure.shape import shapes
+from morphoscope.pipeline import Run, analyse_frame, analyze, outputs, segment
+from morphoscope.pipeline.again import differences
+from morphoscope.pipeline.masks import ThresholdSegmenter
+from morphoscope.recipe import Recipe, parse_recipe
+from morphoscope.schema import OBJECTS, SHAPES
+
+
+@pytest.fixture(autouse=True)
+def no_figures(monkeypatch):
+    """They take longest, and few tests here look at them."""
+    draw = outputs._draw_figures
+    monkeypatch.setattr(outputs, "_draw_figures", lambda *_: {})
+    return lambda: monkeypatch.setattr(outputs, "_draw_figures", draw)
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """Run a command in a fresh folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(a) for a in arguments])
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return call
+
+
+def recipe(**sections: dict) -> Recipe:
+    values: dict = {"report": {"overlay": False}, "detect": {"model": "otsu"}, "segment": {"smallest_px": 30}}
+    for section, settings in sections.items():
+        values.setdefault(section, {}).update(settings)
+    return parse_recipe(values)
+
+
+def test_a_folder_becomes_masks_and_objects(command, tmp_path):
+    write_folder(tmp_path / "images", film(3))
+    code, printed, _ = command("segment", "images", "--model", "otsu", "--scale", 0.5, "-o", "run", "--no-overlay")
+    run = Run(tmp_path / "run")
+    assert code == 0 and "15 objects" in printed
+    assert run.frames["count"].tolist() == [5, 5, 5] and run.tracks.empty
+    assert {*OBJECTS, *SHAPES} <= set(run.objects.columns) and run.objects["track_id"].isna().all()
+    assert run.objects["fitted"].all() and run.objects["score"].isna().all() and set(run.objects["label"]) == {"particle"}
+    for name in ("frame0", "frame1", "frame2"):
+        labels = tifffile.imread(tmp_path / "run" / "masks" / f"{name}.tif")
+        rows = run.objects[run.objects["file"] == f"{name}.png"]
+        assert labels.shape == SHAPE and labels.dtype == np.uint16
+        again = shapes(labels, calibration=Calibration((0.5, 0.5)))
+        assert rows["mask_label"].tolist() == again["mask_label"].tolist() == [1, 2, 3, 4, 5]
+        for column in ("area_px", "major_nm", "perimeter_nm", "feret_min_px", "circularity", "x_nm"):
+            assert np.allclose(rows[column], again[column])
+    assert np.allclose(run.objects["equivalent_diameter_px"], 2 * RADIUS + 1, atol=1.5)
+    assert not list((tmp_path / "run").rglob("*part*"))
+
+
+def test_a_stack_gets_a_page_per_frame_and_empty_ones_where_nothing_was_analysed(tmp_path):
+    path = write_stack(tmp_path / "film.tif", film(7))
+    run = segment(path, recipe(frames={"start": 2, "step": 2}), tmp_path / "run")
+    with tifffile.TiffFile(tmp_path / "run" / "masks" / "film.tif") as file:
+        pages = [page.asarray() for page in file.pages]
+    assert [int(page.max()) for page in pages] == [0, 0, 5, 0, 5, 0, 5]
+    assert run.info["masks"] == ["masks/film.tif"]
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 64])
+def test_results_do_not_depend_on_the_chunk_and_two_runs_are_the_same(tmp_path, chunk):
+    path = write_stack(tmp_path / "film.tif", film(7, shift_per_frame=(0.6, 0.2)))
+    wanted = {"report": {"masks": True}, "track": {"register_frames": True}}
+    one = analyze(path, recipe(**wanted), tmp_path / "one")
+    other = analyze(path, recipe(run={"chunk": chunk}, **wanted), tmp_path / "other")
+    assert differences(one, other) == [] and len(one.tracks) == 5
+    assert (one.path / "masks/film.tif").read_bytes() == (other.path / "masks/film.tif").read_bytes()
+
+
+class Interrupted(ThresholdSegmenter):
+    """Stops after some images, as Ctrl-C does."""
+
+    def __init__(self, recipe, after):
+        super().__init__("otsu", recipe)
+        self.left = after
+
+    def segment(self, images, *, threshold=None):
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return super().segment(images, threshold=threshold)
+
+
+def test_resumed_is_the_same_as_in_one_go(tmp_path):
+    path = write_stack(tmp_path / "film.tif", film(9))
+    wanted = recipe(run={"chunk": 2})
+    whole = segment(path, wanted, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        segment(path, wanted, tmp_path / "run", segmenter=Interrupted(wanted.segment, 5))
+    assert list((tmp_path / "run" / "parts").glob("mask-*.tif")) and not (tmp_path / "run" / "masks").exists()
+    run = segment(path, wanted, tmp_path / "run", resume=True)
+    assert differences(whole, run) == []
+    assert (whole.path / "masks/film.tif").read_bytes() == (run.path / "masks/film.tif").read_bytes()
+    assert not (run.path / "parts").exists()
+
+
+def test_overwriting_removes_masks_of_the_run_and_nothing_else(tmp_path):
+    write_folder(tmp_path / "images", film(2))
+    segment(tmp_path / "images", recipe(), tmp_path / "run")
+    (tmp_path / "run/masks/corrected.tif").write_bytes(b"mine")
+    analyze(tmp_path / "images", recipe(), tmp_path / "run", overwrite=True)
+    assert [path.name for path in (tmp_path / "run/masks").iterdir()] == ["corrected.tif"]
+
+
+def test_masks_that_no_run_wrote_are_not_replaced(command, tmp_path):
+    write_folder(tmp_path / "images", film(1))
+    (tmp_path / "run/masks").mkdir(parents=True)
+    (tmp_path / "run/masks/frame0.tif").write_bytes(b"mine")
+    code, _, error = command("segment", "images", "--model", "otsu", "-o", "run", "--overwrite")
+    assert code == 2 and "masks/frame0.tif" in error
+
+
+def test_region_and_excluded_parts(tmp_path):
+    path = write_stack(tmp_path / "film.tif", film(1))
+    frames = {"region": {"x0": 25, "y0": 10, "x1": 120, "y1": 90}, "exclude": [{"x0": 50, "y0": 15, "x1": 70, "y1": 40}]}
+    run = segment(path, recipe(frames=frames), tmp_path / "run")
+    labels = tifffile.imread(tmp_path / "run/masks/film.tif")
+    assert labels.shape == SHAPE and not labels[:10].any() and not labels[:, :25].any() and labels[70, 30] and not labels[25, 60]
+    places = run.objects.sort_values("x_px")[["x_px", "y_px"]].to_numpy()
+    assert np.allclose(places[1:], [(80, 72), (100, 40)], atol=1) and abs(places[0, 1] - 70) < 1
+    assert run.objects.sort_values("x_px")["on_edge"].tolist() == [True, False, False]
+    left = segment(path, recipe(frames=frames, segment={"edge": "leave out"}), tmp_path / "left")
+    assert len(left.objects) == 2 and set(np.unique(tifffile.imread(left.path / "masks/film.tif"))) == {0, 1, 2}
+
+
+def test_unequal_pixels_are_measured_in_nm(tmp_path):
+    path = write_stack(tmp_path / "film.tif", film(1))
+    run = segment(path, recipe(calibration={"pixel_size_nm": [1.0, 2.0]}), tmp_path / "run")
+    rows = run.objects
+    assert np.allclose(rows["feret_max_nm"], 2 * rows["width_px"], rtol=0.1)
+    assert np.allclose(rows["aspect_ratio"], 2, rtol=0.12) and np.allclose(
+        rows["major_nm"] / rows["minor_nm"], rows["aspect_ratio"]
+    )
+    assert rows["perimeter_nm"].notna().all()
+
+
+def test_masks_that_are_given_are_measured_like_those_found(tmp_path):
+    path = write_stack(tmp_path / "film.tif", film(3))
+    found = segment(path, recipe(), tmp_path / "found")
+    given = analyze(path, recipe(detect={"objects": str(found.path / "masks")}), tmp_path / "given")
+    columns = [c for c in SHAPES if c in found.objects]
+    pd.testing.assert_frame_equal(given.objects[columns], found.objects[columns])
+    assert len(given.tracks) == 5
+
+
+def test_analyse_frame_gives_the_rows_of_the_run(tmp_path):
+    image = film(1)[0]
+    rows = analyse_frame(image, ThresholdSegmenter("otsu", recipe().segment), recipe())
+    run = segment(write_stack(tmp_path / "film.tif", image[None]), recipe(), tmp_path / "run")
+    assert np.allclose(rows[["x_px", "perimeter_px"]], run.objects[["x_px", "perimeter_px"]])
+
+
+def test_boxes_and_spots_have_no_masks(command, tmp_path):
+    path = write_stack(tmp_path / "film.tif", film(1))
+    code, _, error = command("segment", path, "--model", "spots", "-o", "run")
+    assert code == 2 and "otsu" in error
+    with pytest.raises(UsageError, match="blobs"):
+        segment(path, recipe(), tmp_path / "other", segmenter=BlobDetector())
+
+
+@pytest.mark.parametrize("polarity", ["dark", "auto"])
+def test_spots_are_found_and_followed(command, tmp_path, polarity):
+    write_stack(tmp_path / "film.tif", film(5, shift_per_frame=(0.5, 0.0)))
+    (tmp_path / "r.toml").write_text(f'[segment]\npolarity = "{polarity}"\nspot_px = 17\n[track]\nregister_frames = false\n')
+    code, printed, _ = command(
+        "analyze", "film.tif", "--model", "spots", "--recipe", "r.toml", "--json", "-o", "run", "--no-overlay"
+    )
+    run = Run(tmp_path / "run")
+    assert code == 0 and json.loads(printed)["counts"] == {"frames": 5, "objects": 25, "tracks": 5}
+    first = run.objects[run.objects["frame"] == 0]
+    assert np.allclose(first[["x_px", "y_px"]], sorted(BLOBS, key=lambda b: b[::-1]), atol=0.5)
+    assert not run.objects["fitted"].any() and {"mass", "signal"} <= set(run.objects.columns)
+    assert run.frames["valid_area_px"].unique() == (SHAPE[0] - 16) * (SHAPE[1] - 16)  # spots are not looked for in a rim of 8
+
+
+def test_names_that_differ_in_the_suffix_only_keep_it(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name, image in zip(("a.png", "a.bmp", "b.png"), film(3), strict=True):
+        cv2.imwrite(str(folder / name), image)
+    run = segment(folder, recipe(), tmp_path / "run")
+    assert sorted(run.info["masks"]) == ["masks/a.bmp.tif", "masks/a.png.tif", "masks/b.tif"]
+    assert sorted(path.name for path in (run.path / "masks").iterdir()) == ["a.bmp.tif", "a.png.tif", "b.tif"]
+
+
+def test_the_tables_hash_the_same_from_python_and_the_command_line(command, tmp_path):
+    write_folder(tmp_path / "images", film(2))
+    command("segment", "images", "--model", "local", "--scale", 2, "-o", "one", "--no-overlay")
+    other = segment(
+        tmp_path / "images", parse_recipe({"detect": {"model": "local"}, "calibration": {"pixel_size_nm": 2.0}}), tmp_path / "two"
+    )
+    assert table_hash(Run(tmp_path / "one").objects) == table_hash(other.objects)
