@@ -14,10 +14,11 @@ import numpy as np
 
 from benchmarks.classical import GRID, otsu_watershed
 from benchmarks.data import OUT, ROOT, data_folder
+from morphoscope.measure.mask_scores import Counts, count_matches, f1_of
 from morphoscope.models.segment import load_segmenter
 from morphoscope.recipe import load_recipe
 from morphoscope.train.label_images import read_label_images
-from morphoscope.train.lessons import INSTANCE_THRESHOLDS, Counts, count_matches, f1_of
+from morphoscope.train.lessons import INSTANCE_THRESHOLDS
 from morphoscope.train.segment import SegmenterTraining, counts_by_threshold, fold_model, validate
 
 FOLDER = OUT / "particles"

@@ -15,6 +15,7 @@ from typer.testing import CliRunner  # noqa: E402
 
 from morphoscope.cli.main import build_app  # noqa: E402
 from morphoscope.errors import InputError, ModelError, UsageError  # noqa: E402
+from morphoscope.measure.mask_scores import count_matches, count_pixels, f1_of, mean_iou  # noqa: E402
 from morphoscope.measure.matching import match_labels  # noqa: E402
 from morphoscope.models.instances import REACH_PX, labels_from_maps  # noqa: E402
 from morphoscope.models.runtime import load_session  # noqa: E402
@@ -26,7 +27,7 @@ from morphoscope.train.instance_network import InstanceNet  # noqa: E402
 from morphoscope.train.instances import edges, loss, targets  # noqa: E402
 from morphoscope.train.label_images import LabelledImage, crop, fold_of, read_label_images, stretched  # noqa: E402
 from morphoscope.train.lessons import INSTANCE_THRESHOLDS as THRESHOLDS  # noqa: E402
-from morphoscope.train.lessons import PARTICLES, class_lesson, count_matches, count_pixels, f1_of, fitting_zoom, mean_iou  # noqa: E402
+from morphoscope.train.lessons import PARTICLES, class_lesson, fitting_zoom  # noqa: E402
 from morphoscope.train.lite_encoder import LiteEncoder  # noqa: E402
 from morphoscope.train.segment import FINE, SegmenterTraining, fine_tuning, train_segmenter, validate  # noqa: E402
 from morphoscope.train.trained import load_segmenter_network, weights_of  # noqa: E402

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 import cv2
@@ -11,53 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from morphoscope.errors import InputError
+from morphoscope.io.label_images import read_classes
 from morphoscope.models.class_maps import SMALLEST_PX
-from morphoscope.train.label_images import LabelledImage, moved, read_pairs
-
-ONLY = "foreground"  # name of the class of a mask of black and white
-MOST = 254
+from morphoscope.train.label_images import LabelledImage, as_example, moved
 
 
 def read_class_images(root: Path) -> tuple[list[LabelledImage], tuple[str, ...]]:
-    """The pairs of `image/<name>.*` and `mask/<name>.*` in a folder, by name, and the names of the classes 1, 2, ...
-
-    Grey values of a mask are classes, 0 is background; a mask of 0 and 255 has one class. A `labels.toml` in the folder may name
-    them: `[classes]`, then lines such as `oxide = 1`.
-
-    Raises:
-        InputError: as `label_images.read_pairs`; grey values without a name, or no class at all.
-    """
-    pairs = read_pairs(root, "mask")
-    values = sorted({int(v) for one in pairs for v in np.unique(one.labels)} - {0})
-    if values == [255]:
-        pairs = [LabelledImage(one.name, one.image, (one.labels > 0).astype(np.int32)) for one in pairs]
-        values = [1]
-    if not values:
-        raise InputError(f"wanted masks with grey values above 0 (classes) in {root / 'mask'}, all are 0")
-    if values[-1] > MOST:
-        raise InputError(
-            f"wanted masks whose grey values are classes 1 to {MOST}, or 0 and 255 alone; {root / 'mask'} has {values[-1]}"
-        )
-    return pairs, _names(root / "labels.toml", values)
-
-
-def _names(path: Path, values: list[int]) -> tuple[str, ...]:
-    """Names of the classes 1 to the highest that is there or named."""
-    given: dict[str, int] = {}
-    if path.is_file():
-        try:
-            given = tomllib.loads(path.read_text(encoding="utf-8")).get("classes", {})
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} is not valid TOML: {error}") from error
-        if not all(isinstance(v, int) and 0 < v <= MOST for v in given.values()) or len(set(given.values())) < len(given):
-            raise InputError(f"wanted a different grey value 1 to {MOST} for each of [classes] in {path}, got {given}")
-    named = {v: k for k, v in given.items()}
-    unnamed = [v for v in values if v not in named]
-    if named and unnamed:
-        raise InputError(f"{path} names no class for the grey values {', '.join(map(str, unnamed))} of the masks")
-    highest = max([*values, *named])
-    return (ONLY,) if highest == 1 and not named else tuple(named.get(k, f"class {k}") for k in range(1, highest + 1))
+    """The images of a folder with their class maps, and the names of the classes; see `io.label_images.read_classes`."""
+    pairs, classes = read_classes(root)
+    return [as_example(one) for one in pairs], classes
 
 
 def typical_px(examples: list[LabelledImage]) -> float:

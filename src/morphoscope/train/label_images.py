@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from morphoscope.errors import InputError
-from morphoscope.io.open import open_frames
+from morphoscope.io.label_images import Pair, read_pairs
 from morphoscope.models.preprocess import robust_scale
 from morphoscope.train import augment
 from morphoscope.train.datasets import unit_scale
@@ -23,7 +22,6 @@ LEAST, MOST = 0.3, 3.0  # range of the magnification
 NARROW = 0.3  # part of the grey scale that an image may use before it is spread
 ABOUT = 0.25  # spread of the logarithm of a magnification that is given
 CROWD, LEANING = 60, 0.33  # an image is drawn in proportion to its number of particles (at most CROWD) to this power
-SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
@@ -42,45 +40,17 @@ class LabelledImage:
 
 
 def read_label_images(root: Path) -> list[LabelledImage]:
-    """The pairs of `image/<name>.*` and `instances/<name>.*` in a folder, by name; errors as in `read_pairs`."""
-    return read_pairs(root, "instances")
-
-
-def read_pairs(root: Path, part: str) -> list[LabelledImage]:
-    """The images in `image/` and what lies under the same names in the folder `part` (masks may be grey or grey as RGB).
+    """The pairs of `image/<name>.*` and `instances/<name>.*` in a folder, by name.
 
     Raises:
-        InputError: a folder is missing or empty, an image has no partner, or the two differ in shape.
+        InputError: see `io.label_images.read_pairs`.
     """
-    images, partners = _files(root / "image", part), _files(root / part, part)
-    lacking = sorted(set(images) - set(partners))
-    if lacking:
-        raise InputError(f"wanted a label image in {root / part} for each image, {', '.join(lacking[:3])} has none")
-    pairs = []
-    for name, path in images.items():
-        labels = _grey(cv2.imread(str(partners[name]), cv2.IMREAD_UNCHANGED))
-        if labels is None or labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
-            raise InputError(f"wanted a grey label image of integers, {partners[name]} is none")
-        with open_frames(path) as frames:
-            image = stretched(unit_scale(frames[0]))
-        if image.shape != labels.shape:
-            raise InputError(f"{path} is {image.shape} px, its label image {labels.shape} px; wanted the same")
-        pairs.append(LabelledImage(name, image, labels.astype(np.int32)))
-    return pairs
+    return [as_example(one) for one in read_pairs(root)]
 
 
-def _grey(picture: NDArray[Any] | None) -> NDArray[Any] | None:
-    """One channel of a picture whose colour channels are equal; else the picture as it is."""
-    if picture is None or picture.ndim == 2 or not (picture[..., :3] == picture[..., :1]).all():
-        return picture
-    return picture[..., 0]
-
-
-def _files(folder: Path, part: str) -> dict[str, Path]:
-    found = {p.stem: p for p in sorted(folder.glob("*")) if p.suffix.lower() in SUFFIXES} if folder.is_dir() else {}
-    if not found:
-        raise InputError(f"wanted a folder with image/ and {part}/ (label images of the same names), {folder} holds no image")
-    return found
+def as_example(pair: Pair) -> LabelledImage:
+    """A pair from disk as an example to learn from."""
+    return LabelledImage(pair.name, stretched(unit_scale(pair.image())), pair.labels)
 
 
 def stretched(image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from morphoscope.measure.matching import match_labels
+from morphoscope.io.label_images import is_semantic
+from morphoscope.measure.mask_scores import IOU, Counts, count_matches, count_pixels, f1_of, iou_of, mean_iou
 from morphoscope.models.class_maps import CLASSES, shown
 from morphoscope.models.instances import CHANNELS, INSTANCES, enlarge, labels_from_maps
 from morphoscope.models.segment import Segmenter
+from morphoscope.models.zoom import best_zoom
 from morphoscope.train.class_maps import class_crop, class_loss, read_class_images, typical_px
 from morphoscope.train.instances import loss
 from morphoscope.train.label_images import LabelledImage, crop, read_label_images
 
-Counts = NDArray[np.int64]
-IOU = 0.5
 INSTANCE_THRESHOLDS = (0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75)
 CLASS_THRESHOLDS = tuple(round(0.2 + 0.05 * k, 2) for k in range(13))
 WIDTH_PX = 22.0  # objects are magnified to this diameter where their size is known, at most `ZOOM` times
@@ -58,7 +58,7 @@ def read_lesson(root: Path) -> tuple[list[LabelledImage], Lesson]:
     Raises:
         InputError: as the two readers say.
     """
-    if (root / "mask").is_dir() and not (root / "instances").is_dir():
+    if is_semantic(root):
         data, classes = read_class_images(root)
         return data, class_lesson(classes)
     return read_label_images(root), PARTICLES
@@ -74,46 +74,14 @@ def fitting_zoom(data: list[LabelledImage], lesson: Lesson) -> float:
     return float(np.clip(np.round(2 * WIDTH_PX / wide) / 2, 1.0, ZOOM)) if np.isfinite(wide) else 1.0
 
 
-def count_matches(found: NDArray[np.int32], true: NDArray[np.int32]) -> Counts:
-    """Right, wrong and missed particles (3,) of a label image at IoU 0.5, greedily paired one to one."""
-    pairs = len(match_labels(found, true, IOU))
-    return np.array([pairs, _number(found) - pairs, _number(true) - pairs])
-
-
-def _number(labels: NDArray[np.int32]) -> int:
-    return len(np.unique(labels[labels != 0]))
-
-
-def f1_of(counts: Counts) -> NDArray[np.float64]:
-    """F1 of counts (..., 3)."""
-    right, wrong, missed = np.moveaxis(counts, -1, 0)
-    return np.asarray(2 * right / np.maximum(2 * right + wrong + missed, 1), float)
-
-
 def judge_particles(segmenter: Segmenter, one: LabelledImage) -> Counts:
-    """Counts (thresholds, 3) of particles; the network runs once."""
-    maps, shape = segmenter.maps(one.image), (one.image.shape[0], one.image.shape[1])
-    return np.stack(
-        [count_matches(enlarge(labels_from_maps(maps, at), maps[0], shape), one.labels) for at in INSTANCE_THRESHOLDS]
-    )
-
-
-def iou_of(counts: Counts) -> NDArray[np.float64]:
-    """Intersection over union (...) of counts (..., 3) of pixels."""
-    return np.asarray(counts[..., 0] / np.maximum(counts.sum(axis=-1), 1), float)
-
-
-def mean_iou(counts: Counts) -> NDArray[np.float64]:
-    """Mean (...) over classes of the intersection over union of counts (..., classes, 3)."""
-    return np.asarray(iou_of(counts).mean(axis=-1))
-
-
-def count_pixels(found: NDArray[np.integer], true: NDArray[np.integer], classes: int) -> Counts:
-    """Right, wrong and missed pixels (classes, 3) of a class map; background is not among the classes."""
-    table = np.bincount((true.astype(np.int64) * (classes + 1) + found).ravel(), minlength=(classes + 1) ** 2)
-    table = table.reshape(classes + 1, classes + 1)
-    right = table.diagonal()
-    return np.stack([right, table.sum(axis=0) - right, table.sum(axis=1) - right], axis=1)[1:]
+    """Counts (thresholds, 3) of particles; the network runs once at each magnification."""
+    shape, counts = (one.image.shape[0], one.image.shape[1]), []
+    maps = {zoom: segmenter.maps(one.image, zoom) for zoom in segmenter.zooms}
+    for at in INSTANCE_THRESHOLDS:
+        best = maps[best_zoom({zoom: [each] for zoom, each in maps.items()}, at)]
+        counts.append(count_matches(enlarge(labels_from_maps(best, at), best[0], shape), one.labels))
+    return np.stack(counts)
 
 
 def judge_classes(segmenter: Segmenter, one: LabelledImage) -> Counts:
