@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.stats import t
 
 from morphoscope.calibration import Calibration
@@ -23,6 +24,7 @@ from morphoscope.recipe import Recipe
 
 Box = tuple[float, float, float, float]
 FEWEST = 10  # points a frame, on average, below which curves of structure say nothing
+MOST_POINTS = 60_000  # of one end of a series
 MOST_WAVES = 1_000_000
 REACH_Q = 4.0  # times 2 pi over the mean spacing that S(q) goes out to
 DIAMETERS = 1.5  # median diameters that centres in one cluster are apart at most, where the recipe says nothing
@@ -31,7 +33,7 @@ SINGLE = {
     "psi6_mean": ("local hexatic order |psi_6|", "mean over particles whose neighbours are surely known"),
     "psi6_global": ("global hexatic order", "|mean of psi_6|"),
     "cell_area_cv": ("variation of Voronoi cells", "standard deviation of their areas over the mean"),
-    "cluster_weighted": ("cluster size, as particles see it", "mean number of members of the cluster a particle is in"),
+    "cluster_weighted": ("members of a particle's cluster", "mean over particles of the size of the cluster each is in"),
     "cluster_mean": ("mean cluster size", "particles per cluster, single ones among them"),
 }
 
@@ -67,22 +69,31 @@ def assembly_of(
     inside = centres["x_px"].between(box[0], box[2]) & centres["y_px"].between(box[1], box[3])
     centres = centres[inside]
     reach, how = _cluster_distance(objects, recipe, calibration)
+    if recipe.physics.cluster_distance_nm is not None and not calibration.has_scale:
+        remarks.append("No clusters: physics.cluster_distance_nm needs a scale; state physics.cluster_distance_px.")
     table = structure(centres, calibration, field=box, cluster_distance_px=None if math.isnan(reach) else reach)
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in ("pair_correlation", "structure_factor", "nearest_neighbours")}
     rows: list[dict[str, Any]] = []
     for group in groups:
-        own = centres[centres["frame"].isin(group.frames)]
+        own = centres[centres["frame"].isin(group.frames if independent else _some(group.frames, centres))]
         labels = {"sample": group.sample, "part": group.name if group.frame is not None else None}
         nearest = nearest_distances(own, calibration, field=box)
         tables["nearest_neighbours"].append(nearest.assign(**labels))
         rows += _rows(table[table["frame"].isin(group.frames)], objects, group, nearest, calibration, how, independent)
-        if len(own) >= FEWEST * len(group.frames):
-            tables["pair_correlation"].append(_pairs(own, calibration, box, len(group.frames)).assign(**labels))
+        if len(own) >= FEWEST * max(own["frame"].nunique(), 1):
+            tables["pair_correlation"].append(_pairs(own, calibration, box, independent=independent).assign(**labels))
             tables["structure_factor"].append(_waves(own, calibration, box).assign(**labels))
     made = {name: _labelled(parts) for name, parts in tables.items() if parts}
     if recipe.frames.exclude:
         remarks.append("Structure takes excluded parts for searched and empty: distances and order near them are not right.")
     return Assembly({"structure": table, **made}, rows, remarks, reach)
+
+
+def _some(frames: NDArray[np.int64], centres: pd.DataFrame) -> NDArray[np.int64]:
+    """Frames of a series, spread evenly, that have no more points together than curves can be made from in seconds."""
+    each = max(len(centres) / max(centres["frame"].nunique(), 1), 1)
+    count = int(np.clip(MOST_POINTS / each, 1, len(frames)))
+    return np.asarray(frames[np.linspace(0, len(frames) - 1, count).round().astype(int)])
 
 
 def _labelled(parts: list[pd.DataFrame]) -> pd.DataFrame:
@@ -119,7 +130,9 @@ def _cluster_distance(objects: pd.DataFrame, recipe: Recipe, calibration: Calibr
     px, nm = recipe.physics.cluster_distance_px, recipe.physics.cluster_distance_nm
     if px is not None:
         return px, f"centres at most {px:.3g} px apart"
-    if nm is not None and calibration.has_scale:
+    if nm is not None and not calibration.has_scale:
+        return math.nan, ""
+    if nm is not None:
         return nm / calibration.mean_pixel_nm, f"centres at most {nm:.3g} nm apart"
     if "equivalent_diameter_px" not in objects.columns or not objects["equivalent_diameter_px"].notna().any():
         return math.nan, ""
@@ -128,13 +141,14 @@ def _cluster_distance(objects: pd.DataFrame, recipe: Recipe, calibration: Calibr
     return reach, f"centres at most {said} ({DIAMETERS:g} median diameters) apart"
 
 
-def _pairs(own: pd.DataFrame, calibration: Calibration, box: Box, frames: int) -> pd.DataFrame:
-    """g(r) with as many bins as the number of pairs allows."""
+def _pairs(own: pd.DataFrame, calibration: Calibration, box: Box, *, independent: bool) -> pd.DataFrame:
+    """g(r) with as many bins as the number of pairs allows; frames of a series show the same pairs."""
+    frames = own["frame"].nunique()
     each = len(own) / frames
     area, side = (box[2] - box[0]) * (box[3] - box[1]), min(box[2] - box[0], box[3] - box[1])
     reach = min(side / 2, REACH * math.sqrt(area / each))
-    seen = len(own) * each * math.pi * reach**2 / area / 2
-    bins = int(np.clip(math.sqrt(seen), 15, 120))
+    seen = (frames if independent else 1) * each**2 * math.pi * reach**2 / area / 2
+    bins = int(np.clip(math.sqrt(seen), 12, 120))
     return pair_correlation(own, calibration, field=box, r_max_px=reach if _square(calibration) else None, bins=bins)
 
 
@@ -147,8 +161,9 @@ def _waves(own: pd.DataFrame, calibration: Calibration, box: Box) -> pd.DataFram
     """S(q) out to four times the wave of the mean spacing, or less where that would be more than a million waves."""
     area, frames = (box[2] - box[0]) * (box[3] - box[1]), own["frame"].nunique()
     q_max = REACH_Q * 2 * math.pi * math.sqrt(len(own) / frames / area)
+    bins = int(np.clip(5 * math.sqrt(len(own) / frames), 16, 80))
     most = math.sqrt(MOST_WAVES * 2 / math.pi) * 2 * math.pi / math.sqrt(area)
-    return structure_factor(own, calibration, field=box, q_max_per_px=min(q_max, most), bins=80)
+    return structure_factor(own, calibration, field=box, q_max_per_px=min(q_max, most), bins=bins)
 
 
 def _rows(

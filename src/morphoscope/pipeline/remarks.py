@@ -55,7 +55,7 @@ def unit_notes(calibration: Calibration, recipe: Recipe, *, frames: int, area: b
     said = []
     if calibration.has_scale and area and recipe.physics.thickness_nm is None:
         said.append("No foil thickness is given: density is per area. State physics.thickness_nm for a density per volume.")
-    if calibration.frame_interval_s is None and frames > 1:
+    if calibration.frame_interval_s is None and frames > 1 and recipe.frames.series:
         said.append("No frame interval is known: rates are per frame. State calibration.frame_interval_s (s).")
     if not recipe.frames.series:
         said.append("The images are independent: nothing was registered or tracked.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from morphoscope.report.methods_masks import mask_citations, mask_sentences, outlined
 from morphoscope.report.methods_motion import motion_citations, motion_sentences
 from morphoscope.report.methods_particles import SIZED, particle_citations, particle_sentences
 
@@ -37,7 +38,7 @@ def citations(run: Mapping[str, Any], card: Mapping[str, Any] | None) -> list[st
     """What to cite: the package, the method's paper, the estimators used, the analysed data, the model's training data."""
     version = (run.get("versions") or {}).get("morphoscope", "")
     cited = [f"morphoscope {version}".strip() + ", analysis of in-situ microscopy (BSD-3-Clause)", PAPER]
-    cited += particle_citations(run) + motion_citations(run)
+    cited += mask_citations(card or {}) + particle_citations(run) + motion_citations(run)
     data = ((run.get("recipe") or {}).get("report") or {}).get("citation")
     if data:
         cited.append(f"Data: {data}")
@@ -98,6 +99,8 @@ def _objects(run: Mapping[str, Any], detect: Mapping[str, Any], card: Mapping[st
         ]
     if detect.get("objects") and source:
         return [_given(source)]
+    if outlined(card):
+        return [mask_sentences(run, card)]
     return [_detection(run, detect, card), _geometry()]
 
 
@@ -147,7 +150,7 @@ def _physics(run: Mapping[str, Any], physics: Mapping[str, Any], source: Mapping
     sized = bool((run.get("counts") or {}).get(SIZED))
     sizes = "Sizes are given as median and quartiles." if source.get("sizes", True) else ""
     if sized and not physics.get("thickness_nm"):
-        return sizes
+        return ""
     if not (run.get("calibration") or {}).get("pixel_size_nm") or not source.get("field", True):
         return sizes
     factor, thickness = float(physics.get("visibility_factor") or 1.0), physics.get("thickness_nm")

@@ -1,0 +1,72 @@
+"""How particles were outlined, or spots found without training, in sentences for a paper, and what to cite for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+OTSU = "N. Otsu, A threshold selection method from gray-level histograms, IEEE Transactions on Systems, Man, and Cybernetics 9 "
+OTSU += "(1979) 62-66"
+WATERSHED = "S. Beucher, C. Lantuejoul, Use of watersheds in contour detection, International Workshop on Image Processing (1979)"
+SPOTS = (
+    "J. C. Crocker, D. G. Grier, Methods of digital video microscopy for colloidal studies, "
+    "Journal of Colloid and Interface Science 179 (1996) 298-310"
+)
+THRESHOLDS = {
+    "otsu": "Otsu's threshold of each picture",
+    "multi-otsu": "Otsu's thresholds of each picture for {levels} classes of grey",
+    "local": "Otsu's threshold of each picture less its local mean ({window_px:g} px wide)",
+}
+
+
+def outlined(card: Mapping[str, Any]) -> bool:
+    """Whether a model card stands for masks, or for spots found without training."""
+    return card.get("task") == "segment" or _is_spots(card)
+
+
+def mask_sentences(run: Mapping[str, Any], card: Mapping[str, Any]) -> str:
+    """How masks or spots were found.
+
+    Args:
+        run: content of run.json; the settings are those of its recipe.
+        card: the card of what found them, as plain values.
+    """
+    segment = (run.get("recipe") or {}).get("segment") or {}
+    if _is_spots(card):
+        return (
+            f"Round spots of about {segment.get('spot_px')} px were found without training, as local maxima of the band-passed "
+            "picture with centroids refined (Crocker & Grier 1996)."
+        )
+    if card.get("name") in THRESHOLDS:
+        return _threshold(str(card["name"]), segment)
+    model, version = run.get("model") or {}, (run.get("versions") or {}).get("morphoscope", "")
+    sha = str(model.get("sha256") or "")[:12]
+    identity = ", ".join(filter(None, [f"morphoscope {version}".strip(), f"SHA-256 {sha}..." if sha else ""]))
+    text = f'Particles were outlined by the per-pixel convolutional network "{card.get("name")}" ({identity})'
+    zoom = model.get("resampled_by")
+    text += f", for which frames were resampled by a factor of {float(zoom):.4g}" if zoom and abs(float(zoom) - 1) > 1e-6 else ""
+    if card.get("postprocess") == "instances-1":
+        text += ", touching ones parted by flooding from their cores"
+    return text + "."
+
+
+def mask_citations(card: Mapping[str, Any]) -> list[str]:
+    """What the finder without training rests on."""
+    if _is_spots(card):
+        return [SPOTS]
+    return [OTSU, WATERSHED] if card.get("task") == "segment" and card.get("name") in THRESHOLDS else []
+
+
+def _is_spots(card: Mapping[str, Any]) -> bool:
+    return card.get("name") == "spots" and card.get("postprocess") == "none"
+
+
+def _threshold(name: str, segment: Mapping[str, Any]) -> str:
+    text = f"Particles were outlined without training by {THRESHOLDS[name].format(**{'levels': 3, 'window_px': 0, **segment})}"
+    text += f", after Gaussian smoothing of {segment['blur_px']:g} px" if segment.get("blur_px") else ""
+    if segment.get("separate_px"):
+        text += (
+            "; touching ones were parted by a watershed of the distance to the ground, their centres at least "
+            f"{segment['separate_px']:g} px apart"
+        )
+    return text + f". Masks of fewer than {segment.get('smallest_px')} px were left out."
