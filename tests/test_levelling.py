@@ -201,3 +201,18 @@ def test_a_map_full_of_particles_and_one_without() -> None:
 
 def test_the_recipe_knows_the_same_ways() -> None:
     assert get_args(FramesRecipe.model_fields["level"].annotation) == get_args(Level)
+
+
+def test_a_map_that_is_all_texture_is_levelled_as_a_whole() -> None:
+    """No ground stands out: the surface is that of all pixels, as least squares has it."""
+    texture = 4 * np.sin(X / 3) * np.cos(Y / 4) + noise(5)
+    assert level(texture + TILT, "plane") == pytest.approx(texture - texture.mean(), abs=0.5)
+
+
+def test_heights_in_coarse_steps_are_levelled() -> None:
+    """Steps larger than the noise: the middle difference between neighbours is 0 in spite of the slope."""
+    flat = domes(3)
+    found = level(np.round(flat + 0.1 * X - 0.05 * Y + noise(3)), "plane")
+    ground = flat == 0
+    assert float(np.polyfit(X[ground], found[ground], 1)[0]) == pytest.approx(0, abs=1e-3)
+    assert float(found[ground].std()) < 0.5

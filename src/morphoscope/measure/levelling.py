@@ -1,9 +1,9 @@
 """Levelling of height maps: tilt, bow and jumps between scan lines taken out, whatever stands on the ground left alone.
 
-Slopes and jumps are first taken from medians of differences between neighbouring pixels, which particles hardly change; then the
-ground is what lies near the surface found so far, and the surface is fitted to it by least squares, until the ground stays the
-same. Line correction by medians and by medians of differences is what Gwyddion offers as well (Necas & Klapetek, Cent. Eur. J.
-Phys. 10 (2012) 181); there particles are masked by hand.
+Slopes and jumps are first taken from differences between neighbouring pixels, the middle half of them, which particles hardly
+change; then the ground is what lies near the surface found so far, and the surface is fitted to it by least squares, until the
+ground stays the same. Line correction by medians and by medians of differences is what Gwyddion offers as well (Necas &
+Klapetek, Cent. Eur. J. Phys. 10 (2012) 181); there particles are masked by hand.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import trim_mean
 
 from morphoscope.errors import InputError, UsageError
 
@@ -57,8 +58,12 @@ def level(heights: NDArray[Any], how: Level = "plane+rows", *, scars: bool = Fal
         return z.astype(np.float32)
     order = 2 if "quadratic" in how else 1
     surface = _Surface(z.shape, order, rows="rows" in how)
-    start = surface.guess(z)
-    fitted, ground = _fit(surface, z, start)
+    # sums of differences run off where all is texture; a fit to everything is pulled along by particles
+    starts = (surface.guess(z), surface.fit(z, np.ones(z.shape, bool), np.zeros(z.shape)))
+    found = [fit for fit in (_fit(surface, z, start) for start in starts) if fit is not None]
+    if not found:
+        raise InputError("no ground is left to level to: less than 5 % of the map lies near one surface")
+    fitted, ground = min(found, key=lambda fit: _densest(z - fit[0])[1])
     if how == "rows":
         fitted = fitted - surface.along(z, ground)
     return (z - fitted).astype(np.float32)
@@ -75,17 +80,16 @@ class _Surface:
         self._terms = np.stack([t for t in terms if not (rows and t is not x and np.ptp(t, axis=1).max() == 0)])
 
     def guess(self, z: Array) -> Array:
-        """The surface by medians of differences between neighbouring pixels."""
+        """The surface by middle means of differences between neighbouring pixels."""
         dx, dy = np.diff(z, axis=1), np.diff(z, axis=0)
-        along = _summed(np.median(dx, axis=0), self._order)[None, :] * np.ones((z.shape[0], 1))
+        along = _summed(_middle(dx, 0), self._order)[None, :] * np.ones((z.shape[0], 1))
         if self._order == 2:
-            twist = np.polyfit(np.arange(z.shape[0]), np.median(dx, axis=1), 1)[0]
+            twist = np.polyfit(np.arange(z.shape[0]), _middle(dx, 1), 1)[0]
             y, x = np.indices(z.shape, dtype=float)
             along = along + twist * (y - y.mean()) * (x - x.mean())
-        jumps = np.median(dy - np.diff(along, axis=0), axis=1)
+        jumps = _middle(dy - np.diff(along, axis=0), 1)
         down = np.r_[0.0, np.cumsum(jumps)] if self._rows else _summed(jumps, self._order)
-        guess = along + down[:, None]
-        return np.asarray(guess + np.median(z - guess))
+        return np.asarray(along + down[:, None])
 
     def fit(self, z: Array, ground: Flags, before: Array) -> Array:
         """Least squares over the ground; lines without ground keep their height over their neighbours as it was `before`."""
@@ -125,22 +129,27 @@ def _line_means(z: Array, weight: Array) -> tuple[Array, Flags]:
     return (z * weight).sum(axis=1) / np.maximum(total, 1), total >= max(FEWEST * z.shape[1], 1)
 
 
+def _middle(values: Array, axis: int) -> Array:
+    """Mean of the middle half: as deaf to particles as the median, and sums of it do not run off where heights come in steps."""
+    return np.asarray(trim_mean(values, 0.25, axis=axis), dtype=np.float64)
+
+
 def _summed(steps: Array, order: int) -> Array:
     """Heights from the steps between neighbours, which are taken to be constant (order 1) or linear (order 2)."""
-    known: Array = np.full(len(steps), np.median(steps))
+    known: Array = np.full(len(steps), float(trim_mean(steps, 0.25)))
     if order == 2:
         at = np.arange(len(steps), dtype=np.float64)
         known = np.asarray(np.polyval(np.polyfit(at, steps, 1), at), dtype=np.float64)
     return np.asarray(np.r_[0.0, np.cumsum(known)], dtype=np.float64)
 
 
-def _fit(surface: _Surface, z: Array, start: Array) -> tuple[Array, Flags]:
-    """The surface fitted to the ground, and the ground."""
+def _fit(surface: _Surface, z: Array, start: Array) -> tuple[Array, Flags] | None:
+    """The surface fitted to the ground, and the ground; None where there is none left."""
     fitted, ground = start, np.ones(z.shape, bool)
     for _ in range(ROUNDS):
         new = _ground(z - fitted, ground)
         if new.mean() < FEWEST:
-            raise InputError("no ground is left to level to: less than 5 % of the map lies near one surface")
+            return None
         fitted = surface.fit(z, new, fitted)
         if (new == ground).all():
             break
@@ -150,7 +159,7 @@ def _fit(surface: _Surface, z: Array, start: Array) -> tuple[Array, Flags]:
 
 def _ground(rest: Array, before: Flags) -> Flags:
     """Which pixels lie near 0 once the height of the ground is taken out; the noise is that below it, where no particle is."""
-    middle = _densest(rest[before])
+    middle, _ = _densest(rest[before])
     below = middle - rest[rest < middle]
     smooth = cv2.medianBlur(rest.astype(np.float32), 3).astype(np.float64)
     noise = max(1.4826 * float(np.median(below)) if len(below) else 0.0, ROUNDING * float(np.ptp(rest)))
@@ -158,12 +167,13 @@ def _ground(rest: Array, before: Flags) -> Flags:
     return np.asarray(cv2.dilate(out, np.ones((GROWN_PX, GROWN_PX), np.uint8)) == 0)
 
 
-def _densest(values: Array) -> float:
-    """The middle of the shortest interval that holds a part of the values: where most ground is, also if less than half is."""
-    ordered = np.sort(values)
+def _densest(values: Array) -> tuple[float, float]:
+    """Middle and width of the shortest interval that holds a part of the values: there most ground is, if less than half too."""
+    ordered = np.sort(values, axis=None)
     count = max(int(PART * len(ordered)), 1)
     first = int(np.argmin(ordered[count:] - ordered[:-count])) if len(ordered) > count else 0
-    return float(np.median(ordered[first : first + count + 1]))
+    part = ordered[first : first + count + 1]
+    return float(np.median(part)), float(part[-1] - part[0])
 
 
 def without_scars(heights: NDArray[Any]) -> Array:
