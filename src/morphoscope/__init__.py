@@ -23,10 +23,14 @@ _HOME = {
     "Recipe": "recipe",
     "analyze": "pipeline",
     "anomalous": "physics.anomalous",
+    "bonds": "physics.neighbours",
+    "clusters": "physics.clusters",
+    "compare_samples": "physics.places",
     "drift_from_objects": "track.drift_from_objects",
     "ensemble_drift": "physics.ensemble_drift",
     "ensemble_msd": "physics.msd",
     "evaluate_detector": "evaluate",
+    "fit_lognormal": "physics.size_distribution",
     "fit_pooled": "physics.brownian",
     "fit_tracks": "physics.brownian",
     "kaplan_meier": "physics.survival",
@@ -34,14 +38,24 @@ _HOME = {
     "load_detector": "models.detect",
     "load_recipe": "recipe",
     "measure_ellipses": "measure.geometry",
+    "nearest_distances": "physics.structure",
+    "neighbourhood": "physics.neighbours",
     "open_frames": "io.open",
+    "pair_correlation": "physics.pair_correlation",
     "parse_recipe": "recipe",
+    "particles_by_frame": "physics.particle_sizes",
     "read_boxes": "io.labels",
     "read_features": "io.features",
+    "sample_statistics": "physics.places",
+    "shapes": "measure.shape",
+    "size_distribution": "physics.size_distribution",
+    "structure": "physics.structure",
+    "structure_factor": "physics.structure_factor",
     "subtract_drift": "physics.ensemble_drift",
     "theil_sen": "physics.growth",
     "track_msd": "physics.msd",
     "track_table": "physics.tracks",
+    "weighted_quantile": "physics.size_distribution",
 }
 __all__ = sorted(_HOME)
 
@@ -54,17 +68,31 @@ if TYPE_CHECKING:
     from morphoscope.io.labels import read_boxes as read_boxes
     from morphoscope.io.open import open_frames as open_frames
     from morphoscope.measure.geometry import measure_ellipses as measure_ellipses
+    from morphoscope.measure.shape import shapes as shapes
     from morphoscope.models.card import ModelCard as ModelCard
     from morphoscope.models.detect import Detector as Detector
     from morphoscope.models.detect import load_detector as load_detector
     from morphoscope.physics.anomalous import anomalous as anomalous
     from morphoscope.physics.brownian import fit_pooled as fit_pooled
     from morphoscope.physics.brownian import fit_tracks as fit_tracks
+    from morphoscope.physics.clusters import clusters as clusters
     from morphoscope.physics.ensemble_drift import ensemble_drift as ensemble_drift
     from morphoscope.physics.ensemble_drift import subtract_drift as subtract_drift
     from morphoscope.physics.growth import theil_sen as theil_sen
     from morphoscope.physics.msd import ensemble_msd as ensemble_msd
     from morphoscope.physics.msd import track_msd as track_msd
+    from morphoscope.physics.neighbours import bonds as bonds
+    from morphoscope.physics.neighbours import neighbourhood as neighbourhood
+    from morphoscope.physics.pair_correlation import pair_correlation as pair_correlation
+    from morphoscope.physics.particle_sizes import particles_by_frame as particles_by_frame
+    from morphoscope.physics.places import compare_samples as compare_samples
+    from morphoscope.physics.places import sample_statistics as sample_statistics
+    from morphoscope.physics.size_distribution import fit_lognormal as fit_lognormal
+    from morphoscope.physics.size_distribution import size_distribution as size_distribution
+    from morphoscope.physics.size_distribution import weighted_quantile as weighted_quantile
+    from morphoscope.physics.structure import nearest_distances as nearest_distances
+    from morphoscope.physics.structure import structure as structure
+    from morphoscope.physics.structure_factor import structure_factor as structure_factor
     from morphoscope.physics.survival import kaplan_meier as kaplan_meier
     from morphoscope.physics.tracks import track_table as track_table
     from morphoscope.pipeline import analyze as analyze
