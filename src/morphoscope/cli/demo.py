@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,9 +11,11 @@ import typer
 
 if TYPE_CHECKING:
     from morphoscope.demo import Check
+    from morphoscope.pipeline import Run
+    from morphoscope.pipeline.stream import Progress
 
-KINDS = ("loops",)
-PLANNED = ("films", "sem", "particles")
+KINDS = ("loops", "particles")
+PLANNED = ("films", "sem")
 
 
 def demo(
@@ -21,30 +24,60 @@ def demo(
     seed: Annotated[int | None, typer.Option(min=0, help="the same seed gives the same video; default: a fresh one")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace the demo that is in the folder")] = False,
 ) -> None:
-    """Draw an in-situ video with known truth, analyse it, and show found against true values with pass marks."""
+    """Draw a sample with known truth, analyse it, and show found against true values with pass marks.
+
+    loops: a video of growing dislocation loops. particles: pictures of two samples, and a video in which particles merge.
+    """
     from morphoscope.cli.show import INTERRUPTED, progress_bar
-    from morphoscope.demo import run_demo
     from morphoscope.errors import RunExistsError, UsageError
 
     if kind in PLANNED:
-        raise UsageError(f"the sample {kind!r} is not in this version; the one that is: {', '.join(KINDS)} (`morphoscope demo`)")
+        raise UsageError(f"the sample {kind!r} is not in this version; those that are: {', '.join(KINDS)}")
     if kind not in KINDS:
         raise UsageError(f"the samples are {', '.join(KINDS)}; got {kind!r}")
     seed = secrets.randbelow(1_000_000) if seed is None else seed
     folder = output or Path(f"morphoscope-demo-{seed}")
     if (folder / "run").exists() and not overwrite:
         raise RunExistsError(f"{folder} holds a demo already; --overwrite replaces it, another -o keeps it")
-    typer.echo(f"seed {seed}: drawing a video of growing dislocation loops into {folder / 'sample'}")
     try:
-        with progress_bar("detecting") as progress:
-            run, checks = run_demo(folder, seed, overwrite=overwrite, progress=progress)
+        with progress_bar("analysing") as progress:
+            runs, checks = STORIES[kind](folder, seed, overwrite, progress)
     except KeyboardInterrupt:
-        typer.echo(f"interrupted; `morphoscope demo -o {folder} --seed {seed} --overwrite` starts the same again", err=True)
+        typer.echo(
+            f"interrupted; `morphoscope demo {kind} -o {folder} --seed {seed} --overwrite` starts the same again", err=True
+        )
         raise typer.Exit(INTERRUPTED) from None
     _say(checks)
-    typer.echo(f"report: {run.report}")
-    if run.exit_code or not all(check.passed for check in checks):
-        raise typer.Exit(run.exit_code or 1)
+    for run in runs:
+        typer.echo(f"report: {run.report}")
+    code = max(run.exit_code for run in runs)
+    if code or not all(check.passed for check in checks):
+        raise typer.Exit(code or 1)
+
+
+Story = tuple[list["Run"], list["Check"]]
+
+
+def _loops(folder: Path, seed: int, overwrite: bool, progress: Progress | None) -> Story:
+    from morphoscope.demo import run_demo
+
+    typer.echo(f"seed {seed}: drawing a video of growing dislocation loops into {folder / 'sample'}")
+    run, checks = run_demo(folder, seed, overwrite=overwrite, progress=progress)
+    return [run], checks
+
+
+def _particles(folder: Path, seed: int, overwrite: bool, progress: Progress | None) -> Story:
+    from morphoscope.demo_particles import MODEL, run_particles_demo
+
+    typer.echo(
+        f"seed {seed}: drawing two samples of particles into {folder / 'pictures'} and a video of coalescence into "
+        f"{folder / 'video'}; outlined by {MODEL}"
+    )
+    story = run_particles_demo(folder, seed, overwrite=overwrite, progress=progress)
+    return [story.pictures, story.video], story.checks
+
+
+STORIES: dict[str, Callable[[Path, int, bool, Progress | None], Story]] = {"loops": _loops, "particles": _particles}
 
 
 def _say(checks: list[Check]) -> None:
