@@ -279,3 +279,15 @@ def test_frames_without_particles_have_rows_and_no_sizes() -> None:
     assert particle_rows(objects[:0], table[1:], NM)[0]["value"] == 0
     nothing = computed([np.zeros((SIDE, SIDE), np.int32)])
     assert nothing.particles is None and len(nothing.quantities)
+
+
+def test_without_one_field_there_is_no_structure_and_it_is_said() -> None:
+    objects, frames = tables(FIELDS[:1])
+    found = compute_results(objects, frames, recipe=parse_recipe({}), calibration=NM, valid_px=float(SIDE**2), track=False)
+    assert "structure" not in found.particles.tables and any("No structure" in line for line in found.particles.remarks)
+
+
+def test_a_cluster_distance_in_nm_without_a_scale_is_said() -> None:
+    found = computed(FIELDS[:1], calibration=Calibration(), physics={"structure": True, "cluster_distance_nm": 9.0})
+    assert found.particles.tables["structure"]["n_clusters"].isna().all()
+    assert any("needs a scale" in line for line in found.particles.remarks)

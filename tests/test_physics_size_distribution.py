@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from scipy.stats import norm
+from scipy.stats import kstest, norm
 
 from morphoscope.errors import InputError
 from morphoscope.measure.shape import edge_weights
+from morphoscope.physics.misfit import lognormal_misfit
 from morphoscope.physics.size_distribution import fit_lognormal, size_distribution, weighted_quantile
 
 sizes = st.lists(st.floats(0.1, 1e4), min_size=1, max_size=40)
@@ -143,3 +144,26 @@ def test_wrong_sizes_are_refused():
     with pytest.raises(InputError, match="rising"):
         size_distribution([1.0], bins=[2.0, 1.0])
     assert len(size_distribution([])) == 0 or size_distribution([])["n"].sum() == 0
+
+
+def test_the_distance_from_a_log_normal_is_kolmogorovs_and_rarely_exceeds_its_limit() -> None:
+    rng = np.random.default_rng(4)
+    x = np.exp(rng.normal(2, 0.3, 80))
+    fit = fit_lognormal(x)
+    found = lognormal_misfit(x, fit)
+    plain = kstest(np.log(x), "norm", args=(math.log(fit.median), math.log(fit.geometric_sd))).statistic
+    assert found.difference == pytest.approx(plain) and found.difference < found.critical < 0.12
+    beyond = 0
+    for _ in range(300):
+        own = np.exp(rng.normal(0, 0.5, 40))
+        off = lognormal_misfit(own, fit_lognormal(own))
+        beyond += off.difference > off.critical
+    assert 4 <= beyond <= 30
+    two = np.r_[x, 4 * x]
+    off = lognormal_misfit(two, fit_lognormal(two))
+    assert off.difference > 1.5 * off.critical
+    cut = x[x > 7]
+    off = lognormal_misfit(x, fit_lognormal(x, smallest=7), smallest=7)
+    assert off.difference < off.critical and off == lognormal_misfit(cut, fit_lognormal(cut, smallest=7), smallest=7)
+    doubled = lognormal_misfit(x, fit, weight=np.full(80, 2.0))
+    assert doubled == pytest.approx(found) and math.isnan(lognormal_misfit(x[:3], fit).difference)

@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from morphoscope.calibration import Calibration
 from morphoscope.physics.density import NM2_PER_UM2, poisson_interval
+from morphoscope.physics.misfit import lognormal_misfit
 from morphoscope.physics.places import sample_statistics
 from morphoscope.physics.size_distribution import fit_lognormal, weighted_quantile
 from morphoscope.physics.summary import quantity
@@ -53,7 +54,7 @@ def particle_weights(objects: pd.DataFrame, edge: Edge = "leave out") -> Array:
 
 
 def particles_by_frame(
-    objects: pd.DataFrame, frames: pd.DataFrame, calibration: Calibration, *, area_px: float, edge: Edge = "leave out"
+    objects: pd.DataFrame, frames: pd.DataFrame, calibration: Calibration, *, area_px: ArrayLike, edge: Edge = "leave out"
 ) -> pd.DataFrame:
     """Number, covered area, sizes and shapes of the particles of each frame.
 
@@ -61,7 +62,7 @@ def particles_by_frame(
         objects: a row per particle and frame: `schema.OBJECTS` and `schema.SHAPES`.
         frames: a row per frame: `frame` and, where known, `file`, `time_s`, `sample`.
         calibration: without a scale `_nm` columns and densities per um2 are null.
-        area_px: area that was searched in each frame; nan where it is not known.
+        area_px: area that was searched in each frame, a number or one per frame; nan where it is not known.
         edge: see `particle_weights`.
 
     Returns:
@@ -73,7 +74,8 @@ def particles_by_frame(
     places = objects.groupby("frame").indices
     none = np.empty(0, np.int64)
     rows = []
-    for number in frames["frame"].tolist():
+    areas = np.broadcast_to(np.asarray(area_px, float), len(frames)).tolist()
+    for number, searched in zip(frames["frame"].tolist(), areas, strict=True):
         every = places.get(number, none)
         at = every[~np.isnan(weight[every])]
         w, d = weight[at], size[at]
@@ -83,8 +85,8 @@ def particles_by_frame(
             {
                 "n": len(every),
                 "n_counted": len(at),
-                "number_density_px": w.sum() / area_px,
-                "area_share": (w * area[at]).sum() / area_px,
+                "number_density_px": w.sum() / searched,
+                "area_share": (w * area[at]).sum() / searched,
                 "diameter_median_px": middle,
                 "diameter_q1_px": q1,
                 "diameter_q3_px": q3,
@@ -183,12 +185,16 @@ def _lognormal(table: pd.DataFrame, column: str, unit: str, place: Any, smallest
         return []
     cut = f", cut off below {smallest:.3g} {unit}" if smallest > 0 else ""
     how = f"log-normal distribution by number{cut}; {fit.method}; {kind}"
+    off = lognormal_misfit(table[column], fit, weight=table["w"], smallest=smallest)
+    far = "; here the sizes are not log-normal" if off.difference > off.critical else ""
+    against = f"Kolmogorov's distance of the sizes; log-normal ones seldom exceed {off.critical:.2g} (Lilliefors){far}"
     return [
         quantity("log-normal median diameter", fit.median, unit, fit.n, how, (fit.median_low, fit.median_high)),
         quantity("geometric standard deviation", fit.geometric_sd, "", fit.n, how, (fit.geometric_sd_low, fit.geometric_sd_high)),
         quantity(
             "log-normal median diameter by area", fit.area_median, unit, fit.n, f"half of the area is in larger ones; {how}"
         ),
+        quantity("distance from the log-normal distribution", off.difference, "", fit.n, against),
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from morphoscope.calibration import Calibration
 from morphoscope.physics.particle_sizes import particle_rows, particle_weights, particles_by_frame
@@ -64,7 +64,7 @@ def wanted(objects: pd.DataFrame, recipe: Recipe) -> bool:
 
 
 def particles_of(
-    objects: pd.DataFrame, frames: pd.DataFrame, recipe: Recipe, calibration: Calibration, *, valid_px: float, box: Box | None
+    objects: pd.DataFrame, frames: pd.DataFrame, recipe: Recipe, calibration: Calibration, *, valid_px: ArrayLike, box: Box | None
 ) -> Particles:
     """Everything on sizes, shapes, samples and structure.
 
@@ -73,7 +73,7 @@ def particles_of(
         frames: `schema.FRAMES`, `sample` beside them where named.
         recipe: edge, structure, clusters, samples.
         calibration: px to nm, frames to time.
-        valid_px: searched area of each frame; nan where it is not known.
+        valid_px: searched area of each frame, a number or one per frame; nan where it is not known.
         box: x0, y0, x1, y1 of what was searched; None where it is not known.
     """
     masks, edge = has_masks(objects), recipe.physics.edge
@@ -98,7 +98,10 @@ def particles_of(
     tables |= sample_tables(objects, frames, by_frame, calibration, weight=weight)
     remarks = _remarks(objects, weight, recipe, series=series, files=frames["file"].nunique())
     assembly = None
-    if box is not None and (masks if recipe.physics.structure is None else recipe.physics.structure):
+    lie = masks if recipe.physics.structure is None else recipe.physics.structure
+    if lie and box is None:
+        remarks.append("No structure (g(r), S(q), neighbours): the images have different fields or scales.")
+    if lie and box is not None:
         assembly = assembly_of(objects, groups, recipe, calibration, box=box, independent=not series)
         tables |= assembly.tables
         rows += assembly.rows
