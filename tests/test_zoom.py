@@ -34,14 +34,14 @@ def test_the_magnification_whose_maps_fit_best_is_taken_and_of_near_equals_the_s
     clear = maps_of(discs((80, 100), TWO, 14))
     flat = clear.copy()
     flat[2] = np.where(clear[0] > 0, 0.5, -4)
-    assert best_zoom({0.5: [flat], 2.0: [clear]}, 0.5) == 2.0
-    assert best_zoom({0.5: [clear], 1.0: [flat], 2.0: [clear]}, 0.5) == 0.5
-    assert best_zoom({0.5: [clear, flat], 2.0: [clear, clear]}, 0.5) == 2.0
+    assert best_zoom({0.5: [flat], 2.0: [clear]}) == 2.0
+    assert best_zoom({0.5: [clear], 1.0: [flat], 2.0: [clear]}) == 0.5
+    assert best_zoom({0.5: [clear, flat], 2.0: [clear, clear]}) == 2.0
 
 
 def test_where_nothing_is_found_the_magnification_next_to_one_is_taken() -> None:
     none = np.full((6, 40, 40), -9, np.float32)
-    assert best_zoom({0.35: [none], 0.8: [none], 2.8: [none]}, 0.5) == 0.8
+    assert best_zoom({0.35: [none], 0.8: [none], 2.8: [none]}) == 0.8
 
 
 @pytest.mark.parametrize("zoom", [0.35, 1.4, 2.8])

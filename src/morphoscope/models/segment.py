@@ -77,20 +77,19 @@ class Segmenter:
     ) -> list[tuple[NDArray[np.int32], tuple[str, ...]]]:
         """For each image its label image (h, w) and the class of its labels 1, 2, ..., n; see `segment`."""
         lowest = self.card.threshold if threshold is None else threshold
-        zooms = [self.zoom_of(image, threshold=lowest) for image in images]
+        zooms = [self.zoom_of(image) for image in images]
         return [
             self.read(self.maps(image, zoom), (image.shape[0], image.shape[1]), lowest)
             for image, zoom in zip(images, zooms, strict=True)
         ]
 
-    def zoom_of(self, image: NDArray[Any], *, threshold: float | None = None) -> float:
+    def zoom_of(self, image: NDArray[Any]) -> float:
         """The magnification that suits an image (h, w) best, of those on the card; see `models.zoom`."""
         if len(self.zooms) == 1:
             return self.zooms[0]
-        lowest = self.card.threshold if threshold is None else threshold
         _check(image)
         shape = (image.shape[0], image.shape[1])
-        return best_zoom({zoom: [self.maps(image[part], zoom) for part in windows(shape, zoom)] for zoom in self.zooms}, lowest)
+        return best_zoom({zoom: [self.maps(image[part], zoom) for part in windows(shape, zoom)] for zoom in self.zooms})
 
     def at(self, zoom: float) -> Segmenter:
         """The same model at one magnification for all images: those of a video should not differ in it."""

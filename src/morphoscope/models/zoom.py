@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from morphoscope.models.instances import Labels, Maps, labels_from_maps, probability
 
-ZOOMS = (0.35, 0.7, 1.4, 2.8)
+ZOOMS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
+SEED = (
+    0.6  # least core value of a seed, see `labels_from_maps`; the magnification does not hang on what a model or a user asks for
+)
 NEARLY = 0.01  # agreement that a smaller magnification may fall short of the best by
 SIDE = 512  # px of the magnified picture in each of the five windows a large picture is judged by
 
@@ -41,16 +44,15 @@ def agreement(labels: Labels, maps: Maps) -> NDArray[np.float64]:
     return np.asarray((sure * (1 - wrong))[1:], float)
 
 
-def best_zoom(maps: Mapping[float, Sequence[Maps]], threshold: float) -> float:
+def best_zoom(maps: Mapping[float, Sequence[Maps]]) -> float:
     """The smallest magnification whose particles agree nearly best with the network on average; next to 1 if none finds any.
 
     Args:
         maps: for each magnification the maps (6, h, w) of one or more parts of a picture.
-        threshold: see `labels_from_maps`.
     """
     mean = {}
     for zoom, parts in maps.items():
-        found = np.concatenate([agreement(labels_from_maps(one, threshold), one) for one in parts])
+        found = np.concatenate([agreement(labels_from_maps(one, SEED), one) for one in parts])
         mean[zoom] = float(found.mean()) if len(found) else 0.0
     highest = max(mean.values())
     if highest == 0:

@@ -15,7 +15,6 @@ from morphoscope.measure.mask_scores import IOU, Counts, count_matches, count_pi
 from morphoscope.models.class_maps import CLASSES, shown
 from morphoscope.models.instances import CHANNELS, INSTANCES, enlarge, labels_from_maps
 from morphoscope.models.segment import Segmenter
-from morphoscope.models.zoom import best_zoom
 from morphoscope.train.class_maps import class_crop, class_loss, read_class_images, typical_px
 from morphoscope.train.instances import loss
 from morphoscope.train.label_images import LabelledImage, crop, read_label_images
@@ -75,13 +74,11 @@ def fitting_zoom(data: list[LabelledImage], lesson: Lesson) -> float:
 
 
 def judge_particles(segmenter: Segmenter, one: LabelledImage) -> Counts:
-    """Counts (thresholds, 3) of particles; the network runs once at each magnification."""
-    shape, counts = (one.image.shape[0], one.image.shape[1]), []
-    maps = {zoom: segmenter.maps(one.image, zoom) for zoom in segmenter.zooms}
-    for at in INSTANCE_THRESHOLDS:
-        best = maps[best_zoom({zoom: [each] for zoom, each in maps.items()}, at)]
-        counts.append(count_matches(enlarge(labels_from_maps(best, at), best[0], shape), one.labels))
-    return np.stack(counts)
+    """Counts (thresholds, 3) of particles at the magnification that suits the image."""
+    maps, shape = segmenter.maps(one.image), (one.image.shape[0], one.image.shape[1])
+    return np.stack(
+        [count_matches(enlarge(labels_from_maps(maps, at), maps[0], shape), one.labels) for at in INSTANCE_THRESHOLDS]
+    )
 
 
 def judge_classes(segmenter: Segmenter, one: LabelledImage) -> Counts:
