@@ -291,3 +291,18 @@ def test_a_cluster_distance_in_nm_without_a_scale_is_said() -> None:
     found = computed(FIELDS[:1], calibration=Calibration(), physics={"structure": True, "cluster_distance_nm": 9.0})
     assert found.particles.tables["structure"]["n_clusters"].isna().all()
     assert any("needs a scale" in line for line in found.particles.remarks)
+
+
+def test_intervals_hold_only_what_is_possible(tmp_path) -> None:
+    """Two fields of view that have nothing in common: the interval is as wide as can be, not wider."""
+    (tmp_path / "s.csv").write_text("file,sample\n*,odd\n")
+    odd = [drawn(0, median=6, cell=16), drawn(1, median=150, spread=1.05, cell=170)]
+    found = computed(odd, frames={"samples": str(tmp_path / "s.csv")}, physics={"structure": True})
+    rows = found.quantities.set_index("name")
+    assert (rows["low"].dropna() >= 0).all() and (found.particles.tables["samples"]["mean_low"].dropna() >= 0).all()
+    assert (
+        rows.loc["mean diameter of sample odd", "low"] == 0 and rows.loc["covered share of the area of sample odd", "high"] <= 1
+    )
+    assert (rows["low"].isna() | (rows["low"] <= rows["value"])).all() and (
+        rows["high"].isna() | (rows["value"] <= rows["high"])
+    ).all()

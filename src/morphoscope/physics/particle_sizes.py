@@ -150,11 +150,17 @@ def particle_rows(
     by_area = table.assign(w=table["w"] * table[diameter] ** 2)
     one = sample_statistics(by_area, diameter, place="place", weight="w").iloc[0]
     said = f"sum of d^3 over sum of d^2; {edges}; {kind}"
-    interval = (one["mean_low"], one["mean_high"])
+    interval = possible(one["mean_low"], one["mean_high"])
     rows.append(quantity("area-weighted mean diameter", one["mean"], unit, int(one["n"]), said, interval))
     scale = calibration.mean_pixel_nm if unit == "nm" else 1.0
     rows += _lognormal(table, diameter, unit, table["place"] if several else None, smallest_px * scale, kind)
     return _named(rows + densities, name)
+
+
+def possible(low: float, high: float, most: float = math.inf) -> tuple[float, float]:
+    """The part of an interval that lies from 0 to `most`: a few places that differ much say nothing of negative sizes."""
+    ends = np.clip([low, high], 0.0, most)
+    return float(ends[0]), float(ends[1])
 
 
 def how_known(places: int) -> str:
@@ -174,7 +180,7 @@ def _statistics(table: pd.DataFrame, column: str, said: str, unit: str, how: str
         return []
     one = found.iloc[0]
     return [
-        quantity(f"{what} {said}", one[what], unit, int(one["n"]), how, (one[f"{what}_low"], one[f"{what}_high"]))
+        quantity(f"{what} {said}", one[what], unit, int(one["n"]), how, possible(one[f"{what}_low"], one[f"{what}_high"]))
         for what in (("median", "mean") if said == NAMES["equivalent_diameter"] else ("median",))
     ]
 
@@ -208,7 +214,10 @@ def _densities(by_frame: pd.DataFrame, n: int, unit: str, where: str, edges: str
         if found.empty:
             continue
         one = found.iloc[0]
-        middle, interval = float(one["mean"]), (float(one["mean_low"]), float(one["mean_high"]))
+        middle, interval = (
+            float(one["mean"]),
+            possible(one["mean_low"], one["mean_high"], 1 if value == "area_share" else math.inf),
+        )
         how = f"{edges}; {how_known(int(one['n_places']))}{where}"
         if int(one["n_places"]) < 2:
             how = f"{edges}; one field of view: the variance between places is not known, no interval{where}"

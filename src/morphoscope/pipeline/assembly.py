@@ -14,7 +14,7 @@ from scipy.stats import t
 
 from morphoscope.calibration import Calibration
 from morphoscope.physics.pair_correlation import REACH, pair_correlation
-from morphoscope.physics.particle_sizes import how_known
+from morphoscope.physics.particle_sizes import how_known, possible
 from morphoscope.physics.structure import nearest_distances, structure
 from morphoscope.physics.structure_factor import structure_factor
 from morphoscope.physics.summary import quantity
@@ -190,19 +190,19 @@ def _rows(
         if known.empty:
             continue
         values = known[column].astype(float).groupby(files.loc[known["frame"]].to_numpy()).mean()
-        mean, interval, said = _over_places(values, independent)
+        mean, interval, said = _over_places(values, independent, 1.0 if column.startswith("psi6") else math.inf)
         method += f" ({how})" if column.startswith("cluster") else ""
         rows.append(quantity(name, mean, "", int(known["count"].sum()), f"{where}{method}; {said}", interval))
     return [{**row, "name": group.said[0].replace("{}", row["name"], 1)} for row in rows]
 
 
-def _over_places(values: pd.Series, independent: bool) -> tuple[float, tuple[float, float], str]:
+def _over_places(values: pd.Series, independent: bool, most: float = math.inf) -> tuple[float, tuple[float, float], str]:
     n = len(values)
     if not independent or n < 2:
         return float(values.mean()), (math.nan, math.nan), "one field of view: no interval is known"
     half = float(t.ppf(0.975, n - 1)) * float(values.std()) / math.sqrt(n)
     mean = float(values.mean())
-    return mean, (mean - half, mean + half), f"mean over fields of view; {how_known(n)}"
+    return mean, possible(mean - half, mean + half, most), f"mean over fields of view; {how_known(n)}"
 
 
 def _nearest(table: pd.DataFrame, nearest: pd.DataFrame, unit: str, places: int, group: Group) -> dict[str, Any]:

@@ -47,6 +47,8 @@ def sample_tables(
             ("samples", sample_statistics(table, column, weight=w)),
             ("sample_comparison", compare_samples(table, column, weight=w)),
         ):
+            if kind == "samples":
+                one["mean_low"] = one["mean_low"].clip(lower=0)  # none of these can be negative
             one.insert(0, "quantity", NAMES[name])
             one.insert(1, "unit", said)
             made[kind].append(one)
