@@ -30,8 +30,10 @@ bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks.size_statistics
 	$(BIN)/python -m benchmarks.structure
 	$(BIN)/python -m benchmarks.spots
+	$(BIN)/python -m benchmarks.particles
+	$(BIN)/python -m benchmarks.segment_speed
 
-train-defaults: $(VENV)/dev
+train-defaults: $(VENV)/bench
 	$(BIN)/python -m benchmarks.defaults
 
 $(VENV)/base: pyproject.toml
@@ -45,7 +47,7 @@ $(VENV)/dev: pyproject.toml | $(VENV)/base
 	$(BIN)/pip install --quiet --editable ".[train,dev]"
 	touch $@
 
-# what only the benchmarks compare with
+# what only the benchmarks compare with, and the encoder that the model `particles` starts from
 $(VENV)/bench: pyproject.toml | $(VENV)/dev
 	$(BIN)/pip install --quiet --editable ".[bench]"
 	touch $@

@@ -1,4 +1,4 @@
-"""Particles against Otsu + watershed on images never learnt: `python -m benchmarks.particles [--imagenet WEIGHTS.pth]`.
+"""Particles against Otsu + watershed on images never learnt: `python -m benchmarks.particles`.
 
 Prints F1 at IoU 0.5 (greedy one-to-one, pooled over folds of whole images), then the errors of count and mean diameter.
 The models of the held-out folds are trained first where `benchmarks/out/particles` lacks them; `--only present` leaves
@@ -8,12 +8,13 @@ those out, the figures are then of the other folds.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.classical import GRID, otsu_watershed
-from benchmarks.data import OUT, ROOT, data_folder
+from benchmarks.data import OUT, ROOT, data_folder, imagenet_weights
 from morphoscope.measure.mask_scores import Counts, count_matches, f1_of
 from morphoscope.models.segment import load_segmenter
 from morphoscope.recipe import load_recipe
@@ -81,18 +82,20 @@ def _model(folder: Path, fold: int) -> Path:
 def main() -> None:
     """Both, on all folds or on those whose models are there."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--imagenet", type=Path, help="efficientnet-lite0-57934424.pth, for training")
+    parser.add_argument("--imagenet", type=Path, help="efficientnet-lite0-57934424.pth; default: that of its package")
     parser.add_argument("--only", choices=("present",), help="train nothing")
     parser.add_argument("--models", type=Path, default=FOLDER, help="the folder of the folds' models")
     given = parser.parse_args()
     data = data_folder("emps-particles")
     recipe = load_recipe(ROOT / "examples" / "train-particles.toml")
-    job = SegmenterTraining(read_label_images(data), recipe, "particles", data.name, given.imagenet)
+    job = SegmenterTraining(read_label_images(data), recipe, "particles", data.name)
     folds = list(range(recipe.train.bands))
+    lacking = [fold for fold in folds if not _model(given.models, fold).exists()]
     if given.only:
-        folds = [fold for fold in folds if _model(given.models, fold).exists()]
-    for fold in folds:
-        if not _model(given.models, fold).exists():
+        folds = [fold for fold in folds if fold not in lacking]
+    elif lacking:
+        job = replace(job, imagenet=given.imagenet or imagenet_weights())
+        for fold in lacking:
             print(f"training without fold {fold}", flush=True)
             fold_model(job, fold, _model(given.models, fold))
     _say("Otsu + watershed", classical(job, folds or list(range(recipe.train.bands))))
