@@ -28,6 +28,7 @@ bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks.bulk_water
 	$(BIN)/python -m benchmarks.shapes
 	$(BIN)/python -m benchmarks.size_statistics
+	$(BIN)/python -m benchmarks.particle_statistics
 	$(BIN)/python -m benchmarks.structure
 	$(BIN)/python -m benchmarks.spots
 	$(BIN)/python -m benchmarks.particles
