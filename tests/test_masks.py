@@ -69,7 +69,7 @@ def test_a_folder_becomes_masks_and_objects(command, tmp_path):
         for column in ("area_px", "major_nm", "perimeter_nm", "feret_min_px", "circularity", "x_nm"):
             assert np.allclose(rows[column], again[column])
     assert np.allclose(run.objects["equivalent_diameter_px"], 2 * RADIUS + 1, atol=1.5)
-    assert not list((tmp_path / "run").rglob("*part*"))
+    assert not list((tmp_path / "run").rglob("*.part"))
 
 
 def test_a_stack_gets_a_page_per_frame_and_empty_ones_where_nothing_was_analysed(tmp_path):
@@ -214,3 +214,79 @@ def test_the_tables_hash_the_same_from_python_and_the_command_line(command, tmp_
         tmp_path / "images", parse_recipe({"detect": {"model": "local"}, "calibration": {"pixel_size_nm": 2.0}}), tmp_path / "two"
     )
     assert table_hash(Run(tmp_path / "one").objects) == table_hash(other.objects)
+
+
+def mixed_folder(folder):
+    """Images of three sizes and two scales (nm per px in their headers) of the same sample, and two that are bad."""
+    folder.mkdir()
+    image = film(1)[0]
+    large = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    for name, picture, nm in (("a.tif", image, 4.0), ("b.tif", large, 2.0), ("c.tif", image[:60, :90], 4.0)):
+        tifffile.imwrite(folder / name, picture, imagej=True, resolution=(1000 / nm, 1000 / nm), metadata={"unit": "um"})
+    (folder / "d.tif").write_bytes(b"II*\0broken")
+    (folder / "e.png").write_bytes(b"no picture")
+    return folder
+
+
+def test_images_of_different_sizes_and_scales_are_each_measured_by_their_own(command, tmp_path):
+    mixed_folder(tmp_path / "images")
+    code, _, error = command("segment", "images", "--model", "otsu", "-o", "run", "--no-overlay")
+    run = Run(tmp_path / "run")
+    assert code == 4 and "d.tif" in error and "e.png" in error and "different scales, 2 to 4 nm" in error
+    assert run.frames["file"].tolist() == ["a.tif", "b.tif", "c.tif"] and run.frames["count"].tolist() == [5, 5, 2]
+    shapes_px = [tifffile.imread(run.path / "masks" / name).shape for name in run.frames["file"]]
+    assert shapes_px == [(96, 128), (192, 256), (60, 90)]
+    assert run.frames["valid_area_px"].tolist() == [96 * 128, 192 * 256, 60 * 90]
+    assert np.allclose(run.frames["valid_area_nm2"], [96 * 128 * 16, 96 * 128 * 16, 60 * 90 * 16])
+    assert np.allclose(run.frames["density"], run.frames["count"] / run.frames["valid_area_nm2"] * 1e6)
+    size = run.objects.groupby("file")["equivalent_diameter_nm"].median()
+    assert np.allclose(size, size["a.tif"], rtol=0.05)
+    assert np.allclose(size["a.tif"], 4 * run.objects.groupby("file")["equivalent_diameter_px"].median()["a.tif"])
+    told = run.quantities.set_index("name")["value"]
+    assert np.isclose(told.filter(like="median").iloc[0], size["a.tif"], rtol=0.05)
+    particles = pd.read_csv(run.path / "particles.csv")
+    assert np.allclose(particles["diameter_median_nm"], size["a.tif"], rtol=0.05)
+    assert not (run.path / "structure.csv").exists()
+
+
+def test_a_folder_of_one_scale_and_size_is_as_before(tmp_path):
+    write_folder(tmp_path / "images", film(2))
+    run = segment(tmp_path / "images", recipe(calibration={"pixel_size_nm": 0.5}), tmp_path / "run")
+    stack = segment(write_stack(tmp_path / "film.tif", film(2)), recipe(calibration={"pixel_size_nm": 0.5}), tmp_path / "stack")
+    same = [c for c in stack.objects if c != "file"]
+    pd.testing.assert_frame_equal(run.objects[same], stack.objects[same])
+    assert (run.path / "structure.csv").exists()
+
+
+def test_mixed_images_are_resumed_and_remeasured_from_their_masks(tmp_path):
+    folder = mixed_folder(tmp_path / "images")
+    wanted = recipe(run={"chunk": 2})
+    whole = segment(folder, wanted, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        segment(folder, wanted, tmp_path / "run", segmenter=Interrupted(wanted.segment, 2))
+    assert differences(whole, segment(folder, wanted, tmp_path / "run", resume=True)) == []
+    given = segment(folder, recipe(detect={"objects": str(whole.path / "masks")}), tmp_path / "given")
+    assert np.allclose(given.objects["perimeter_nm"], whole.objects["perimeter_nm"])
+
+
+def test_a_region_that_only_some_images_hold_leaves_out_the_others(tmp_path):
+    folder = mixed_folder(tmp_path / "images")
+    run = segment(folder, recipe(frames={"region": {"x0": 0, "y0": 0, "x1": 128, "y1": 96}}), tmp_path / "run")
+    assert run.exit_code == 4 and run.frames["file"].tolist() == ["a.tif", "b.tif"]
+    assert any("c.tif" in warning and "128" in warning for warning in run.warnings)
+
+
+def test_first_images_are_drawn_with_outlines(tmp_path, no_figures):
+    no_figures()
+    folder = mixed_folder(tmp_path / "images")
+    run = segment(folder, recipe(report={"overlay": True}), tmp_path / "run")
+    for k, name in enumerate(("a.tif", "b.tif", "c.tif"), 1):
+        drawn = cv2.imread(str(run.path / f"figures/overlay_{k}.png"))
+        labels = tifffile.imread(run.path / "masks" / name)
+        yellow = (drawn[..., 0] < 60) & (drawn[..., 1] > 150) & (drawn[..., 2] > 200)
+        assert drawn.shape[:2] == labels.shape
+        rim = (labels > 0) & (cv2.erode((labels > 0).astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))) == 0)
+        free = np.ones_like(rim)
+        free[:25, :60] = free[-30:, -60:] = False  # stamp and scale bar
+        assert yellow[rim & free].all() and not yellow[(labels == 0) & free].any()
+    assert "Objects found in b.tif" in run.report.read_text() and not (run.path / "overlay.mp4").exists()

@@ -205,3 +205,11 @@ def test_impossible_input_is_refused():
         threshold_labels(np.zeros((5, 5, 3)))
     with pytest.raises(InputError, match="not numbers"):
         threshold_labels(np.array([[1.0, np.nan]]))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_parts_beside_deeper_ones_are_parted_too(seed):
+    inside = np.random.default_rng(seed).random((60, 60)) < 0.45
+    labels = part_touching(inside, 4.0)
+    assert ((labels > 0) == inside).all()
+    assert labels.max() == len(np.unique(labels)) - 1

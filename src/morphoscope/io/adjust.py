@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
 import numpy as np
 
+from morphoscope.calibration import Calibration
 from morphoscope.io.base import Reader
-from morphoscope.io.frames import Frames, Image
+from morphoscope.io.frames import Frames, Image, StatingFrames
 
 
 def inverted(frames: Frames) -> Frames:
@@ -32,6 +34,10 @@ class _Inverted(Reader):
     def name(self, index: int) -> str:
         """The file a frame comes from."""
         return self._frames.name(index)
+
+    def stated(self, index: int) -> tuple[Calibration, Mapping[str, Any]]:
+        """See `StatingFrames`."""
+        return cast(StatingFrames, self._frames).stated(index)
 
     def close(self) -> None:
         """Free file handles; a second call does nothing."""

@@ -83,6 +83,10 @@ class Reader:
         if self.closed:
             raise UsageError(f"{self} is closed; read its frames inside the `with` block")
 
+    def stated(self, index: int) -> tuple[Calibration, Mapping[str, Any]]:
+        """What the file states for frame `index`: of frames that belong together, the calibration and metadata of all."""
+        return self.calibration, self.metadata
+
     def close(self) -> None:
         """Free file handles; a second call does nothing."""
         self.closed = True

@@ -74,3 +74,11 @@ class Frames(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+
+class StatingFrames(Frames, Protocol):
+    """Frames that may be independent of each other, and say what each states; all readers are."""
+
+    def stated(self, index: int) -> tuple[Calibration, Mapping[str, Any]]:
+        """Calibration and metadata of frame `index`; those of all frames, unless these are independent of each other."""
+        ...

@@ -43,6 +43,7 @@ def part_touching(inside: Inside, separate_px: float, smallest_px: int = 1) -> L
     if separate_px > 0 and len(area) > 1:
         away = cv2.distanceTransform(np.ascontiguousarray(inside).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         depth = np.asarray(cv2.GaussianBlur(away, (0, 0), max(RIDGE * separate_px, LEAST_RIDGE_PX)), np.float32)
+        depth[~inside] = 0  # the blur spills over into gaps: beside a deep particle they would be higher than a shallow one
         flats, _ = connected(inside & (depth >= cv2.dilate(depth, np.ones((3, 3), np.uint8))), 8)
         seed, several = _seeds(depth, flats, parts, separate_px)
         if several.any():

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import tifffile
 from numpy.typing import NDArray
 
 from morphoscope.errors import InputError, RunExistsError, UsageError
@@ -31,6 +32,7 @@ FIGURES = (
     *("density_and_size", "density", "size_boxes", "track_growth", "trajectory_map", "drift", "overlay"),
     *("displacement", "msd", "van_hove", "survival", "diffusion_by_size", "track_story", "slowest_fastest"),
     *("size_distribution", "shape_distribution", "sample_comparison", "structure_curves", "structure_over_time"),
+    *(f"overlay_{k}" for k in range(1, 7)),
 )
 OWN_FILES = (
     *(f"{table}.{ending}" for table in TABLES for ending in ("parquet", "csv")),
@@ -39,7 +41,7 @@ OWN_FILES = (
 )
 PART = re.compile(r"(objects|frames)-\d{6}\.parquet|mask-\d{6,}\.tif|key\.json")
 WRITTEN = "|".join((*TABLES, "quantities", *MOTION, *PARTICLES))
-UNFINISHED = re.compile(rf"\.({WRITTEN})\b.*\.[0-9a-f]{{8}}\.part|(run|key)\.json\.part")  # left by a kill
+UNFINISHED = re.compile(rf"\.({WRITTEN}|mask)\b.*\.[0-9a-f]{{8}}\.part|(run|key)\.json\.part")  # left by a kill
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,11 @@ class Parts:
     def write_mask(self, number: int, labels: NDArray[np.int32], region: Region, shape: tuple[int, int]) -> None:
         """Put the label image of a frame of this shape on disk, its region filled with `labels`."""
         mask_files.write_mask(mask_files.mask_part(self.folder, number), labels, region, shape)
+
+    def read_mask(self, number: int) -> NDArray[np.int32] | None:
+        """The label image of a frame; None where there is none."""
+        path = mask_files.mask_part(self.folder, number)
+        return np.asarray(tifffile.imread(path), np.int32) if path.is_file() else None
 
     def read(self, chunks: Sequence[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Objects and frames of those chunks that exist, in order."""

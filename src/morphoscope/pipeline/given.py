@@ -187,10 +187,13 @@ def _places(frames: Frames, labels: LabelSet, source: Path) -> tuple[dict[str, i
         said.append(f"The labels are those of {file}, which is not in the input; they are taken for {names[0]}.")
     for file in places:
         facts = labels.images[file]
-        if facts.width and facts.height and (facts.height, facts.width) != frames.shape:
+        if not facts.width or not facts.height or (facts.height, facts.width) == frames.shape:
+            continue
+        height, width = frames[places[file]].shape  # independent images have sizes of their own
+        if (facts.height, facts.width) != (height, width):
             raise InputError(
-                f"{source} labels {file} at {facts.width} x {facts.height} px, the input has {frames.shape[1]} x "
-                f"{frames.shape[0]} px: these are labels of another picture"
+                f"{source} labels {file} at {facts.width} x {facts.height} px, the input has {width} x {height} px: these are "
+                "labels of another picture"
             )
     return places, said
 

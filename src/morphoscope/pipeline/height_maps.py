@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from morphoscope.calibration import Calibration
 from morphoscope.errors import RecipeError
 from morphoscope.io.base import Reader
-from morphoscope.io.frames import Frames, Image
+from morphoscope.io.frames import Frames, Image, StatingFrames
 from morphoscope.measure.heights import heights
 from morphoscope.measure.levelling import Level, level
 from morphoscope.pipeline.stages import Plan
@@ -75,6 +77,10 @@ class _Levelled(Reader):
     def name(self, index: int) -> str:
         """The file a frame comes from."""
         return self._frames.name(index)
+
+    def stated(self, index: int) -> tuple[Calibration, Mapping[str, Any]]:
+        """See `StatingFrames`."""
+        return cast(StatingFrames, self._frames).stated(index)
 
     def close(self) -> None:
         """Free file handles; a second call does nothing."""

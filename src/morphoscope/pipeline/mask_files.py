@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -62,6 +63,7 @@ def join_masks(folder: Path, parts: Path, frames: Frames, objects: pd.DataFrame)
     highest = objects.groupby("file")["mask_label"].max()
     for file, numbers in owned.items():
         pages = range(numbers[0], max(number for number in numbers if number in there) + 1)
+        _remove_unfinished(folder / names[file])
         dtype = np.uint16 if highest.get(file, 0) <= np.iinfo(np.uint16).max else np.int32
         with replacing(folder / names[file]) as part:
             _write(part, (there.get(number) for number in pages), len(pages), dtype, frames.shape)
@@ -89,6 +91,13 @@ def remove_masks(folder: Path, files: Sequence[str]) -> None:
     for name in mask_names(files).values():
         path = folder / name
         path.unlink(missing_ok=True)
+        _remove_unfinished(path)
         for parent in path.relative_to(folder).parents:
             if parent.name and (folder / parent).is_dir() and not any((folder / parent).iterdir()):
                 (folder / parent).rmdir()
+
+
+def _remove_unfinished(path: Path) -> None:
+    """Remove what a kill left of this file."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.????????.part"):
+        part.unlink()

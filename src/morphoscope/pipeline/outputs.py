@@ -9,26 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 
-from morphoscope.calibration import Calibration
 from morphoscope.io.frames import Frames
 from morphoscope.io.tables import write_csv, write_table
-from morphoscope.io.video import VideoWriter
 from morphoscope.models.card import ModelCard
 from morphoscope.physics.doubts import not_one_d
 from morphoscope.physics.tables import displacement_table
 from morphoscope.pipeline.motion_figures import motion_figures
+from morphoscope.pipeline.overlays import Overlays
 from morphoscope.pipeline.particle_figures import particle_figures
 from morphoscope.pipeline.results import Results
 from morphoscope.pipeline.stream import Clock
+from morphoscope.pipeline.views import SIZE_Y
 from morphoscope.recipe import Recipe
 from morphoscope.recipe_text import recipe_toml
 from morphoscope.report import figures as draw
 from morphoscope.report.captions import caption_of
 from morphoscope.report.html import write_report
-from morphoscope.report.overlay import draw_overlay, stamp_text, write_still
 
 
 def write_outputs(
@@ -37,6 +35,7 @@ def write_outputs(
     results: Results,
     frames: Frames | None,
     *,
+    overlays: Overlays | None = None,
     info: Mapping[str, Any],
     card: ModelCard,
     clock: Clock,
@@ -47,7 +46,8 @@ def write_outputs(
         folder: the run folder.
         recipe: what is to be drawn, and how.
         results: the tables.
-        frames: read again for the overlay and the map; None for a table: there is nothing to draw on.
+        frames: read again for the map; None for a table: there is nothing to draw on.
+        overlays: draws pictures with objects; None where there is nothing to draw on.
         info: content of run.json so far, for the report.
         card: the model's.
         clock: takes the time of each output.
@@ -58,11 +58,14 @@ def write_outputs(
     with clock.stage("figures"):
         drawn = _draw_figures(recipe, results, frames)
         left_out = _save(drawn, folder / "figures", svg=recipe.report.svg)
-        if frames is not None:
-            _write_still(folder / "figures", results, frames)
-    if recipe.report.overlay and frames is not None:
+        if overlays is not None:
+            overlays.write_fullest(folder / "figures")
+    stills: dict[str, str] = {}
+    if recipe.report.overlay and overlays is not None:
         with clock.stage("overlay"):
-            write_overlay(folder / "overlay.mp4", frames, results.objects, results.frames["frame"].tolist(), results.calibration)
+            overlays.write_video(folder / "overlay.mp4")
+            if SIZE_Y in results.frames.columns:  # independent images
+                stills = overlays.write_first(folder / "figures")
     with clock.stage("report"):
         parts = _parts(recipe, results, frames)
         timed = {**info, "timings_s": {name: round(seconds, 3) for name, seconds in clock.seconds.items()}}
@@ -73,7 +76,7 @@ def write_outputs(
             tracks=results.tracks,
             quantities=results.quantities,
             card=card.model_dump(mode="json"),
-            figures=[(name, caption_of(name, parts)) for name in (*drawn, "overlay")],
+            figures=[*((name, caption_of(name, parts)) for name in (*drawn, "overlay")), *stills.items()],
             left_out=list(left_out.items()),
         )
 
@@ -166,30 +169,3 @@ def _draw_figures(recipe: Recipe, results: Results, frames: Frames | None) -> di
     if results.registered:
         drawn["displacement"] = partial(draw.displacement, results.frames, calibration, axis=axis)
     return drawn
-
-
-def _write_still(folder: Path, results: Results, frames: Frames) -> None:
-    """The frame with the most objects, as the overlay shows it."""
-    number = int(results.frames["frame"].iloc[int(results.frames["count"].argmax())])
-    shown = results.objects[results.objects["frame"] == number]
-    stamp = stamp_text(results.calibration, number)
-    write_still(folder, draw_overlay(frames[number], shown, results.calibration, stamp, limits=_limits(frames, [number])))
-
-
-def write_overlay(path: Path, frames: Frames, objects: pd.DataFrame, numbers: list[int], calibration: Calibration) -> None:
-    """Write the frames of these numbers with their objects drawn on."""
-    limits = _limits(frames, numbers)
-    rows = {number: objects.iloc[places] for number, places in objects.groupby("frame").indices.items()}
-    with VideoWriter(path) as video:
-        for i in numbers:
-            stamp = stamp_text(calibration, i)
-            video.write(draw_overlay(frames[i], rows.get(i, objects[:0]), calibration, stamp, limits=limits))
-
-
-def _limits(frames: Frames, numbers: list[int]) -> tuple[float, float] | None:
-    """Grey values shown as black and white in all frames: None for 8 bits, else from five frames."""
-    if frames.dtype == np.uint8:
-        return None
-    shown = np.concatenate([frames[numbers[i]].ravel()[::7] for i in np.linspace(0, len(numbers) - 1, 5).astype(int)])
-    low, high = np.percentile(shown, (0.1, 99.9))
-    return float(low), float(high)

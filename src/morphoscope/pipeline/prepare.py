@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 
 from morphoscope.calibration import Calibration
-from morphoscope.errors import InputError, RecipeError, TruncatedError
+from morphoscope.errors import InputError, MorphoscopeError, RecipeError, TruncatedError
 from morphoscope.io.adjust import inverted
-from morphoscope.io.frames import Frames
+from morphoscope.io.frames import Frames, StatingFrames
+from morphoscope.io.independent import open_independent
 from morphoscope.io.open import open_frames
-from morphoscope.measure.info_bar import find_info_bar
 from morphoscope.pipeline.finders import ObjectFinder
 from morphoscope.pipeline.given import GivenObjects
 from morphoscope.pipeline.height_maps import height_warnings, is_height_map, levelled
@@ -22,6 +23,7 @@ from morphoscope.pipeline.results import read_truth
 from morphoscope.pipeline.scale import Scale, settle_scale
 from morphoscope.pipeline.selection import check_selection
 from morphoscope.pipeline.stages import Image, Plan, make_plan
+from morphoscope.pipeline.views import Views, info_bar
 from morphoscope.recipe import Recipe, Region
 
 TRIED = 8  # frames from the first on of which one must be readable
@@ -41,6 +43,7 @@ class Task:
     truth: pd.DataFrame | None
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    views: Views | None = None
 
     @property
     def tracked(self) -> bool:
@@ -60,13 +63,22 @@ def open_input(path: Path, recipe: Recipe) -> Frames:
         InputError: it cannot be opened.
         RecipeError: it is to be levelled and is no height map.
     """
-    stored = open_frames(path, part=recipe.frames.part, channel=recipe.frames.channel)
+    stored: StatingFrames
+    if is_independent(path, recipe):
+        stored = open_independent(path, part=recipe.frames.part, channel=recipe.frames.channel)
+    else:
+        stored = cast(StatingFrames, open_frames(path, part=recipe.frames.part, channel=recipe.frames.channel))
     try:
         frames = levelled(stored, recipe)
     except BaseException:
         stored.close()
         raise
     return inverted(frames) if recipe.frames.invert else frames
+
+
+def is_independent(path: Path, recipe: Recipe) -> bool:
+    """Whether an input is a folder of pictures that do not belong together."""
+    return path.is_dir() and not recipe.frames.series
 
 
 def prepare(path: Path, recipe: Recipe, frames: Frames, finder: ObjectFinder) -> Task:
@@ -85,9 +97,10 @@ def prepare(path: Path, recipe: Recipe, frames: Frames, finder: ObjectFinder) ->
     picture = _first_good(frames, numbers)
     scale = Scale(recipe.calibrate(frames.calibration))
     bottom = None
-    if picture is not None:
+    independent = is_independent(path, recipe)
+    if picture is not None and not independent:
         scale = settle_scale(scale.calibration, picture, recipe.calibration.scale_bar)
-        bottom = _info_bar(recipe, frames, picture)
+        bottom = info_bar(recipe, frames.metadata, picture)
     calibration, notes = scale.calibration, scale.notes
     if recipe.report.axis is not None:
         calibration.axis(recipe.report.axis)
@@ -96,13 +109,18 @@ def prepare(path: Path, recipe: Recipe, frames: Frames, finder: ObjectFinder) ->
     known, region = _known_region(recipe, frames, finder, bottom)
     notes += known
     warnings = scale.warnings + tuple(overruled(recipe, frames.calibration)) + height_warnings(frames, recipe)
-    plan = make_plan(region, frames.shape, calibration, finder.card, bottom=bottom, rim=finder.rim)
-    plan = replace(plan, heights=is_height_map(frames))
+    views = None
+    if independent:
+        views = Views(cast(StatingFrames, frames), region, finder.card, finder.rim, is_height_map(frames))
+        plan = _first_plan(views, frames, numbers)
+    else:
+        plan = make_plan(region, frames.shape, calibration, finder.card, bottom=bottom, rim=finder.rim)
+        plan = replace(plan, heights=is_height_map(frames))
     check_selection(recipe, numbers, corners(plan.region))
     if isinstance(finder, GivenObjects):
         finder, said = finder.bound(frames)
         notes += said
-    return Task(path, recipe, frames, calibration, finder, plan, numbers, read_truth(recipe), warnings, notes)
+    return Task(path, recipe, frames, calibration, finder, plan, numbers, read_truth(recipe), warnings, notes, views)
 
 
 def _known_region(recipe: Recipe, frames: Frames, finder: ObjectFinder, bottom: int | None) -> tuple[tuple[str, ...], Recipe]:
@@ -131,9 +149,13 @@ def _first_good(frames: Frames, numbers: range) -> Image | None:
     return None
 
 
-def _info_bar(recipe: Recipe, frames: Frames, picture: Image) -> int | None:
-    """The row the info bar begins at, by the header or by the picture; None without one, or where the recipe names a region."""
-    if recipe.frames.info_bar == "keep" or recipe.frames.region is not None:
-        return None
-    stated = frames.metadata.get("image_height_px")
-    return int(stated) if stated and 0 < int(stated) < frames.shape[0] else find_info_bar(picture)
+def _first_plan(views: Views, frames: Frames, numbers: range) -> Plan:
+    """The plan of the first image that can be used."""
+    wrong: MorphoscopeError | None = None
+    for number in numbers[:TRIED]:
+        try:
+            return views.plan(number, frames[number])
+        except MorphoscopeError as error:
+            wrong = wrong or error
+    assert wrong is not None
+    raise wrong

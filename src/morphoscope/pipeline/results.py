@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from morphoscope.calibration import Calibration
 from morphoscope.errors import InputError
@@ -20,8 +21,9 @@ from morphoscope.pipeline.follow import Field, displace, follow, register
 from morphoscope.pipeline.motion import Motion, how_tracks_end, motion_of
 from morphoscope.pipeline.particles import Particles, particles_of, wanted, with_particles
 from morphoscope.pipeline.samples import name_samples
+from morphoscope.pipeline.views import SIZE_X, SIZE_Y, VALID, areas_at_one_scale, at_one_scale, with_own_nm
 from morphoscope.recipe import Recipe
-from morphoscope.schema import FRAMES, OBJECTS, QUANTITIES, TRACKS, conform, empty
+from morphoscope.schema import FRAMES, OBJECTS, QUANTITIES, SHAPES, TRACKS, conform, empty
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ def compute_results(
 
     Args:
         objects: rows of all frames in order, as the parts have them.
-        frames: a row per frame: frame, file, and dx, dy, quality, jump against the frame before.
+        frames: a row per frame: frame, file, and dx, dy, quality, jump against the frame before; of independent images what
+            `views.own_row` gives of each.
         recipe: how to link and what to compute.
         calibration: px to nm, frames to time and dose.
         valid_px: px of the region less the excluded parts; nan where the field is not known, and then there is no density.
@@ -78,6 +81,7 @@ def compute_results(
     registered = track and recipe.track.register_frames
     given = "track_id" in objects.columns and bool(objects["track_id"].notna().any())
     lag = recipe.physics.lag_frames * recipe.frames.step
+    views = frames
     frames = displace(frames, registered=registered, known=track)
     objects, frames, unnamed = name_samples(objects, frames, recipe.frames.samples)
     objects = objects.assign(object_id=np.arange(len(objects)), time_s=calibration.time_s(objects["frame"]))
@@ -85,8 +89,11 @@ def compute_results(
         objects = follow(objects, frames, recipe, field)
     else:
         objects = objects.assign(track_id=pd.Series(pd.NA, objects.index, dtype="Int64"))
-    objects = calibration.with_nm(register(objects, frames))
-    frames = _frames_table(objects, frames, recipe, calibration, valid_px)
+    objects = with_own_nm(register(objects, frames), views, calibration)
+    areas = areas_at_one_scale(views, calibration) if VALID in views.columns else valid_px
+    frames = _frames_table(objects, frames, recipe, calibration, areas)
+    if VALID in views.columns:  # each image has a size and a scale of its own
+        frames = frames.assign(valid_area_px=views[VALID], **{name: views[name] for name in (SIZE_Y, SIZE_X)})
     tracks, motion = empty(TRACKS), None
     if track:
         began, happened = how_tracks_end(objects, frames, recipe, field)
@@ -100,11 +107,12 @@ def compute_results(
         found = pd.concat([found, conform(pd.DataFrame(standing), QUANTITIES)], ignore_index=True)
     particles = None
     if wanted(objects, recipe):
-        particles = particles_of(objects, frames, recipe, calibration, valid_px=valid_px, box=field)
+        pooled = at_one_scale(objects, views, calibration)
+        particles = particles_of(pooled, frames, recipe, calibration, valid_px=areas, box=field)
         found = with_particles(found, particles, recipe, series=recipe.frames.series and len(frames) > 1)
-    sampled = ["sample"] if "sample" in frames.columns else []
+    sampled = [name for name in ("sample", SIZE_Y, SIZE_X) if name in frames.columns]
     return Results(
-        objects=conform(objects, OBJECTS),
+        objects=conform(objects, OBJECTS | SHAPES),
         frames=conform(frames, FRAMES)[[*FRAMES, *sampled]],
         tracks=conform(tracks, TRACKS),
         quantities=conform(in_frame_numbers(found, recipe.frames.step), QUANTITIES),
@@ -170,7 +178,7 @@ def read_truth(recipe: Recipe) -> pd.DataFrame | None:
 
 
 def _frames_table(
-    objects: pd.DataFrame, frames: pd.DataFrame, recipe: Recipe, calibration: Calibration, valid_px: float
+    objects: pd.DataFrame, frames: pd.DataFrame, recipe: Recipe, calibration: Calibration, valid_px: ArrayLike
 ) -> pd.DataFrame:
     number = frames["frame"]
     sized = sizes(objects, number).drop(columns="frame").set_axis(frames.index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,19 @@ from morphoscope.pipeline.doubts import result_notes, result_warnings
 from morphoscope.pipeline.features import analyze_features
 from morphoscope.pipeline.finders import MaskFinder, ObjectFinder
 from morphoscope.pipeline.folder import Parts, Run, claim, remove_parts, remove_run, write_json
+from morphoscope.pipeline.follow import Field
 from morphoscope.pipeline.given import larger_than_boxes
 from morphoscope.pipeline.load import as_finder, check_masks, load_finder
 from morphoscope.pipeline.mask_files import join_masks
 from morphoscope.pipeline.outputs import write_outputs
+from morphoscope.pipeline.overlays import Overlays
 from morphoscope.pipeline.prepare import Task, open_input, prepare
 from morphoscope.pipeline.provenance import common_info, input_hash, model_facts, parts_key, peak_memory_mb
 from morphoscope.pipeline.remarks import scale_warnings, unit_notes, unplaced_warnings
 from morphoscope.pipeline.results import Results, compute_results, with_header_data
 from morphoscope.pipeline.stages import Finder
 from morphoscope.pipeline.stream import WORKERS, Chunks, Job, Progress
+from morphoscope.pipeline.views import common_calibration, common_field
 from morphoscope.recipe import Recipe, load_recipe
 
 Source = str | Path
@@ -119,7 +123,9 @@ def _analyze_one(
         task = prepare(path, recipe, frames, finder)
         inputs = [{"path": str(path.resolve()), "sha256": input_hash(path, frames), "frames": len(frames), "shape": frames.shape}]
         model = model_facts(finder, task.plan)
-        beside = finder.key(task.plan) | ({"masks": True} if recipe.report.masks else {})
+        beside = finder.key(task.plan)
+        if task.views is not None:
+            beside |= {"independent": True, "scale bar": recipe.calibration.scale_bar, "info bar": recipe.frames.info_bar}
         key = parts_key(recipe, task.plan, task.registered, inputs, model, beside)
         chunk = claim_as(key)
         if chunk is None:
@@ -134,14 +140,13 @@ def _analyze_one(
             register=task.registered,
             workers=min(WORKERS, recipe.run.threads or available_cores()),
             parallel_model=parallel,
-            independent=not recipe.frames.series and path.is_dir(),
-            masks=bool(recipe.report.masks),
+            views=task.views,
             progress=progress,
         )
         began = time.perf_counter()
         ended, done = _make_parts(job, output)
         seconds = time.perf_counter() - began
-        results = _results(task, job, done)
+        task, results = _results(task, job, done)
         info = {
             **common_info(recipe, inputs, task.calibration, counts=results.counts, key=key),
             "model": model,
@@ -149,14 +154,15 @@ def _analyze_one(
             "precision": recipe.run.precision,
             "metadata": dict(task.frames.metadata),
             "frames_per_s": round(len(results.frames) / seconds, 2),
-            "warnings": _warnings(task, results, ended, job.skipped),
+            "warnings": _warnings(task, results, ended, [job.skipped[number] for number in sorted(job.skipped)]),
             "notes": _notes(task) + result_notes(results, recipe),
             "exit_code": PartialError.exit_code if ended or job.skipped else 0,
         }
-        if job.masks:
+        if recipe.report.masks:
             with job.clock.stage("write masks"):
                 info["masks"] = join_masks(output, job.parts.folder, frames, results.objects)
-        write_outputs(output, task.recipe, results, frames, info=info, card=finder.card, clock=job.clock)
+        overlays = Overlays(frames, results, job.parts.read_mask)
+        write_outputs(output, task.recipe, results, frames, overlays=overlays, info=info, card=finder.card, clock=job.clock)
         info["timings_s"] = {name: round(value, 3) for name, value in job.clock.seconds.items()}
         info["seconds"] = round(time.perf_counter() - start, 3)
         info["peak_memory_mb"] = peak_memory_mb()
@@ -185,7 +191,7 @@ def _make_parts(job: Job, output: Path) -> tuple[TruncatedError | None, list[int
 
     try:
         ended = job.run()
-        wrong = ended or next(iter(job.skipped), None)
+        wrong = ended or next((job.skipped[number] for number in sorted(job.skipped)), None)
         if wrong is not None and not done():
             raise InputError(f"no frame could be read: {wrong}") from wrong
     except MorphoscopeError:
@@ -197,8 +203,14 @@ def _make_parts(job: Job, output: Path) -> tuple[TruncatedError | None, list[int
     return ended, done()
 
 
-def _results(task: Task, job: Job, done: list[int]) -> Results:
+def _results(task: Task, job: Job, done: list[int]) -> tuple[Task, Results]:
+    """The task with the calibration of all its images, where these are independent; and the results."""
     objects, frames = job.parts.read(done)
+    field: Field | None = task.plan.field
+    if task.views is not None:
+        calibration, said = common_calibration(task.calibration, frames)
+        task = replace(task, calibration=calibration, warnings=(*task.warnings, *said, *task.views.said()))
+        field = common_field(frames)
     with job.clock.stage("track and physics"):
         results = compute_results(
             objects,
@@ -207,13 +219,13 @@ def _results(task: Task, job: Job, done: list[int]) -> Results:
             calibration=task.calibration,
             valid_px=int(task.plan.valid_mask().sum()),
             track=task.tracked,
-            field=task.plan.field,
+            field=field,
             truth=task.truth,
         )
-        return with_header_data(results, task.frames.frame_data)
+        return task, with_header_data(results, task.frames.frame_data)
 
 
-def _warnings(task: Task, results: Results, ended: TruncatedError | None, skipped: Sequence[TruncatedError]) -> list[str]:
+def _warnings(task: Task, results: Results, ended: TruncatedError | None, skipped: Sequence[MorphoscopeError]) -> list[str]:
     said = [f"Left out: {error}" for error in skipped] + list(task.warnings)
     if ended is not None:
         last = int(results.frames["frame"].max())

@@ -17,12 +17,13 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from morphoscope.errors import TruncatedError
+from morphoscope.errors import InputError, MorphoscopeError, TruncatedError
 from morphoscope.io.frames import Frames
 from morphoscope.pipeline.finders import ObjectFinder
 from morphoscope.pipeline.folder import Parts
 from morphoscope.pipeline.register import UNMOVED, Registration, Row
 from morphoscope.pipeline.stages import Image, Plan
+from morphoscope.pipeline.views import Views, own_row
 from morphoscope.schema import OBJECTS, SHAPES, conform
 
 BLOCK_BYTES, BLOCK_FRAMES = 16_000_000, 8
@@ -68,14 +69,16 @@ class _Rows(NamedTuple):
     number: int
     objects: pd.DataFrame
     shift: Row
+    own: dict[str, float]
 
 
 @dataclass
 class Job:
     """One input on its way to parts; `workers` frames at once, of which the model takes one unless `parallel_model`.
 
-    With `masks` the label image of each frame is written beside the parts.
-    Of `independent` pictures those that are damaged are passed over and noted in `skipped`; a series ends there.
+    The label image of each frame is written beside the parts, where objects have masks.
+    Of independent pictures (those with `views`) each has a plan of its own, and those that are damaged or do not fit are passed
+    over and noted in `skipped`; a series ends there.
     """
 
     frames: Frames
@@ -86,11 +89,10 @@ class Job:
     register: bool = True
     workers: int = WORKERS
     parallel_model: bool = False
-    independent: bool = False
-    masks: bool = False
     progress: Progress | None = None
+    views: Views | None = None
     clock: Clock = field(default_factory=Clock)
-    skipped: list[TruncatedError] = field(default_factory=list)
+    skipped: dict[int, MorphoscopeError] = field(default_factory=dict)
     _model_lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> TruncatedError | None:
@@ -115,7 +117,7 @@ class Job:
     def _run_span(self, wanted: range, done: int) -> TruncatedError | None:
         region = self.plan.region
         registration = Registration((region.y1 - region.y0, region.x1 - region.x0), self.chunks.numbers)
-        pending: deque[Future[_Rows]] = deque()
+        pending: deque[Future[_Rows | None]] = deque()
         writer = _Writer(self)
         ended: TruncatedError | None = None
         with ThreadPoolExecutor(self.workers) as pool:
@@ -138,7 +140,7 @@ class Job:
         return ended
 
     def _decode(self, numbers: range) -> Iterator[tuple[int, Image]]:
-        if self.independent:
+        if self.views is not None:
             yield from self._decode_singly(numbers)
             return
         height, width = self.frames.shape
@@ -157,7 +159,7 @@ class Job:
             try:
                 image = self._read(number)
             except TruncatedError as error:
-                self.skipped.append(error)
+                self.skipped[number] = error
             else:
                 yield number, image
 
@@ -165,21 +167,33 @@ class Job:
         with self.clock.stage("read"):
             return self.frames[number]
 
-    def _work(self, number: int, image: Image, registered: Callable[[], Row] | None) -> _Rows:
-        objects = self._objects_of(number, image)
+    def _work(self, number: int, image: Image, registered: Callable[[], Row] | None) -> _Rows | None:
+        if self.views is not None:
+            return self._work_alone(number, image, self.views)
+        objects = self._objects_of(number, image, self.plan)
         if registered is None:
-            return _Rows(number, objects, UNMOVED)
+            return _Rows(number, objects, UNMOVED, {})
         with self.clock.stage("register"):
-            return _Rows(number, objects, registered())
+            return _Rows(number, objects, registered(), {})
 
-    def _objects_of(self, number: int, image: Image) -> pd.DataFrame:
+    def _work_alone(self, number: int, image: Image, views: Views) -> _Rows | None:
+        """The rows of a picture that belongs to no other; None for one that cannot be used."""
+        try:
+            with self.clock.stage("scale"):
+                plan = views.plan(number, image)
+            return _Rows(number, self._objects_of(number, image, plan), UNMOVED, own_row(plan))
+        except MorphoscopeError as error:
+            self.skipped[number] = InputError(f"{self.frames.name(number)}: {error}")
+            return None
+
+    def _objects_of(self, number: int, image: Image, plan: Plan) -> pd.DataFrame:
         with nullcontext() if self.parallel_model else self._model_lock, self.clock.stage("detect"):
-            found = self.finder.find(number, image, self.plan)
+            found = self.finder.find(number, image, plan)
         with self.clock.stage("measure"):
-            measured = self.finder.measure(image, found, self.plan)
-        if self.masks and measured.labels is not None:
+            measured = self.finder.measure(image, found, plan)
+        if measured.labels is not None:
             with self.clock.stage("write masks"):
-                self.parts.write_mask(number, measured.labels, self.plan.region, self.frames.shape)
+                self.parts.write_mask(number, measured.labels, plan.region, (image.shape[0], image.shape[1]))
         return measured.objects
 
     def _tell(self, done: int) -> None:
@@ -195,12 +209,14 @@ class _Writer:
         self._rows: list[_Rows] = []
         self._added = 0
 
-    def add(self, rows: _Rows) -> int:
-        """Take the next frame; the number taken so far."""
+    def add(self, rows: _Rows | None) -> int:
+        """Take the next frame, or none where it could not be used; the number taken so far."""
+        self._added += 1
+        if rows is None:
+            return self._added
         if self._rows and self._chunk(rows) != self._chunk(self._rows[0]):
             self.flush()
         self._rows.append(rows)
-        self._added += 1
         if len(self._rows) == self._job.chunks.size:
             self.flush()
         return self._added
@@ -224,7 +240,7 @@ class _Writer:
 
     def _frames(self) -> pd.DataFrame:
         numbers = [r.number for r in self._rows]
-        shifts = pd.DataFrame([r.shift for r in self._rows])
+        shifts = pd.DataFrame([{**r.shift, **r.own} for r in self._rows])
         return shifts.assign(frame=numbers, file=[self._job.frames.name(n) for n in numbers])
 
 

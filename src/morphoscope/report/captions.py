@@ -128,8 +128,11 @@ PIECES: dict[str, tuple[tuple[str, str], ...]] = {
         ("", "."),
     ),
     "overlay": (
-        ("tracks", "A frame with detections: box, fitted ellipse and track number, in the colour of the track."),
-        ("no tracks", "A frame with detections: box and fitted ellipse."),
+        ("", "The frame with the most objects: "),
+        ("masks", "their outlines"),
+        ("no masks", "boxes and fitted ellipses"),
+        ("tracks", ", with track numbers, in the colour of the track"),
+        ("", "."),
     ),
 }
 

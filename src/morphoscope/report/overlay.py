@@ -20,6 +20,7 @@ Colour = tuple[int, int, int]
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 UNTRACKED: Colour = (235, 235, 235)
+OUTLINED: Colour = (255, 214, 10)
 
 
 def draw_overlay(
@@ -30,6 +31,7 @@ def draw_overlay(
     *,
     limits: tuple[float, float] | None = None,
     zoom: int = 1,
+    labels: NDArray[Any] | None = None,
 ) -> Rgb:
     """One overlay frame.
 
@@ -41,6 +43,8 @@ def draw_overlay(
         limits: grey values shown as black and white; none for 0..255 of uint8, else the image's own range. Give the
             same limits for all frames of a video.
         zoom: whole number of overlay px per image px.
+        labels: (height, width), the objects' `mask_label` in their pixels: their outlines are drawn instead of boxes and
+            ellipses. None: there are no masks.
 
     Returns:
         (height * zoom, width * zoom, 3) uint8, RGB.
@@ -49,7 +53,9 @@ def draw_overlay(
     if zoom > 1:
         grey = np.asarray(cv2.resize(grey, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
     canvas = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
-    if len(objects):
+    if len(objects) and labels is not None:
+        _outlines(canvas, objects, labels, zoom)
+    elif len(objects):
         _objects(canvas, objects, zoom)
     if calibration.pixel_size_nm is not None:
         _scale_bar(canvas, calibration.pixel_size_nm[1] / zoom)
@@ -114,6 +120,27 @@ def _objects(canvas: Rgb, objects: pd.DataFrame, zoom: int) -> None:
         _ellipses(canvas, objects, colours, zoom)
     for (x0, y0, x1, _), colour, track in zip(corners, colours, _tracks(objects), strict=True):
         if track is not None:
+            _number(canvas, str(int(track)), x0, y0, x1, colour)
+
+
+def _outlines(canvas: Rgb, objects: pd.DataFrame, labels: NDArray[Any], zoom: int) -> None:
+    """The outermost pixels of each object in its colour: yellow without a track, so that neighbours that touch stay apart."""
+    colours = [OUTLINED if track is None else track_colour(int(track)) for track in _tracks(objects)]
+    table = np.zeros((int(labels.max(initial=0)) + 1, 3), np.uint8)
+    table[objects["mask_label"].to_numpy(np.int64)] = colours
+    large = labels if zoom == 1 else np.kron(labels, np.ones((zoom, zoom), labels.dtype))
+    rim = np.zeros(large.shape, bool)
+    across, down = large[:, 1:] != large[:, :-1], large[1:] != large[:-1]
+    rim[:, 1:] |= across
+    rim[:, :-1] |= across
+    rim[1:] |= down
+    rim[:-1] |= down
+    rim &= large > 0
+    canvas[rim] = table[large[rim]]
+    boxes = objects[["x_px", "y_px", "width_px", "height_px"]].to_numpy(float)
+    for track, colour, row in zip(_tracks(objects), colours, boxes, strict=True):
+        if track is not None:
+            x0, y0, x1 = (round(v * zoom) for v in (row[0] - row[2] / 2, row[1] - row[3] / 2, row[0] + row[2] / 2))
             _number(canvas, str(int(track)), x0, y0, x1, colour)
 
 
