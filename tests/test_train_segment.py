@@ -323,13 +323,13 @@ def test_pixels_right_wrong_and_missed_of_each_class() -> None:
 def test_small_objects_of_a_known_size_are_magnified_and_narrow_greys_spread(folder: Path) -> None:
     data = read_label_images(folder)
     assert fitting_zoom(data, PARTICLES) == 1.0 and fitting_zoom([], PARTICLES) == 1.0
-    small = [LabelledImage(one.name, one.image[::2, ::2], one.labels[::2, ::2]) for one in data]
-    assert fitting_zoom(small, PARTICLES) == 2.0
+    small = [LabelledImage(one.name, one.image[::4, ::4], one.labels[::4, ::4]) for one in data]
+    assert fitting_zoom(small, PARTICLES) == 3.0
     binary = [LabelledImage(one.name, one.image, (one.labels > 0).astype(np.int32)) for one in small]
-    assert fitting_zoom(binary, class_lesson(("a",))) == 2.0
+    assert fitting_zoom(binary, class_lesson(("a",))) == 2.5
     recipe = _recipe()
     assert SegmenterTraining(small, recipe, "a", "b").zoom is None
-    assert SegmenterTraining(small, recipe, "a", "b", None, Path("m.onnx")).zoom == 2.0
+    assert SegmenterTraining(small, recipe, "a", "b", None, Path("m.onnx")).zoom == 3.0
     narrow = np.random.default_rng(0).uniform(0.04, 0.11, (50, 60)).astype(np.float32)
     spread = stretched(narrow)
     assert spread.max() - spread.min() > 0.75 and np.corrcoef(spread.ravel(), narrow.ravel())[0, 1] > 0.999
