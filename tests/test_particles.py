@@ -306,3 +306,18 @@ def test_intervals_hold_only_what_is_possible(tmp_path) -> None:
     assert (rows["low"].isna() | (rows["low"] <= rows["value"])).all() and (
         rows["high"].isna() | (rows["value"] <= rows["high"])
     ).all()
+
+
+def test_the_covered_share_is_what_is_seen_even_of_vast_particles() -> None:
+    image = np.zeros((SIDE, SIDE), np.int32)
+    cv2.circle(image, (180, 180), 150, 1, -1)
+    for k, corner in enumerate(((20, 20), (340, 20), (20, 340), (340, 340), (0, 180))):
+        cv2.circle(image, corner, 6, k + 2, -1)
+    found = computed([image])
+    rows = found.quantities.set_index("name")
+    assert rows.loc["covered share of the area", "value"] == pytest.approx(np.count_nonzero(image) / image.size)
+    assert any("rest on few" in line for line in found.particles.remarks)
+    objects, frames = tables([image])
+    weighed = particles_by_frame(objects, frames, NM, area_px=SIDE**2, cut_are_there=False)["area_share"].iloc[0]
+    whole = objects[~objects["on_edge"]]
+    assert weighed == pytest.approx((whole["area_px"] * whole["edge_weight"]).sum() / SIDE**2) and weighed > 1

@@ -237,7 +237,7 @@ PARTICLES: dict[str, Column] = {  # of frames with outlined particles
     "n_counted": Column("int64", "", "particles that sizes are told from: those cut by the edge may be left out"),
     "number_density_px": Column("float64", "px^-2", "particles per area, weighted for those left out at the edge"),
     "number_density_um2": Column("float64", "um^-2", "the same; null without a scale"),
-    "area_share": Column("float64", "", "share of the area that particles cover, weighted in the same way"),
+    "area_share": Column("float64", "", "share of the area that particles cover"),
     **{
         f"diameter_{what}_{unit}": Column("float64", unit, meaning)
         for what, meaning in (

@@ -54,7 +54,13 @@ def particle_weights(objects: pd.DataFrame, edge: Edge = "leave out") -> Array:
 
 
 def particles_by_frame(
-    objects: pd.DataFrame, frames: pd.DataFrame, calibration: Calibration, *, area_px: ArrayLike, edge: Edge = "leave out"
+    objects: pd.DataFrame,
+    frames: pd.DataFrame,
+    calibration: Calibration,
+    *,
+    area_px: ArrayLike,
+    edge: Edge = "leave out",
+    cut_are_there: bool = True,
 ) -> pd.DataFrame:
     """Number, covered area, sizes and shapes of the particles of each frame.
 
@@ -64,6 +70,8 @@ def particles_by_frame(
         calibration: without a scale `_nm` columns and densities per um2 are null.
         area_px: area that was searched in each frame, a number or one per frame; nan where it is not known.
         edge: see `particle_weights`.
+        cut_are_there: whether `objects` holds particles that the edge cuts: then the covered share is what is seen of all,
+            else that of the others by their weights.
 
     Returns:
         `schema.PARTICLES`, a row per frame, also for frames without a particle.
@@ -86,7 +94,7 @@ def particles_by_frame(
                 "n": len(every),
                 "n_counted": len(at),
                 "number_density_px": w.sum() / searched,
-                "area_share": (w * area[at]).sum() / searched,
+                "area_share": (area[every].sum() if cut_are_there else (w * area[at]).sum()) / searched,
                 "diameter_median_px": middle,
                 "diameter_q1_px": q1,
                 "diameter_q3_px": q3,
@@ -218,6 +226,7 @@ def _densities(by_frame: pd.DataFrame, n: int, unit: str, where: str, edges: str
             float(one["mean"]),
             possible(one["mean_low"], one["mean_high"], 1 if value == "area_share" else math.inf),
         )
+        edges = edges if value == column else "of all that is seen, or weighted where particles cut by the edge are not there"
         how = f"{edges}; {how_known(int(one['n_places']))}{where}"
         if int(one["n_places"]) < 2:
             how = f"{edges}; one field of view: the variance between places is not known, no interval{where}"

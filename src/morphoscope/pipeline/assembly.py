@@ -111,9 +111,14 @@ def _centres(objects: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{f"{a}_px": objects[f"ellipse_{a}_px"].fillna(objects[f"{a}_px"]) for a in "xy"})
 
 
+def cut_are_there(recipe: Recipe) -> bool:
+    """Whether masks that the edge cuts are among the objects."""
+    return recipe.segment.edge == "keep" or recipe.detect.objects is not None
+
+
 def _complete(centres: pd.DataFrame, recipe: Recipe, box: Box) -> tuple[Box | None, list[str]]:
     """The part of the field in which no centre is missing: without a rim where masks at the edge were left out."""
-    if recipe.segment.edge == "keep" or recipe.detect.objects is not None or centres.empty:
+    if cut_are_there(recipe) or centres.empty:
         return box, []
     rim = float(np.nanmax(centres[["width_px", "height_px"]].to_numpy(float), initial=0.0)) / 2 + 1
     inner = (box[0] + rim, box[1] + rim, box[2] - rim, box[3] - rim)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from morphoscope.calibration import Calibration
 from morphoscope.physics.particle_sizes import particle_rows, particle_weights, particles_by_frame
 from morphoscope.physics.size_distribution import LogNormal, fit_lognormal, size_distribution
-from morphoscope.pipeline.assembly import Assembly, assembly_of
+from morphoscope.pipeline.assembly import Assembly, assembly_of, cut_are_there
 from morphoscope.pipeline.comparison import sample_tables
 from morphoscope.pipeline.groups import Group, groups_of
 from morphoscope.recipe import Recipe
@@ -23,6 +23,7 @@ from morphoscope.schema import QUANTITIES, SIZE_DISTRIBUTION, conform
 Array = NDArray[np.float64]
 Box = tuple[float, float, float, float]
 THRESHOLDS = ("otsu", "multi-otsu", "local")  # finders that leave out masks below `segment.smallest_px`
+VAST = 4.0  # weight of a particle half as wide and high as the field
 MIN_BINS, MAX_BINS = 5, 40
 
 
@@ -79,7 +80,11 @@ def particles_of(
     masks, edge = has_masks(objects), recipe.physics.edge
     series = recipe.frames.series and len(frames) > 1
     weight = particle_weights(objects, edge) if masks else None
-    by_frame = particles_by_frame(objects, frames, calibration, area_px=valid_px, edge=edge) if masks else None
+    by_frame = None
+    if masks:
+        by_frame = particles_by_frame(
+            objects, frames, calibration, area_px=valid_px, edge=edge, cut_are_there=cut_are_there(recipe)
+        )
     groups = groups_of(frames, by_frame, series=series)
     tables: dict[str, pd.DataFrame] = {} if by_frame is None else {"particles": by_frame}
     rows: list[dict[str, Any]] = []
@@ -183,6 +188,11 @@ def _remarks(objects: pd.DataFrame, weight: Array | None, recipe: Recipe, *, ser
             said.append(
                 f"{left} of {len(weight)} particles are left out of size statistics, {cut} of them as the edge cuts them; the "
                 'others are weighted for it (edge_weight). physics.edge = "keep" takes all as they are seen.'
+            )
+        if (vast := int((weight > VAST).sum())) > 0:
+            said.append(
+                f"{vast} particles reach over about half of the field or more, and each stands for {VAST:g} or more that the "
+                "edge cuts: sizes and numbers rest on few of them. Larger fields of view tell more."
             )
     if series and weight is not None:
         said.append(
