@@ -167,6 +167,17 @@ def test_masks_that_are_given_are_measured_like_those_found(tmp_path):
     assert len(given.tracks) == 5
 
 
+def test_mended_masks_are_measured_again_as_the_guide_says(command, tmp_path):
+    write_folder(tmp_path / "images", film(2))
+    command("segment", "images", "--model", "otsu", "-o", "masks-run", "--no-overlay")
+    labels = tifffile.imread(tmp_path / "masks-run/masks/frame1.tif")
+    labels[labels == 3] = 0
+    tifffile.imwrite(tmp_path / "masks-run/masks/frame1.tif", labels)
+    code, _, _ = command("segment", "images", "--objects", "masks-run/masks", "-o", "mended", "--no-overlay")
+    assert code == 0 and Run(tmp_path / "mended").frames["count"].tolist() == [5, 4]
+    assert command("segment", "images", "--objects", "masks-run/masks", "--model", "otsu", "-o", "x")[0] == 2
+
+
 def test_analyse_frame_gives_the_rows_of_the_run(tmp_path):
     image = film(1)[0]
     rows = analyse_frame(image, ThresholdSegmenter("otsu", recipe().segment), recipe())

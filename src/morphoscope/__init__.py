@@ -47,12 +47,14 @@ _HOME = {
     "read_boxes": "io.labels",
     "read_features": "io.features",
     "sample_statistics": "physics.places",
+    "segment": "pipeline",
     "shapes": "measure.shape",
     "size_distribution": "physics.size_distribution",
     "structure": "physics.structure",
     "structure_factor": "physics.structure_factor",
     "subtract_drift": "physics.ensemble_drift",
     "theil_sen": "physics.growth",
+    "threshold_labels": "measure.threshold",
     "track_msd": "physics.msd",
     "track_table": "physics.tracks",
     "weighted_quantile": "physics.size_distribution",
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
     from morphoscope.io.open import open_frames as open_frames
     from morphoscope.measure.geometry import measure_ellipses as measure_ellipses
     from morphoscope.measure.shape import shapes as shapes
+    from morphoscope.measure.threshold import threshold_labels as threshold_labels
     from morphoscope.models.card import ModelCard as ModelCard
     from morphoscope.models.detect import Detector as Detector
     from morphoscope.models.detect import load_detector as load_detector
@@ -96,6 +99,7 @@ if TYPE_CHECKING:
     from morphoscope.physics.survival import kaplan_meier as kaplan_meier
     from morphoscope.physics.tracks import track_table as track_table
     from morphoscope.pipeline import analyze as analyze
+    from morphoscope.pipeline import segment as segment
     from morphoscope.project import Project as Project
     from morphoscope.recipe import Recipe as Recipe
     from morphoscope.recipe import load_recipe as load_recipe

@@ -16,6 +16,7 @@ def segment(
         str | None,
         typer.Option(help="a shipped model, an .onnx file, or without a model otsu, multi-otsu or local; default: particles"),
     ] = None,
+    objects: Annotated[Path | None, typer.Option(help="masks to measure, such as corrected ones, without a model")] = None,
     part: Annotated[str | None, typer.Option(help="which image or dataset, by name or number, of a file with several")] = None,
     channel: Annotated[str | None, typer.Option(help="colour or channel: 0, 1, ... or red, green, blue")] = None,
     scale: Annotated[float | None, typer.Option(help="nm per px; wins over file and recipe")] = None,
@@ -40,9 +41,11 @@ def segment(
 
     if overwrite and resume:
         raise UsageError("--overwrite starts again, --resume goes on: give one of them")
+    if model is not None and objects is not None:
+        raise UsageError("--objects measures masks that are given, --model finds them: give one of them")
     frames = {"part": as_number(part), "channel": as_number(channel)}
     settings = settings_from(
-        recipe, model=model, scale=scale, interval=interval, overlay=overlay, scale_bar=scale_bar, frames=frames
+        recipe, model=model, scale=scale, interval=interval, overlay=overlay, scale_bar=scale_bar, objects=objects, frames=frames
     )
     with resumable(output), progress_bar("segmenting", quiet=as_json) as progress:
         run = run_segmentation(inputs, settings, output, overwrite=overwrite, resume=resume, progress=progress)
