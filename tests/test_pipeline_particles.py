@@ -121,6 +121,9 @@ def test_positions_tell_of_structure_where_asked(tmp_path: Path) -> None:
     curve = pd.read_csv(run.path / "pair_correlation.csv")
     assert set(curve["part"]) == {"first", "final"} and curve["g"].mean() == pytest.approx(1, abs=0.1)
     assert curve["r_nm"].isna().all() and "cluster" not in " ".join(rows.index) and "members" not in " ".join(rows.index)
+    boxed = analyze(table, parse_recipe({"physics": {"structure": True}, "track": {"enabled": False}}), tmp_path / "boxed")
+    said = "box around all positions for the field"
+    assert any(said in note for note in boxed.info["notes"]) and not any(said in note for note in run.info["notes"])
     silent = analyze(table, parse_recipe({"frames": region, "track": {"enabled": False}}), tmp_path / "silent")
     assert not names(silent.path, "csv") & {"structure", "particles", "pair_correlation"}
 

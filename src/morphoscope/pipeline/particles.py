@@ -110,6 +110,8 @@ def particles_of(
         assembly = assembly_of(objects, groups, recipe, calibration, box=box, independent=not series)
         tables |= assembly.tables
         rows += assembly.rows
+        if not np.isfinite(np.asarray(valid_px, float)).all():
+            remarks.append("Structure takes the box around all positions for the field; state frames.region where it is larger.")
         remarks += assembly.remarks
     files = 1 if series else int(frames["file"].nunique())
     return Particles(groups, tables, rows, tuple(remarks), masks, weight, tuple(fits), assembly, files)
