@@ -103,7 +103,7 @@ def compare_video(run: Run, video: ParticleVideo) -> list[Check]:
     d = run.quantities.set_index("name").loc["pooled D"]
     return [
         relative("the same, per frame of video", found, known, "", 0.1),
-        Check("pairs that became one", len(merges), there, "", abs(len(merges) - there), max(2.0, 0.3 * there), relative=False),
+        Check("pairs that became one", len(merges), there, "", abs(len(merges) - there), max(3.0, 0.3 * there), relative=False),
         relative("area after / before, median", kept_area(run.objects, merges), 1.0, "", 0.08),
         relative("diffusion coefficient", float(d["value"]), video.scene.diffusion_nm2_per_s, "nm2/s", 0.3),
     ]
