@@ -18,7 +18,7 @@ from morphoscope.pipeline.results import Results, compute_results
 from morphoscope.recipe import parse_recipe
 
 CELL, MEDIAN, SPREAD = 40, 16.0, 1.25
-SIDE, PLACES, SAMPLES = 400, 4, 60
+SIDE, PLACES, SAMPLES = 400, 4, 200
 NM = Calibration((0.5, 0.5))
 
 

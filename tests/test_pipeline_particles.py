@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from doubles import BlobDetector, film, write_stack
 from morphoscope.cli.main import main
-from morphoscope.pipeline import Run, analyze
+from morphoscope.pipeline import Run, analyze, outputs
 from morphoscope.recipe import parse_recipe
 from morphoscope.report import figures
 
@@ -26,6 +27,12 @@ OTSU = {"detect": {"model": "otsu"}, "segment": {"separate_px": 0.0, "smallest_p
 def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are drawn, but coarsely: most of the time goes into their pixels."""
     monkeypatch.setattr(figures, "save_figure", partial(figures.save_figure, dpi=40))
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From then on nothing is drawn."""
+    return lambda: monkeypatch.setattr(outputs, "_draw_figures", lambda *_: {})
 
 
 def picture(seed: int, median: float = 14.0, cell: int = 30) -> np.ndarray:
@@ -59,7 +66,7 @@ def names(run: Path, kind: str) -> set[str]:
     return {path.stem for path in run.glob(f"*.{kind}")}
 
 
-def test_samples_from_the_command_line(fields: Path, tmp_path: Path) -> None:
+def test_samples_from_the_command_line(fields: Path, tmp_path: Path, plain: Callable[[], None]) -> None:
     out = tmp_path / "run"
     args = ["segment", str(fields / "image"), "--model", "otsu", "--recipe", str(fields / "recipe.toml"), "-o", str(out)]
     with pytest.raises(SystemExit) as ended:
@@ -83,8 +90,9 @@ def test_samples_from_the_command_line(fields: Path, tmp_path: Path) -> None:
     pairs = pd.read_csv(out / "sample_comparison.csv").set_index("quantity")
     assert pairs.loc["diameter", "p_holm"] < 0.01 and pairs.loc["diameter", "ratio"] == pytest.approx(14 / 17, rel=0.05)
 
-    plain = parse_recipe({**PLAIN, **OTSU, "frames": {"series": False}, "physics": {"structure": False}})
-    again = analyze(fields / "image", plain, out, overwrite=True)
+    plain()
+    bare = parse_recipe({**PLAIN, **OTSU, "frames": {"series": False}, "physics": {"structure": False}})
+    again = analyze(fields / "image", bare, out, overwrite=True)
     left = names(again.path, "csv")
     assert "particles" in left and not (left & {"samples", "sample_comparison", "structure", "pair_correlation"})
     assert not (out / "figures" / "sample_comparison.png").exists() and "sample" not in again.objects.columns
@@ -109,7 +117,8 @@ def test_a_video_of_particles_is_followed(tmp_path: Path) -> None:
     assert "not taken as fields of view" in page and "fewer than ten particles a frame" in page
 
 
-def test_positions_tell_of_structure_where_asked(tmp_path: Path) -> None:
+def test_positions_tell_of_structure_where_asked(tmp_path: Path, plain: Callable[[], None]) -> None:
+    plain()
     rng = np.random.default_rng(0)
     frame = np.repeat(np.arange(3), 200)
     table = pd.DataFrame({"frame": frame, "x": rng.uniform(0, 300, 600), "y": rng.uniform(0, 300, 600)})
