@@ -84,6 +84,12 @@ def test_touching_discs_are_parted_where_they_touch(distance):
     assert abs(50 + edge[0] + 0.5 - (50 + half)) <= 1
 
 
+@pytest.mark.parametrize("radius", [6, 14, 30])
+def test_touching_particles_of_any_size_are_parted_by_default(radius):
+    image = discs([(radius * x, 80, radius) for x in (2, 3.8, 5.6)], shape=(160, 260))
+    assert len(shapes(threshold_labels(image))) == 3
+
+
 def test_particles_that_do_not_touch_are_not_joined_and_parts_with_one_middle_not_cut():
     image = discs([(50, 60, 4), (61, 60, 4)])  # nearer than separate_px, but apart
     assert shapes(threshold_labels(image, settings=ThresholdSettings(blur_px=0, separate_px=30, smallest_px=5)))[

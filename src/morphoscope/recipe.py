@@ -138,13 +138,17 @@ class SegmentRecipe(_Section):
     blur_px: float = Field(1.0, ge=0, le=100, description="standard deviation of the smoothing before the threshold")
     window_px: float = Field(101.0, gt=2, description="local: width of the surroundings a pixel is compared with")
     levels: int = Field(3, ge=2, le=5, description="multi-otsu: classes of grey, all but the ground's are particles")
-    separate_px: float = Field(10.0, ge=0, description="least distance of two centres in touching particles; 0: not parted")
+    separate_px: float | None = Field(
+        None, ge=0, description="least distance of two centres in touching particles; none: their typical radius; 0: not parted"
+    )
     smallest_px: int = Field(50, ge=1, description="particles of fewer px are left out")
     holes_px: int = Field(200, ge=0, description="holes of up to so many px are filled")
     edge: Literal["keep", "leave out"] = Field("keep", description="masks that touch the edge: kept and flagged, or left out")
     spot_px: int = Field(11, ge=3, description="diameter of spots, odd, a little more than their own")
     spot_min_mass: Positive | None = Field(None, description="least brightness of a spot in all; none: by the noise")
-    spot_threshold: Positive | None = Field(None, description="grey levels above the ground that count as none; none: the noise")
+    spot_threshold: float | None = Field(
+        None, ge=0, description="grey levels above the ground that count as none; none: the noise"
+    )
     spot_method: Literal["plain", "trackpy"] = Field(
         "plain", description="trackpy: what trackpy.locate finds, to the last digits"
     )

@@ -32,7 +32,8 @@ class ThresholdSettings(NamedTuple):
     polarity: the ground is the class of grey that makes up most of the picture's rim, particles are the brighter or darker
     classes, or all other ones (auto); the brightest class is never the ground of bright ones, nor the darkest that of dark ones.
     blur_px: standard deviation of the smoothing. window_px: width of the surroundings of `local`. levels: classes of
-    `multi-otsu`. separate_px: least distance of two centres in touching particles, 0 for not parted. smallest_px: least area.
+    `multi-otsu`. separate_px: least distance of two centres in touching particles, 0 for not parted, None: see
+    `watershed.part_touching`. smallest_px: least area.
     holes_px: largest hole to be filled.
     """
 
@@ -40,7 +41,7 @@ class ThresholdSettings(NamedTuple):
     blur_px: float = 1.0
     window_px: float = 101.0
     levels: int = 3
-    separate_px: float = 10.0
+    separate_px: float | None = None
     smallest_px: int = 50
     holes_px: int = 200
 

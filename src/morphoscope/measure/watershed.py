@@ -23,9 +23,10 @@ Ints = NDArray[np.int64]
 
 RIDGE = 0.2  # smoothing of the distance map, of the least distance of two centres
 LEAST_RIDGE_PX = 0.5
+LEAST_APART_PX = 5.0
 
 
-def part_touching(inside: Inside, separate_px: float, smallest_px: int = 1) -> Labels:
+def part_touching(inside: Inside, separate_px: float | None = None, smallest_px: int = 1) -> Labels:
     """Label image of foreground: connected parts (8 neighbours), those with several middles parted between them.
 
     Middles are the maxima of the smoothed distance to the background; of two of one part that are nearer than `separate_px`, the
@@ -33,15 +34,17 @@ def part_touching(inside: Inside, separate_px: float, smallest_px: int = 1) -> L
 
     Args:
         inside: (h, w) foreground.
-        separate_px: least distance of two middles; 0: nothing is parted.
+        separate_px: least distance of two middles; 0: nothing is parted. None: the radius of the largest disc that fits into
+            the typical part (half of the foreground lies in parts with a smaller one), 5 px at least.
         smallest_px: least area of a particle in the end.
 
     Returns:
         (h, w): 0 for the background, particles 1, 2, ... in the order of their first pixels, row by row.
     """
     parts, area = connected(inside, 8)
-    if separate_px > 0 and len(area) > 1:
+    if separate_px != 0 and len(area) > 1:
         away = cv2.distanceTransform(np.ascontiguousarray(inside).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        separate_px = _typical_radius(np.asarray(away, np.float32), parts, area) if separate_px is None else separate_px
         depth = np.asarray(cv2.GaussianBlur(away, (0, 0), max(RIDGE * separate_px, LEAST_RIDGE_PX)), np.float32)
         depth[~inside] = 0  # the blur spills over into gaps: beside a deep particle they would be higher than a shallow one
         flats, _ = connected(inside & (depth >= cv2.dilate(depth, np.ones((3, 3), np.uint8))), 8)
@@ -50,6 +53,16 @@ def part_touching(inside: Inside, separate_px: float, smallest_px: int = 1) -> L
             place = np.flatnonzero(several[parts])
             parts.ravel()[place] = len(area) + _climbed(depth, flats, seed, place)
     return numbered(parts, smallest_px)
+
+
+def _typical_radius(away: Heights, parts: Labels, area: Ints) -> float:
+    """Median of the greatest distance to the background in each part, weighted by area."""
+    place = np.flatnonzero(parts)
+    greatest = np.zeros(len(area), np.float32)
+    np.maximum.at(greatest, parts.ravel()[place], away.ravel()[place])
+    order = np.argsort(greatest[1:], kind="stable") + 1
+    reached = np.cumsum(area[order])
+    return max(float(greatest[order[np.searchsorted(reached, reached[-1] / 2)]]), LEAST_APART_PX)
 
 
 def _seeds(depth: Heights, flats: Labels, parts: Labels, apart: float) -> tuple[Ints, Inside]:

@@ -64,9 +64,9 @@ def _is_spots(card: Mapping[str, Any]) -> bool:
 def _threshold(name: str, segment: Mapping[str, Any]) -> str:
     text = f"Particles were outlined without training by {THRESHOLDS[name].format(**{'levels': 3, 'window_px': 0, **segment})}"
     text += f", after Gaussian smoothing of {segment['blur_px']:g} px" if segment.get("blur_px") else ""
-    if segment.get("separate_px"):
-        text += (
-            "; touching ones were parted by a watershed of the distance to the ground, their centres at least "
-            f"{segment['separate_px']:g} px apart"
+    apart = segment.get("separate_px")
+    if apart is None or apart > 0:
+        text += "; touching ones were parted by a watershed of the distance to the ground, their centres at least " + (
+            "a typical radius apart" if apart is None else f"{apart:g} px apart"
         )
     return text + f". Masks of fewer than {segment.get('smallest_px')} px were left out."
