@@ -127,11 +127,11 @@ class DetectRecipe(_Section):
 
 
 class SegmentRecipe(_Section):
-    """How particles are outlined without a model (detect.model = "otsu", "multi-otsu" or "local").
+    """How particles are outlined: by a model or without (detect.model "otsu", "multi-otsu", "local"), or found as "spots"."""
 
-    And how spots are found ("spots").
-    """
-
+    zoom: Positive | None = Field(
+        None, description="how much a model sees pictures magnified; none: as suits each, one for all frames of a series"
+    )
     polarity: Literal["auto", "bright", "dark"] = Field(
         "auto", description="of the particles against their ground; auto: the ground is what touches more of the picture's edge"
     )

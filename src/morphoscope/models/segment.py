@@ -83,13 +83,17 @@ class Segmenter:
             for image, zoom in zip(images, zooms, strict=True)
         ]
 
-    def zoom_of(self, image: NDArray[Any]) -> float:
-        """The magnification that suits an image (h, w) best, of those on the card; see `models.zoom`."""
+    def zoom_of(self, *images: NDArray[Any]) -> float:
+        """The magnification that suits an image (h, w), or several of one kind, best, of those on the card; see `models.zoom`."""
         if len(self.zooms) == 1:
             return self.zooms[0]
-        _check(image)
-        shape = (image.shape[0], image.shape[1])
-        return best_zoom({zoom: [self.maps(image[part], zoom) for part in windows(shape, zoom)] for zoom in self.zooms})
+        for image in images:
+            _check(image)
+
+        def seen(zoom: float) -> list[NDArray[np.float32]]:
+            return [self.maps(image[part], zoom) for image in images for part in windows((image.shape[0], image.shape[1]), zoom)]
+
+        return best_zoom({zoom: seen(zoom) for zoom in self.zooms})
 
     def at(self, zoom: float) -> Segmenter:
         """The same model at one magnification for all images: those of a video should not differ in it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from morphoscope.measure.shape import shapes
 from morphoscope.measure.threshold import Method, ThresholdSettings, threshold_labels
 from morphoscope.models.card import ModelCard
+from morphoscope.models.segment import Segmenter
 from morphoscope.pipeline.finders import Labels, MaskFinder, Measured, NamingFinder
 from morphoscope.pipeline.height_maps import with_heights
 from morphoscope.pipeline.stages import Image, Plan, in_any, resampled
@@ -59,17 +61,40 @@ class Masks:
     def __init__(self, segmenter: MaskFinder, recipe: SegmentRecipe | None = None) -> None:
         self.card = segmenter.card
         self.path: Path | None = getattr(segmenter, "path", None)
-        self._segmenter = segmenter
-        self._edge = (recipe or SegmentRecipe()).edge
+        wanted = recipe or SegmentRecipe()
+        self._segmenter = segmenter.at(wanted.zoom) if wanted.zoom and isinstance(segmenter, Segmenter) else segmenter
+        self._edge = wanted.edge
 
     def key(self, plan: Plan) -> dict[str, Any]:
         """See `finders.ObjectFinder`."""
-        return {"edge": self._edge, "pixel_size_nm": plan.calibration.pixel_size_nm and list(plan.calibration.pixel_size_nm)}
+        zooms = list(self._segmenter.zooms) if isinstance(self._segmenter, Segmenter) else None
+        return {
+            "edge": self._edge,
+            "zooms": zooms,
+            "pixel_size_nm": plan.calibration.pixel_size_nm and list(plan.calibration.pixel_size_nm),
+        }
+
+    def settled(self, pictures: Sequence[Image], plan: Plan) -> tuple[Masks, tuple[str, ...]]:
+        """The same at the magnification that suits these frames of a series best, and what is to be said about it.
+
+        Frames that follow each other must not differ in it, or sizes would jump.
+        """
+        if not isinstance(self._segmenter, Segmenter) or len(self._segmenter.zooms) == 1 or not pictures:
+            return self, ()
+        zoom = self._segmenter.zoom_of(*(self._seen(image, plan)[1] for image in pictures))
+        own = copy.copy(self)
+        own._segmenter = self._segmenter.at(zoom)
+        return own, (f"All frames are magnified {zoom:g} times for the network, which suits them best (segment.zoom sets it).",)
+
+    @staticmethod
+    def _seen(image: Image, plan: Plan) -> tuple[Image, Image]:
+        """The analysed part of a frame, and the same as the model is to see it."""
+        seen = plan.crop(image)
+        return seen, seen if plan.zoom is None else resampled(seen, plan.zoom)
 
     def find(self, number: int, image: Image, plan: Plan) -> tuple[Labels, tuple[str, ...]]:
         """The label image of the plan's region and the class of each label; that of a resampled picture is brought back."""
-        seen = plan.crop(image)
-        picture = seen if plan.zoom is None else resampled(seen, plan.zoom)
+        seen, picture = self._seen(image, plan)
         if isinstance(self._segmenter, NamingFinder):
             labels, names = self._segmenter.named([picture], threshold=plan.threshold)[0]
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -17,6 +18,7 @@ from morphoscope.io.open import open_frames
 from morphoscope.pipeline.finders import ObjectFinder
 from morphoscope.pipeline.given import GivenObjects
 from morphoscope.pipeline.height_maps import height_warnings, is_height_map, levelled
+from morphoscope.pipeline.masks import Masks
 from morphoscope.pipeline.motion import corners
 from morphoscope.pipeline.remarks import overruled
 from morphoscope.pipeline.results import read_truth
@@ -120,6 +122,9 @@ def prepare(path: Path, recipe: Recipe, frames: Frames, finder: ObjectFinder) ->
     if isinstance(finder, GivenObjects):
         finder, said = finder.bound(frames)
         notes += said
+    elif isinstance(finder, Masks) and not independent:
+        finder, said = finder.settled(_samples(frames, numbers), plan)
+        notes += said
     return Task(path, recipe, frames, calibration, finder, plan, numbers, read_truth(recipe), warnings, notes, views)
 
 
@@ -137,6 +142,15 @@ def _known_region(recipe: Recipe, frames: Frames, finder: ObjectFinder, bottom: 
     region = Region(x0=complete.x0, y0=complete.y0, x1=right, y1=lower)
     said = f"Labels are complete for x {region.x0} to {region.x1}, y {region.y0} to {region.y1} only: nothing else is counted."
     return (said,), recipe.model_copy(update={"frames": recipe.frames.model_copy(update={"region": region})})
+
+
+def _samples(frames: Frames, numbers: range) -> list[Image]:
+    """The first, the middle and the last frame, as far as they can be read."""
+    found = []
+    for number in sorted({numbers[0], numbers[len(numbers) // 2], numbers[-1]}):
+        with suppress(TruncatedError):
+            found.append(frames[number])
+    return found
 
 
 def _first_good(frames: Frames, numbers: range) -> Image | None:
