@@ -185,6 +185,20 @@ def test_analyse_frame_gives_the_rows_of_the_run(tmp_path):
     assert np.allclose(rows[["x_px", "perimeter_px"]], run.objects[["x_px", "perimeter_px"]])
 
 
+def test_a_grey_level_of_the_recipe_is_that_of_all_frames(command, tmp_path):
+    write_folder(tmp_path / "images", film(2))
+    (tmp_path / "r.toml").write_text(
+        "[segment]\nlevel = 90.0\nmedian_px = 3\nblur_px = 0.0\npolarity = 'dark'\nsmallest_px = 1\n"
+    )
+    code, _, _ = command("segment", "images", "--model", "level", "--recipe", "r.toml", "-o", "run", "--no-overlay")
+    run = Run(tmp_path / "run")
+    wanted = [int((cv2.medianBlur(image.astype(np.uint8), 3) <= 90).sum()) for image in film(2)]
+    assert code == 0 and run.objects.groupby("frame")["area_px"].sum().tolist() == wanted and min(wanted) > 100
+    assert Run(tmp_path / "run").info["model"]["name"] == "level"
+    code, _, error = command("segment", "images", "--model", "level", "-o", "other")
+    assert code == 2 and "segment.level" in error
+
+
 def test_boxes_and_spots_have_no_masks(command, tmp_path):
     path = write_stack(tmp_path / "film.tif", film(1))
     code, _, error = command("segment", path, "--model", "spots", "-o", "run")

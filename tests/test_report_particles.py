@@ -141,6 +141,10 @@ def test_methods_say_what_was_done_and_whence_intervals_come() -> None:
     assert "one-stage" not in text and "ellipse was fitted" not in text and "tracks" not in text
     cited = " ".join(citations(RUN, card))
     assert all(name in cited for name in ("Otsu", "Beucher", "Miles", "Stoyan", "Nelson", "Baddeley"))
+    level = {"blur_px": 0.0, "median_px": 3, "level": 19.0, "smallest_px": 5, "separate_px": 0.0}
+    text = methods_paragraph({**RUN, "recipe": {"segment": level}}, {**card, "name": "level"})
+    assert "one grey level for all pictures, 19, after a median filter of 3 x 3 px." in text and "Gaussian" not in text
+    assert "Otsu" not in " ".join(citations(RUN, {**card, "name": "level"}))
     kept = {**RUN, "counts": {"frames": 1, "particles sized": 9}, "recipe": {**RUN["recipe"], "physics": {"edge": "keep"}}}
     text = methods_paragraph(kept, {"name": "particles", "task": "segment", "postprocess": "instances-1"})
     assert "kept as they are seen" in text and "variance between places" in text and "flooding from their cores" in text

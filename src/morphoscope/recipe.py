@@ -115,7 +115,7 @@ class DetectRecipe(_Section):
     """How objects are found."""
 
     model: str = Field(
-        "loops", description="a shipped model, the path of an .onnx file, or without one: otsu, multi-otsu, local, spots"
+        "loops", description="a shipped model, the path of an .onnx file, or without one: otsu, multi-otsu, local, level, spots"
     )
     objects: str | None = Field(None, description="labels, masks or corrected objects to measure; no model is used then")
     threshold: float | None = Field(None, gt=0, lt=1, description="lowest score; none for the model card's own")
@@ -127,7 +127,7 @@ class DetectRecipe(_Section):
 
 
 class SegmentRecipe(_Section):
-    """How particles are outlined: by a model or without (detect.model "otsu", "multi-otsu", "local"), or found as "spots"."""
+    """How particles are outlined: by a model, without (detect.model "otsu", "multi-otsu", "local", "level"), or as "spots"."""
 
     zoom: Positive | None = Field(
         None, description="how much a model sees pictures magnified; none: as suits each, one for all frames of a series"
@@ -135,9 +135,13 @@ class SegmentRecipe(_Section):
     polarity: Literal["auto", "bright", "dark"] = Field(
         "auto", description="of the particles against their ground; auto: the ground is what touches more of the picture's edge"
     )
+    median_px: int = Field(0, ge=0, le=31, description="width of a median filter before the threshold, odd; 0: none")
     blur_px: float = Field(1.0, ge=0, le=100, description="standard deviation of the smoothing before the threshold")
     window_px: float = Field(101.0, gt=2, description="local: width of the surroundings a pixel is compared with")
     levels: int = Field(3, ge=2, le=5, description="multi-otsu: classes of grey, all but the ground's are particles")
+    level: Finite | None = Field(
+        None, description="level: the grey value that parts particles from ground in all pictures, itself counted as dark"
+    )
     separate_px: float | None = Field(
         None, ge=0, description="least distance of two centres in touching particles; none: their typical radius; 0: not parted"
     )
@@ -153,10 +157,10 @@ class SegmentRecipe(_Section):
         "plain", description="trackpy: what trackpy.locate finds, to the last digits"
     )
 
-    @field_validator("spot_px")
+    @field_validator("spot_px", "median_px")
     @classmethod
     def _odd(cls, value: int) -> int:
-        if value % 2 == 0:
+        if value and value % 2 == 0:
             raise ValueError(f"wants an odd number of px, such as {value + 1}, got {value}")
         return value
 

@@ -22,7 +22,9 @@ def analyze(
     recipe: Annotated[Path | None, typer.Option(help="settings; `morphoscope init` writes one to start from")] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="a shipped model, an .onnx file, or without one: otsu, multi-otsu, local, spots; wins over the recipe"),
+        typer.Option(
+            help="a shipped model, an .onnx file, or without: otsu, multi-otsu, local, level, spots; wins over the recipe"
+        ),
     ] = None,
     objects: Annotated[
         Path | None, typer.Option(help="labels, masks or corrected objects to measure in place of detection, without a model")

@@ -14,7 +14,7 @@ def segment(
     recipe: Annotated[Path | None, typer.Option(help="settings; `morphoscope init` writes one to start from")] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="a shipped model, an .onnx file, or without a model otsu, multi-otsu or local; default: particles"),
+        typer.Option(help="a shipped model, an .onnx file, or without one otsu, multi-otsu, local or level; default: particles"),
     ] = None,
     objects: Annotated[Path | None, typer.Option(help="masks to measure, such as corrected ones, without a model")] = None,
     part: Annotated[str | None, typer.Option(help="which image or dataset, by name or number, of a file with several")] = None,

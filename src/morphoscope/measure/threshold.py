@@ -1,7 +1,8 @@
 """Particles outlined without a model: a threshold of the grey levels, touching particles parted by a watershed.
 
 Thresholds: Otsu, IEEE Trans. Syst. Man Cybern. 9 (1979) 62; of several classes Liao, Chen & Chung, J. Inf. Sci. Eng. 17 (2001)
-713, here found exactly by dynamic programming. `local` is Otsu's of the picture less the Gaussian mean around each pixel.
+713, here found exactly by dynamic programming. `local` is Otsu's of the picture less the Gaussian mean around each pixel;
+`level` is a grey level that is given, the same for all pictures.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ from typing import Any, Literal, NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 
 from morphoscope.errors import InputError, UsageError
 from morphoscope.measure.watershed import connected, part_touching
 
-Method = Literal["otsu", "multi-otsu", "local"]
+Method = Literal["otsu", "multi-otsu", "local", "level"]
 Polarity = Literal["auto", "bright", "dark"]
 Grey = NDArray[np.float32]
 Inside = NDArray[np.bool_]
 Labels = NDArray[np.int32]
 
-METHODS: tuple[Method, ...] = ("otsu", "multi-otsu", "local")
+METHODS: tuple[Method, ...] = ("otsu", "multi-otsu", "local", "level")
 BINS = 256
 WINDOW_TO_SIGMA = 0.25  # a Gaussian window of this standard deviation weighs its surroundings
 
@@ -31,16 +33,18 @@ class ThresholdSettings(NamedTuple):
 
     polarity: the ground is the class of grey that makes up most of the picture's rim, particles are the brighter or darker
     classes, or all other ones (auto); the brightest class is never the ground of bright ones, nor the darkest that of dark ones.
-    blur_px: standard deviation of the smoothing. window_px: width of the surroundings of `local`. levels: classes of
-    `multi-otsu`. separate_px: least distance of two centres in touching particles, 0 for not parted, None: see
-    `watershed.part_touching`. smallest_px: least area.
-    holes_px: largest hole to be filled.
+    median_px: width of the square whose median replaces each pixel, odd, 0 for none. blur_px: standard deviation of the smoothing
+    after it. window_px: width of the surroundings of `local`. levels: classes of `multi-otsu`. level: grey value of `level`, the
+    highest of dark pixels after the smoothing. separate_px: least distance of two centres in touching particles, 0 for not
+    parted, None: see `watershed.part_touching`. smallest_px: least area. holes_px: largest hole to be filled.
     """
 
     polarity: Polarity = "auto"
+    median_px: int = 0
     blur_px: float = 1.0
     window_px: float = 101.0
     levels: int = 3
+    level: float | None = None
     separate_px: float | None = None
     smallest_px: int = 50
     holes_px: int = 200
@@ -51,7 +55,7 @@ def threshold_labels(image: NDArray[Any], method: Method = "otsu", settings: Thr
 
     Args:
         image: (h, w), grey, any real dtype.
-        method: `otsu`, `multi-otsu` or `local`.
+        method: `otsu`, `multi-otsu`, `local` or `level`.
         settings: None for the defaults.
 
     Returns:
@@ -59,7 +63,7 @@ def threshold_labels(image: NDArray[Any], method: Method = "otsu", settings: Thr
 
     Raises:
         InputError: not a grey picture, or pixels that are not finite.
-        UsageError: another method.
+        UsageError: another method, `level` without a level, or a `median_px` that is neither odd nor 0.
     """
     chosen = settings or ThresholdSettings()
     inside = foreground(image, method, chosen)
@@ -68,35 +72,75 @@ def threshold_labels(image: NDArray[Any], method: Method = "otsu", settings: Thr
 
 def foreground(image: NDArray[Any], method: Method, settings: ThresholdSettings) -> Inside:
     """Which pixels (h, w) a threshold takes for particles; none of a picture without contrast. Errors: `threshold_labels`."""
+    check_settings(method, settings)
+    _check_image(image)
+    calm = _median(image, settings.median_px)
+    mean = float(calm.mean(dtype=np.float64))
+    grey = _smooth(_less(calm, mean), settings.blur_px)
+    if method == "local":
+        grey = grey - _smooth(grey, settings.window_px * WINDOW_TO_SIGMA)
+    if not grey.max() > grey.min():
+        return np.zeros(image.shape, bool)
+    if method == "level" and settings.level is not None:
+        classes = (grey > _less(np.array(settings.level), mean)).astype(np.uint8)
+    else:
+        classes = _otsu_classes(grey, settings.levels if method == "multi-otsu" else 2)
+    highest = settings.levels - 1 if method == "multi-otsu" else 1
+    rim = np.concatenate([classes[0], classes[-1], classes[1:-1, 0], classes[1:-1, -1]])
+    ground = int(np.bincount(rim).argmax())
+    taken = {
+        "bright": classes > min(ground, highest - 1),
+        "dark": classes < max(ground, 1),
+        "auto": classes != ground,
+    }[settings.polarity]
+    return np.asarray(taken)
+
+
+def check_settings(method: Method, settings: ThresholdSettings) -> None:
+    """Make sure that a threshold can work with these settings.
+
+    Raises:
+        UsageError: as `threshold_labels` says.
+    """
     if method not in METHODS:
         raise UsageError(f"the thresholds are {', '.join(METHODS)}; got {method!r}")
+    if method == "level" and settings.level is None:
+        raise UsageError("`level` wants the grey value that parts particles from ground: set segment.level, such as 19.0")
+    if settings.median_px and settings.median_px % 2 == 0:
+        raise UsageError(f"a median is taken over an odd number of px, or over none (0); got median_px = {settings.median_px}")
+
+
+def _check_image(image: NDArray[Any]) -> None:
     if image.ndim != 2 or 0 in image.shape or image.dtype.kind not in "biuf":
         raise InputError(f"wanted a grey picture (h, w), got an array of shape {image.shape} of {image.dtype}; choose a channel")
     if image.dtype.kind == "f" and not np.isfinite(image).all():
         raise InputError("the picture holds pixels that are not numbers; fill them first")
-    grey = _smooth(image, settings.blur_px)
-    if method == "local":
-        grey = grey - _smooth(grey, settings.window_px * WINDOW_TO_SIGMA)
+
+
+def _otsu_classes(grey: Grey, classes: int) -> NDArray[np.uint8]:
+    """The class (h, w) of each pixel, 0 the darkest, of a picture that has more than one grey value."""
     low, high = float(grey.min()), float(grey.max())
-    if not high > low:
-        return np.zeros(image.shape, bool)
     bins = np.minimum((grey - low) * np.float32(BINS / (high - low)), BINS - 1).astype(np.uint8)
-    cuts = otsu_cuts(np.bincount(bins.ravel(), minlength=BINS), settings.levels if method == "multi-otsu" else 2)
-    classes = np.searchsorted(cuts, np.arange(BINS), side="left")
-    rim = np.concatenate([bins[0], bins[-1], bins[1:-1, 0], bins[1:-1, -1]])
-    ground = int(np.bincount(classes[rim]).argmax())
-    taken = {
-        "bright": classes > min(ground, len(cuts) - 1),
-        "dark": classes < max(ground, 1),
-        "auto": classes != ground,
-    }[settings.polarity]
-    return np.asarray(taken[bins])
+    cuts = otsu_cuts(np.bincount(bins.ravel(), minlength=BINS), classes)
+    return np.asarray(np.searchsorted(cuts, np.arange(BINS), side="left").astype(np.uint8)[bins])
 
 
-def _smooth(image: NDArray[Any], sigma: float) -> Grey:
-    """The picture as float32 about its mean, blurred; wide blurs are made of a picture of fewer px."""
-    wide = image.astype(np.float32 if image.dtype.itemsize < 4 else np.float64)
-    grey = np.asarray(wide - wide.mean(dtype=np.float64), np.float32)
+def _median(image: NDArray[Any], width: int) -> NDArray[Any]:
+    """The median of the square of `width` px about each pixel, the picture's rim repeated beyond it; 0 or 1: the picture."""
+    if width < 2:
+        return image
+    if image.dtype == np.uint8 or (image.dtype.name in ("uint16", "int16", "float32") and width <= 5):
+        return np.asarray(cv2.medianBlur(image, width))
+    return np.asarray(median_filter(image, width, mode="nearest"))
+
+
+def _less(image: NDArray[Any], mean: float) -> Grey:
+    """The picture less its mean, where float32 keeps small differences of large numbers."""
+    return np.asarray(image - np.float64(mean), np.float32)
+
+
+def _smooth(grey: Grey, sigma: float) -> Grey:
+    """The picture blurred; wide blurs are made of a picture of fewer px."""
     if sigma == 0:
         return grey
     step = max(int(sigma / 8), 1)

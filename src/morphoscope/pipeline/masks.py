@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from morphoscope.measure.shape import shapes
-from morphoscope.measure.threshold import Method, ThresholdSettings, threshold_labels
+from morphoscope.measure.threshold import Method, ThresholdSettings, check_settings, threshold_labels
 from morphoscope.models.card import ModelCard
 from morphoscope.models.segment import Segmenter
 from morphoscope.pipeline.finders import Labels, MaskFinder, Measured, NamingFinder
@@ -27,12 +27,13 @@ PLACES = {"x_px": "x0", "ellipse_x_px": "x0", "y_px": "y0", "ellipse_y_px": "y0"
 
 
 class ThresholdSegmenter:
-    """Particles outlined by a threshold, in place of a model; see `measure.threshold`."""
+    """Particles outlined by a threshold, in place of a model; see `measure.threshold`, also for what is refused."""
 
     def __init__(self, method: Method, recipe: SegmentRecipe | None = None) -> None:
         chosen = (recipe or SegmentRecipe()).model_dump()
         self._method: Method = method
         self._settings = ThresholdSettings(**{name: chosen[name] for name in ThresholdSettings._fields})
+        check_settings(method, self._settings)
         self.card = ModelCard(
             name=method,
             task="segment",
@@ -43,7 +44,7 @@ class ThresholdSegmenter:
         )
 
     def segment(self, images: Image | Sequence[Image], *, threshold: float | None = None) -> list[Labels]:
-        """A label image (h, w) for each image (h, w); the threshold comes from the image, `threshold` has no meaning here."""
+        """A label image (h, w) for each image (h, w); `threshold` has no meaning here."""
         return [threshold_labels(image, self._method, self._settings) for image in images]
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from morphoscope.calibration import Calibration
+from morphoscope.measure.threshold import METHODS
 from morphoscope.physics.particle_sizes import particle_rows, particle_weights, particles_by_frame
 from morphoscope.physics.size_distribution import LogNormal, fit_lognormal, size_distribution
 from morphoscope.pipeline.assembly import Assembly, assembly_of, cut_are_there
@@ -22,7 +23,6 @@ from morphoscope.schema import QUANTITIES, SIZE_DISTRIBUTION, conform
 
 Array = NDArray[np.float64]
 Box = tuple[float, float, float, float]
-THRESHOLDS = ("otsu", "multi-otsu", "local")  # finders that leave out masks below `segment.smallest_px`
 VAST = 4.0  # weight of a particle half as wide and high as the field
 MIN_BINS, MAX_BINS = 5, 40
 
@@ -135,7 +135,7 @@ def with_particles(quantities: pd.DataFrame, particles: Particles, recipe: Recip
 
 def smallest_diameter(recipe: Recipe) -> float:
     """Diameter (px) of the smallest mask that a threshold's finder keeps; 0 where nothing is known to be left out."""
-    return 2 * math.sqrt(recipe.segment.smallest_px / math.pi) * (1 - 1e-9) if recipe.detect.model in THRESHOLDS else 0.0
+    return 2 * math.sqrt(recipe.segment.smallest_px / math.pi) * (1 - 1e-9) if recipe.detect.model in METHODS else 0.0
 
 
 def _fit(own: pd.DataFrame, weight: Array, calibration: Calibration, smallest: float, *, independent: bool) -> LogNormal:

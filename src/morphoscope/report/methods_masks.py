@@ -16,6 +16,7 @@ THRESHOLDS = {
     "otsu": "Otsu's threshold of each picture",
     "multi-otsu": "Otsu's thresholds of each picture for {levels} classes of grey",
     "local": "Otsu's threshold of each picture less its local mean ({window_px:g} px wide)",
+    "level": "one grey level for all pictures, {level:g}",
 }
 
 
@@ -54,7 +55,9 @@ def mask_citations(card: Mapping[str, Any]) -> list[str]:
     """What the finder without training rests on."""
     if _is_spots(card):
         return [SPOTS]
-    return [OTSU, WATERSHED] if card.get("task") == "segment" and card.get("name") in THRESHOLDS else []
+    if card.get("task") != "segment" or card.get("name") not in THRESHOLDS:
+        return []
+    return [WATERSHED] if card["name"] == "level" else [OTSU, WATERSHED]
 
 
 def _is_spots(card: Mapping[str, Any]) -> bool:
@@ -62,8 +65,12 @@ def _is_spots(card: Mapping[str, Any]) -> bool:
 
 
 def _threshold(name: str, segment: Mapping[str, Any]) -> str:
-    text = f"Particles were outlined without training by {THRESHOLDS[name].format(**{'levels': 3, 'window_px': 0, **segment})}"
-    text += f", after Gaussian smoothing of {segment['blur_px']:g} px" if segment.get("blur_px") else ""
+    given = {"levels": 3, "window_px": 0, "level": 0, **segment}
+    text = f"Particles were outlined without training by {THRESHOLDS[name].format(**given)}"
+    median, blur = segment.get("median_px") or 0, segment.get("blur_px")
+    before = [f"a median filter of {median} x {median} px"] if median > 1 else []
+    before += [f"Gaussian smoothing of {blur:g} px"] if blur else []
+    text += f", after {' and '.join(before)}" if before else ""
     apart = segment.get("separate_px")
     if apart is None or apart > 0:
         text += "; touching ones were parted by a watershed of the distance to the ground, their centres at least " + (
