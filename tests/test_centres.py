@@ -63,6 +63,23 @@ def test_each_point_has_one_tile(height: int, width: int, seed: int) -> None:
     assert all(t.outer[2] - t.outer[0] <= 1024 + 16 for t in parts)
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 9000), st.sampled_from([16, 32]), st.integers(1, 14), st.integers(1, 60))
+def test_tiles_are_of_one_size_and_see_their_margin(length: int, align: int, margin: int, core: int) -> None:
+    size = align * (2 * margin + core)
+    parts = list(tiles(5, length, size=size, margin=align * margin, align=align))
+    covered = [(max(t.inner[0], 0), min(t.inner[2], length)) for t in parts]
+    assert (
+        covered[0][0] == 0 and covered[-1][1] == length and all(a[1] == b[0] for a, b in zip(covered, covered[1:], strict=False))
+    )
+    widths = [t.outer[2] - t.outer[0] for t in parts]
+    assert max(widths) - min(widths) < align and max(widths) < size + align
+    for tile, (first, end) in zip(parts, covered, strict=True):
+        assert tile.outer[0] % align == 0 and first % align == 0 and first < end
+        assert first == 0 or first - tile.outer[0] >= align * margin
+        assert end == length or tile.outer[2] - end >= align * margin
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.floats(0.2, 5), st.floats(0, 40))
 def test_input_scaling_forgets_brightness_and_contrast(gain: float, offset: float) -> None:
