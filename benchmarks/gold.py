@@ -1,9 +1,10 @@
 """Gold particles in the microscope, masks left out one by one: `python -m benchmarks.gold [--from MODEL.onnx] [--video]`.
 
 Prints the IoU of each of the five masks of gold-tem with what was tuned or trained on the four others: Otsu's threshold after a
-blur, one grey level for all frames after a median of 3x3 px, and a network that goes on from a model of particles (`train segment
---from`), on frames with that median, a minute or two of one core each. Models are kept in `benchmarks/out/gold` and not trained
-again. `--video` then outlines the particles in all 194 frames by the grey level that suits all five masks best, follows them by
+blur, one grey level for all frames after a median filter or a blur (`--model level` with `segment.level`, `median_px` and
+`blur_px`), and a network that goes on from a model of particles (`train segment --from`), on frames with a median of 3x3 px, a
+minute or two of one core each. Models are kept in `benchmarks/out/gold` and not trained again. `--video` then outlines the
+particles in all 194 frames by the grey level and filter that suit all five masks best, follows them by
 `examples/particles-video.toml` and looks for coalescence (`benchmarks.gold_video`). The data have no licence: none of these
 models may be shipped.
 """
@@ -11,6 +12,7 @@ models may be shipped.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -24,6 +26,7 @@ from benchmarks.data import OUT, data_folder
 from benchmarks.gold_video import video
 from morphoscope.io.label_images import Pair
 from morphoscope.measure.mask_scores import count_pixels, iou_of
+from morphoscope.measure.threshold import ThresholdSettings, threshold_labels
 from morphoscope.models.card import resolve_model
 from morphoscope.models.class_maps import shown
 from morphoscope.models.segment import load_segmenter
@@ -34,7 +37,9 @@ from morphoscope.train.segment import SegmenterTraining, fine_tuning, fold_model
 
 FOLDER = OUT / "gold"
 BLURS, SHIFTS = (0.0, 0.5, 0.7, 1.0, 1.5), np.arange(-2.0, 1.01, 0.1)
-LEVELS = np.arange(15, 25)
+MEDIANS, LEVELS = (0, 3, 5), np.arange(15, 25, 0.5)
+ONE_FILTER = tuple((0, blur) for blur in BLURS) + tuple((width, 0.0) for width in MEDIANS[1:])  # median_px, blur_px
+TWO_FILTERS = tuple((width, blur) for width in MEDIANS for blur in BLURS)
 CHANCES = np.arange(0.1, 0.91, 0.05)
 STEPS, RATE = 80, 2e-3
 
@@ -57,9 +62,9 @@ def median(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.medianBlur(frame, 3))
 
 
-def left_out(table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """IoU (masks,) of a table (masks, settings), each at the setting that is best on average over the other masks."""
-    return np.array([table[k, np.delete(table, k, axis=0).mean(axis=0).argmax()] for k in range(len(table))])
+def chosen(table: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The setting (masks,) that is best on average over the other masks, from IoU (masks, settings)."""
+    return np.array([np.delete(table, k, axis=0).mean(axis=0).argmax() for k in range(len(table))])
 
 
 def otsu(frame: NDArray[np.uint8], true: NDArray[np.bool_]) -> list[float]:
@@ -68,9 +73,14 @@ def otsu(frame: NDArray[np.uint8], true: NDArray[np.bool_]) -> list[float]:
     return [iou(x < threshold_otsu(x) + shift, true) for x in smooth for shift in SHIFTS]
 
 
-def level(frame: NDArray[np.uint8], true: NDArray[np.bool_]) -> list[float]:
-    """IoU at each grey level, after the median."""
-    return [iou(median(frame) <= grey, true) for grey in LEVELS]
+def level(median_px: int, blur_px: float, grey: float) -> ThresholdSettings:
+    """All that is dark in a frame, as `segment --model level` outlines it."""
+    return ThresholdSettings("dark", median_px, blur_px, level=grey, separate_px=0, smallest_px=1, holes_px=0)
+
+
+def levels(frame: NDArray[np.uint8], true: NDArray[np.bool_], filters: Sequence[tuple[int, float]] = ONE_FILTER) -> list[float]:
+    """IoU at each filter and grey level."""
+    return [iou(threshold_labels(frame, "level", level(*one, grey)) > 0, true) for one in filters for grey in LEVELS]
 
 
 def training(frames: NDArray[np.uint8], masks: dict[int, NDArray[np.bool_]], start: Path, steps: int) -> SegmenterTraining:
@@ -117,18 +127,29 @@ def main() -> None:
     parser.add_argument("--from", dest="start", default="particles", help="the model to go on from")
     parser.add_argument("--steps", type=int, default=STEPS, help="steps of each training")
     parser.add_argument("--video", action="store_true", help="also segment and follow the whole sequence")
-    parser.add_argument("--without-network", action="store_true", help="print the two thresholds alone")
+    parser.add_argument("--without-network", action="store_true", help="print the thresholds alone")
     given = parser.parse_args()
     frames, masks = read()
     _say("frame", list(masks))
-    for name, method in (("Otsu, blurred, shifted", otsu), ("median 3x3, one level", level)):
-        _say(name, left_out(np.array([method(frames[k], mask) for k, mask in masks.items()])))
+    _left_out("Otsu, blurred, shifted", [otsu(frames[k], mask) for k, mask in masks.items()])
+    for name, filters in (("level, one filter", ONE_FILTER), ("level, two filters", TWO_FILTERS)):
+        best = _left_out(name, [levels(frames[k], mask, filters) for k, mask in masks.items()])
+        print("  median px, blur px, level:", *(f"{(*filters[k // len(LEVELS)], float(LEVELS[k % len(LEVELS)]))}" for k in best))
     if not given.without_network:
         job = training(frames, masks, resolve_model(given.start), given.steps)
         _say("network", network(job, frames, masks))
     if given.video:
-        each = np.array([level(frames[k], mask) for k, mask in masks.items()])
-        video(int(LEVELS[each.mean(axis=0).argmax()]))
+        each = np.array([levels(frames[k], mask) for k, mask in masks.items()])
+        one, grey = divmod(int(each.mean(axis=0).argmax()), len(LEVELS))
+        video(level(*ONE_FILTER[one], float(LEVELS[grey])))
+
+
+def _left_out(name: str, scores: list[list[float]]) -> list[int]:
+    """Print the IoU of each mask at the setting chosen on the others, and give these settings."""
+    table = np.array(scores)
+    best = chosen(table)
+    _say(name, table[np.arange(len(table)), best])
+    return [int(k) for k in best]
 
 
 def _say(name: str, values: object) -> None:

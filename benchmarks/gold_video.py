@@ -2,56 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 
 from benchmarks.data import OUT, ROOT, data_folder
-from morphoscope.measure.threshold import cleaned
-from morphoscope.measure.watershed import part_touching
-from morphoscope.models.card import ModelCard
+from morphoscope.measure.threshold import ThresholdSettings
 from morphoscope.pipeline import analyze
-from morphoscope.recipe import load_recipe
+from morphoscope.recipe import Recipe, load_recipe
 from morphoscope.report.style import save_figure
 
 FOLDER = OUT / "gold"
 AROUND = 5  # frames before and after an event that areas are taken from
-SMALLEST = 5
 
 
-class MedianLevel:
-    """Masks of what is at or below a grey level after a median of 3x3 px, touching particles parted."""
-
-    def __init__(self, level: int) -> None:
-        self.level = level
-        self.card = ModelCard(
-            name=f"median-level-{level}", task="segment", classes=("particle",), preprocess="none", postprocess="none"
-        )
-
-    def segment(self, images: Sequence[NDArray[Any]], *, threshold: float | None = None) -> list[NDArray[np.int32]]:
-        """A label image for each image."""
-        inside = [cleaned(self._dark(image), SMALLEST, 0) for image in images]
-        return [part_touching(one, 4.0, SMALLEST) for one in inside]
-
-    def _dark(self, image: NDArray[Any]) -> NDArray[np.bool_]:
-        """What is dark; nothing in a frame that is dark as a whole (frame 177 is black)."""
-        dark = median_filter(image, 3) <= self.level
-        return dark & bool(dark.mean() < 0.5)
-
-
-def video(level: int) -> None:
+def video(settings: ThresholdSettings) -> None:
     """Segment, follow, print and draw.
 
     Args:
-        level: the grey level, chosen on all five masks.
+        settings: the grey level and the filter, chosen on all five masks.
     """
-    recipe = load_recipe(ROOT / "examples" / "particles-video.toml")
-    run = analyze(data_folder("gold-tem") / "frames.tif", recipe, FOLDER / "run", overwrite=True, detector=MedianLevel(level))
+    recipe = _recipe(settings)
+    run = analyze(data_folder("gold-tem") / "frames.tif", recipe, FOLDER / "run", overwrite=True)
     objects, tracks = (pd.read_parquet(run.path / f"{name}.parquet") for name in ("objects", "tracks"))
     events = pd.read_csv(run.path / "events.csv")
     each = per_frame(objects)
@@ -73,6 +44,21 @@ def video(level: int) -> None:
                 f"{len(some)} with {AROUND} frames on either side"
             )
     save_figure(figure(each, joined), FOLDER, "video")
+
+
+def _recipe(settings: ThresholdSettings) -> Recipe:
+    """The recipe of the example with a grey level of its own; particles of `smallest_px` and larger, parted as it says.
+
+    A frame that is dark as a whole (177 is black) holds nothing: polarity `auto` takes its rim for the ground.
+    """
+    recipe = load_recipe(ROOT / "examples" / "particles-video.toml")
+    own = {"median_px": settings.median_px, "blur_px": settings.blur_px, "level": settings.level, "holes_px": 0}
+    return recipe.model_copy(
+        update={
+            "detect": recipe.detect.model_copy(update={"model": "level"}),
+            "segment": recipe.segment.model_copy(update=own),
+        }
+    )
 
 
 def _middle(values: pd.Series) -> str:
