@@ -132,6 +132,9 @@ class SegmentRecipe(_Section):
     zoom: Positive | None = Field(
         None, description="how much a model sees pictures magnified; none: as suits each, one for all frames of a series"
     )
+    outline: Literal["learnt", "half level"] | None = Field(
+        None, description="a model's outlines as it learnt them from people, or moved to half level; none: as its card says"
+    )
     polarity: Literal["auto", "bright", "dark"] = Field(
         "auto", description="of the particles against their ground; auto: the ground is what touches more of the picture's edge"
     )
@@ -257,6 +260,9 @@ class TrainRecipe(_Section):
     neighbours: int = Field(3, ge=0, description="how many frames before and after each labelled one, if a video is given")
     synthetic: int = Field(
         0, ge=0, description="drawn scenes of dislocation loops mixed in, a sixth of all crops (class `loop` only)"
+    )
+    outline: Literal["learnt", "half level"] = Field(
+        "learnt", description="segment: outlines as in the labels, or moved to half level where the labels are uneven"
     )
     limits: str = Field("", description="what the model is known not to do well, for the model card and reports")
     licence: str = Field("not stated", description="licence of the training data, for the model card")

@@ -25,6 +25,7 @@ EXAMPLES: dict[str, str] = {
     "detect.objects": '"corrected.csv"',
     "detect.threshold": "0.3",
     "segment.zoom": "1.4",
+    "segment.outline": '"learnt"',
     "segment.level": "19.0",
     "segment.separate_px": "10.0",
     "segment.spot_min_mass": "200.0",

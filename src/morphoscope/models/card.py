@@ -38,6 +38,7 @@ class ModelCard(BaseModel):
     stride: int = Field(1, ge=1, description="height and width are padded to a multiple of this")
     zoom: float = Field(1.0, gt=0, description="images are resized by this before the network sees them")
     zooms: tuple[float, ...] = Field((), description="magnifications of which each image gets the one that suits it; none: zoom")
+    outline: Literal["learnt", "half level"] = Field("learnt", description="masks as learnt, or moved to half level")
     threshold: float = Field(0.25, gt=0, lt=1, description="lowest score, chosen on validation data")
     pixel_size_nm: float | None = Field(None, gt=0, description="pixel size the model was trained at; none: any")
     architecture: dict[str, Any] = Field({}, description="what training needs to build the network again")

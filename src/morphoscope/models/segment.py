@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morphoscope.errors import InputError, ModelError
+from morphoscope.measure.half_level import at_half_level
 from morphoscope.models.card import ModelCard, resolve_model
 from morphoscope.models.class_maps import CLASSES, class_map, parts
 from morphoscope.models.instances import CHANNELS, INSTANCES, enlarge, labels_from_maps
@@ -21,6 +22,7 @@ from morphoscope.models.tiling import tiles
 from morphoscope.models.zoom import best_zoom, windows
 
 TILE, MARGIN = 3072, 448  # px of the resized image; the margin is more than the network sees to one side
+REACH_PX = 3.0  # px of the resized image that an outline is moved at most, and no less than 1.5 px of the image
 CELL = 2  # px of the resized image per px of the maps
 
 
@@ -52,6 +54,7 @@ class Segmenter:
         self._session, self._tile, self._margin = session, tile, margin
         self._channels = 1 + len(card.classes) if card.postprocess == CLASSES else len(CHANNELS)
         self.zooms: tuple[float, ...] = card.zooms or (card.zoom,)
+        self.outline: str = card.outline
 
     @property
     def semantic(self) -> bool:
@@ -79,7 +82,7 @@ class Segmenter:
         lowest = self.card.threshold if threshold is None else threshold
         zooms = [self.zoom_of(image) for image in images]
         return [
-            self.read(self.maps(image, zoom), (image.shape[0], image.shape[1]), lowest)
+            self.read(self.maps(image, zoom), image, zoom=zoom, threshold=lowest)
             for image, zoom in zip(images, zooms, strict=True)
         ]
 
@@ -95,10 +98,14 @@ class Segmenter:
 
         return best_zoom({zoom: seen(zoom) for zoom in self.zooms})
 
-    def at(self, zoom: float) -> Segmenter:
-        """The same model at one magnification for all images: those of a video should not differ in it."""
+    def at(self, zoom: float | None = None, *, outline: str | None = None) -> Segmenter:
+        """The same model at one magnification for all images, or with another `outline` than its card's.
+
+        The frames of a video should not differ in magnification.
+        """
         fixed = copy.copy(self)
-        fixed.zooms = (zoom,)
+        fixed.zooms = self.zooms if zoom is None else (zoom,)
+        fixed.outline = outline or self.outline
         return fixed
 
     def class_maps(
@@ -111,13 +118,16 @@ class Segmenter:
         return [(labels > 0).astype(np.uint8) for labels in self.segment(images, threshold=threshold)]
 
     def read(
-        self, maps: NDArray[np.float32], shape: tuple[int, int], threshold: float
+        self, maps: NDArray[np.float32], image: NDArray[Any], *, zoom: float, threshold: float
     ) -> tuple[NDArray[np.int32], tuple[str, ...]]:
-        """Label image of `shape` and the class of its labels, from an image's `maps`."""
+        """Label image of an image (h, w) and the class of its labels, from the image's `maps` at a magnification."""
+        shape = (image.shape[0], image.shape[1])
         if self.semantic:
             labels, classes = parts(class_map(maps, shape, threshold))
             return labels, tuple(self.card.classes[k - 1] for k in classes)
         labels = enlarge(labels_from_maps(maps, threshold), maps[0], shape)
+        if self.outline == "half level":
+            labels = at_half_level(image, labels, reach_px=max(REACH_PX / zoom, 1.5))
         return labels, self.card.classes[:1] * int(labels.max(initial=0))
 
     def maps(self, image: NDArray[Any], zoom: float | None = None) -> NDArray[np.float32]:

@@ -63,7 +63,9 @@ class Masks:
         self.card = segmenter.card
         self.path: Path | None = getattr(segmenter, "path", None)
         wanted = recipe or SegmentRecipe()
-        self._segmenter = segmenter.at(wanted.zoom) if wanted.zoom and isinstance(segmenter, Segmenter) else segmenter
+        if isinstance(segmenter, Segmenter):
+            segmenter = segmenter.at(wanted.zoom, outline=wanted.outline)
+        self._segmenter = segmenter
         self._edge = wanted.edge
 
     def key(self, plan: Plan) -> dict[str, Any]:
@@ -72,6 +74,7 @@ class Masks:
         return {
             "edge": self._edge,
             "zooms": zooms,
+            "outline": getattr(self._segmenter, "outline", None),
             "pixel_size_nm": plan.calibration.pixel_size_nm and list(plan.calibration.pixel_size_nm),
         }
 

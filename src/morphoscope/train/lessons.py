@@ -13,7 +13,7 @@ from torch import Tensor
 from morphoscope.io.label_images import is_semantic
 from morphoscope.measure.mask_scores import IOU, Counts, count_matches, count_pixels, f1_of, iou_of, mean_iou
 from morphoscope.models.class_maps import CLASSES, shown
-from morphoscope.models.instances import CHANNELS, INSTANCES, enlarge, labels_from_maps
+from morphoscope.models.instances import CHANNELS, INSTANCES
 from morphoscope.models.segment import Segmenter
 from morphoscope.train.class_maps import class_crop, class_loss, read_class_images, typical_px
 from morphoscope.train.instances import loss
@@ -75,9 +75,10 @@ def fitting_zoom(data: list[LabelledImage], lesson: Lesson) -> float:
 
 def judge_particles(segmenter: Segmenter, one: LabelledImage) -> Counts:
     """Counts (thresholds, 3) of particles at the magnification that suits the image."""
-    maps, shape = segmenter.maps(one.image), (one.image.shape[0], one.image.shape[1])
+    zoom = segmenter.zoom_of(one.image)
+    maps = segmenter.maps(one.image, zoom)
     return np.stack(
-        [count_matches(enlarge(labels_from_maps(maps, at), maps[0], shape), one.labels) for at in INSTANCE_THRESHOLDS]
+        [count_matches(segmenter.read(maps, one.image, zoom=zoom, threshold=at)[0], one.labels) for at in INSTANCE_THRESHOLDS]
     )
 
 

@@ -92,6 +92,7 @@ class SegmenterTraining:
             stride=32,
             zoom=self.zoom or 1.0,
             zooms=() if self.zoom else ZOOMS,
+            outline=settings.outline,
             threshold=threshold,
             architecture={"network": "InstanceNet", "width": network.width},
             data=(*before, learnt),
