@@ -14,10 +14,10 @@ from morphoscope.cli.main import build_app
 from morphoscope.errors import InputError, RunExistsError
 from morphoscope.evaluate_masks import evaluate_classes, evaluate_particles, interval
 from morphoscope.io.label_images import Pair, is_semantic, read_classes, read_pairs
-from morphoscope.measure.mask_scores import count_pixels, iou_of
+from morphoscope.measure.mask_scores import count_pixels, iou_of, mean_iou
 from morphoscope.models.card import ModelCard
 from morphoscope.models.segment import Segmenter
-from morphoscope.report.mask_evaluation import borders, write_mask_evaluation
+from morphoscope.report.mask_evaluation import MaskPictures, borders, class_outlines, particle_outlines, write_mask_evaluation
 
 SIDE = 96
 
@@ -33,7 +33,10 @@ class Seen:
             name="seen", task="segment", classes=classes, preprocess="robust-1", postprocess=kind, stride=32, threshold=0.5
         )
 
+        self.runs = 0
+
     def run(self, batch):
+        self.runs += 1
         half = batch[:, 0, ::2, ::2]
         levels = np.unique(half)
         if self.card.postprocess == "classes-1":
@@ -138,15 +141,52 @@ def test_the_folder_holds_tables_metrics_figures_and_pictures(
 ) -> None:
     root = classes if semantic else particles
     pairs, names = read_classes(root) if semantic else (read_pairs(root), ("particle",))
-    segmenter = Segmenter(Seen(names, semantic=semantic))
-    result = evaluate_classes(segmenter, pairs, names) if semantic else evaluate_particles(segmenter, pairs)
-    assert is_semantic(root) == semantic
-    write_mask_evaluation(tmp_path / "out", result, segmenter, pairs[:1], semantic=semantic)
+    session, seen = Seen(names, semantic=semantic), MaskPictures(tmp_path / "out", semantic)
+    segmenter = Segmenter(session)
+    result = evaluate_classes(segmenter, pairs, names, seen=seen) if semantic else evaluate_particles(segmenter, pairs, seen=seen)
+    assert is_semantic(root) == semantic and session.runs == len(pairs)
+    write_mask_evaluation(tmp_path / "out", result, semantic=semantic)
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["iou" if semantic else "f1"] == result.metrics["iou" if semantic else "f1"]
     made = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")}
     wanted = {"by_class.csv", "figures/iou_by_class.png"} if semantic else {"by_iou.csv", "by_size.csv", "figures/f1_vs_iou.png"}
     assert wanted | {"frames.csv", "metrics.json", "pictures/a.png"} <= made
+
+
+@pytest.mark.parametrize("draw", [particle_outlines, class_outlines])
+def test_a_picture_shows_the_whole_image(draw) -> None:
+    labels = np.zeros((40, 60), int)
+    labels[5:15, 10:30] = 1
+    ax = draw(labels * 9.0, labels, labels).axes[0]
+    assert ax.get_xlim() == (-0.5, 59.5) and ax.get_ylim() == (39.5, -0.5)
+
+
+def test_a_class_that_is_nowhere_has_no_part_in_the_mean(tmp_path: Path) -> None:
+    """Classes 1 and 2 are seen as they are, 3 is nowhere, 2 in one image of five only."""
+    data = []
+    for k in range(5):
+        mask = _squares(6, classes=2 if k == 0 else 1).clip(max=2 if k == 0 else 1)
+        data.append((f"{k}", ((mask * 40).astype(np.uint8), mask.astype(np.uint8))))
+    root = _folder(tmp_path / "d", "mask", dict(data))
+    (root / "labels.toml").write_text("[classes]\none = 1\ntwo = 2\nthree = 3\n")
+    pairs, names = read_classes(root)
+    session = Seen(names, semantic=True)
+    session.run = lambda batch: [_shown(batch[:, 0, ::2, ::2])]
+    result = evaluate_classes(Segmenter(session), pairs, names)
+    assert result.metrics["iou"] == result.metrics["iou_low"] == result.metrics["iou_high"] == 1
+    table = result.by_class.set_index("class")
+    assert table.loc["two", ["iou", "iou_low", "iou_high"]].tolist() == [1, 1, 1]
+    assert table.loc["three", ["iou", "iou_low", "iou_high"]].isna().all()
+    write_mask_evaluation(tmp_path / "out", result, semantic=True)
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))["iou_three"] is None
+    assert mean_iou(np.array([[[4, 0, 0], [0, 0, 0]], [[0, 1, 0], [2, 0, 0]]])).tolist() == [1, 0.5]
+    assert np.isnan(mean_iou(np.zeros((2, 3), int)))
+
+
+def _shown(half: np.ndarray) -> np.ndarray:
+    """Logits of four classes of a picture that `robust-1` has scaled: its levels are the background, one and two."""
+    kind = np.searchsorted(np.unique(half), half)
+    return np.stack([np.where(kind == k, 8.0, -8.0) for k in range(4)], axis=1).astype(np.float32)
 
 
 def test_an_image_and_its_labels_have_one_size(tmp_path: Path) -> None:

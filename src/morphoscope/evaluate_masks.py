@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from morphoscope.errors import InputError
 from morphoscope.evaluate import recall_by_size, smallest_reliable
 from morphoscope.io.label_images import Pair
-from morphoscope.measure.mask_scores import IOU, Counts, count_matches, count_pixels, iou_of, mean_iou
+from morphoscope.measure.mask_scores import IOU, Counts, areas, count_matches, count_pixels, diameters, iou_of, mean_iou
 from morphoscope.measure.matching import match_labels, precision_recall_f1
 from morphoscope.models.segment import Segmenter
 
 CUTOFFS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 DRAWS, LEVEL = 2000, 0.95
+Seen = Callable[[Pair, NDArray[Any], NDArray[Any]], None]  # takes a labelled image, its picture (h, w) and what was found (h, w)
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,9 @@ class MaskEvaluation:
     metrics: dict[str, float]
 
 
-def evaluate_particles(segmenter: Segmenter, data: Sequence[Pair], *, threshold: float | None = None) -> MaskEvaluation:
+def evaluate_particles(
+    segmenter: Segmenter, data: Sequence[Pair], *, threshold: float | None = None, seen: Seen | None = None
+) -> MaskEvaluation:
     """Particles found against label images, greedily paired one to one, highest IoU first.
 
     Metrics: `f1`, `precision`, `recall` at `iou` 0.5, pooled, with the interval of F1 (95 %, bootstrap over images); the relative
@@ -47,6 +50,7 @@ def evaluate_particles(segmenter: Segmenter, data: Sequence[Pair], *, threshold:
         segmenter: a loaded model.
         data: images with label images.
         threshold: as in `Segmenter.segment`.
+        seen: called with each image and what was found in it, such as `report.mask_evaluation.MaskPictures`.
 
     Raises:
         InputError: an image cannot be read, or there is none.
@@ -54,12 +58,15 @@ def evaluate_particles(segmenter: Segmenter, data: Sequence[Pair], *, threshold:
     _some(data)
     rows, counts, sizes, hits = [], np.zeros((len(data), len(CUTOFFS), 3), np.int64), [], []
     for k, one in enumerate(data):
-        (found,) = segmenter.segment([one.image()], threshold=threshold)
+        image = one.image()
+        (found,) = segmenter.segment([image], threshold=threshold)
         counts[k] = [count_matches(found, one.labels, cutoff) for cutoff in CUTOFFS]
-        names, wide = diameters(one.labels)
-        rows.append({"file": one.path.name, **_sizes(wide, diameters(found)[1])})
+        wide = diameters(one.labels)
+        rows.append({"file": one.path.name, **_sizes(wide, diameters(found))})
         sizes.append(wide)
-        hits.append(np.isin(names, match_labels(found, one.labels, IOU)[:, 1]))
+        hits.append(np.isin(areas(one.labels)[0], match_labels(found, one.labels, IOU)[:, 1]))
+        if seen is not None:
+            seen(one, image, found)
     by_size = recall_by_size(np.concatenate(sizes), np.concatenate(hits))
     by_iou = _scores(counts.sum(axis=0))
     per_image = pd.concat([_scores(c).assign(file=one.path.name) for c, one in zip(counts, data, strict=True)])
@@ -84,18 +91,25 @@ def evaluate_particles(segmenter: Segmenter, data: Sequence[Pair], *, threshold:
 
 
 def evaluate_classes(
-    segmenter: Segmenter, data: Sequence[Pair], classes: Sequence[str], *, threshold: float | None = None
+    segmenter: Segmenter,
+    data: Sequence[Pair],
+    classes: Sequence[str],
+    *,
+    threshold: float | None = None,
+    seen: Seen | None = None,
 ) -> MaskEvaluation:
     """Pixels of classes against class maps: intersection over union (IoU) pooled over all images.
 
     Metrics: `iou`, the mean over classes without the background, with its interval (95 %, bootstrap over images), `iou_<class>`
     and `iou_background`, and `accuracy`, the share of right pixels. `by_class` has intervals, precision, recall and F1 (Dice).
+    A class that is neither in the truth nor found has no IoU (nan) and no part in the mean.
 
     Args:
         segmenter: a loaded model; of one that tells particles apart, the particles are the one class.
         data: images with class maps.
         classes: names of the classes 1, 2, ... of the data, the same as the model's.
         threshold: as in `Segmenter.segment`.
+        seen: as in `evaluate_particles`.
 
     Raises:
         InputError: other classes than the model's, an image cannot be read, or there is none.
@@ -105,16 +119,18 @@ def evaluate_classes(
         raise InputError(f"the masks hold the classes {', '.join(classes)}, the model {', '.join(segmenter.card.classes)}")
     counts = np.zeros((len(data), len(classes) + 1, 3), np.int64)
     for k, one in enumerate(data):
-        (found,) = segmenter.class_maps([one.image()], threshold=threshold)
+        image = one.image()
+        (found,) = segmenter.class_maps([image], threshold=threshold)
         counts[k, 1:] = count_pixels(found, one.labels, len(classes))
         both = int(((found == 0) & (one.labels == 0)).sum())
         counts[k, 0] = both, int((found == 0).sum()) - both, int((one.labels == 0).sum()) - both
+        if seen is not None:
+            seen(one, image, found)
     names = ("background", *classes)
     each = pd.DataFrame([_row(c) for c in counts.sum(axis=0)]).assign(iou=iou_of(counts.sum(axis=0)))
     bounds = np.array([interval(counts[:, k], lambda pooled: float(iou_of(pooled))) for k in range(len(names))])
     by_class = each.assign(**{"class": names, "iou_low": bounds[:, 0], "iou_high": bounds[:, 1]})
-    seen = np.where(counts.sum(axis=-1) > 0, iou_of(counts), np.nan)
-    frames = pd.DataFrame(seen, columns=[f"iou_{name}" for name in names])
+    frames = pd.DataFrame(iou_of(counts), columns=[f"iou_{name}" for name in names])
     frames.insert(0, "file", [one.path.name for one in data])
     low, high = interval(counts[:, 1:], lambda pooled: float(mean_iou(pooled)))
     metrics = {
@@ -129,19 +145,19 @@ def evaluate_classes(
 
 
 def interval(counts: Counts, score: Callable[[Counts], float]) -> tuple[float, float]:
-    """Bounds of a score of pooled counts (images, ...) in 95 % of draws of as many images (percentile bootstrap)."""
+    """Bounds of a score of pooled counts (images, ...) in 95 % of draws of as many images (percentile bootstrap).
+
+    Draws in which the score is nan, as its class is in none of the images drawn, do not count.
+    """
     if len(counts) < 2:
         return float("nan"), float("nan")
     rng = np.random.default_rng(0)
-    draws = [score(counts[rng.integers(len(counts), size=len(counts))].sum(axis=0)) for _ in range(DRAWS)]
-    low, high = np.quantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    draws = np.array([score(counts[rng.integers(len(counts), size=len(counts))].sum(axis=0)) for _ in range(DRAWS)])
+    known = draws[np.isfinite(draws)]
+    if not len(known):
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     return float(low), float(high)
-
-
-def diameters(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Labels (n,) in a label image and their area-equivalent diameters (n,) in px."""
-    names, area = np.unique(labels[labels > 0], return_counts=True)
-    return names.astype(np.int64), np.sqrt(4 * area / np.pi)
 
 
 def _some(data: Sequence[Pair]) -> None:

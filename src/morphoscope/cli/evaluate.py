@@ -75,18 +75,19 @@ def _masks(model: str, data: Path, output: Path | None, threshold: float | None,
     from morphoscope.evaluate_masks import evaluate_classes, evaluate_particles
     from morphoscope.io.label_images import is_semantic, read_classes, read_pairs
     from morphoscope.models.segment import load_segmenter
-    from morphoscope.report.mask_evaluation import write_mask_evaluation
+    from morphoscope.report.mask_evaluation import MaskPictures, write_mask_evaluation
 
     segmenter, semantic = load_segmenter(model), is_semantic(data)
+    seen = MaskPictures(output, semantic) if output else None
     if semantic:
         pairs, classes = read_classes(data)
-        result = evaluate_classes(segmenter, pairs, classes, threshold=threshold)
+        result = evaluate_classes(segmenter, pairs, classes, threshold=threshold, seen=seen)
         rows = result.by_class[["class", "iou", "iou_low", "iou_high"]].itertuples(index=False)
         lines = [f"{name}: IoU {iou:.3f} ({low:.3f} to {high:.3f})" for name, iou, low, high in rows]
         lines.append("mean over classes without background: {iou:.3f} ({iou_low:.3f} to {iou_high:.3f})".format(**result.metrics))
     else:
         pairs = read_pairs(data)
-        result = evaluate_particles(segmenter, pairs, threshold=threshold)
+        result = evaluate_particles(segmenter, pairs, threshold=threshold, seen=seen)
         lines = [f"{'IoU':>5} {'precision':>10} {'recall':>7} {'F1':>6} {'TP':>6} {'FP':>5} {'FN':>5}"]
         for r in result.by_iou.itertuples():
             lines.append(f"{r.iou:5.2f} {r.precision:10.3f} {r.recall:7.3f} {r.f1:6.3f} {r.tp:6d} {r.fp:5d} {r.fn:5d}")
@@ -97,7 +98,7 @@ def _masks(model: str, data: Path, output: Path | None, threshold: float | None,
     if not quiet:
         typer.echo("\n".join(lines))
     if output:
-        write_mask_evaluation(output, result, segmenter, pairs, semantic=semantic, threshold=threshold)
+        write_mask_evaluation(output, result, semantic=semantic)
     return result.metrics
 
 

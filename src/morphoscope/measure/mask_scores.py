@@ -16,11 +16,18 @@ IOU = 0.5
 def count_matches(found: NDArray[Any], true: NDArray[Any], cutoff: float = IOU) -> Counts:
     """Right, wrong and missed particles (3,) of a label image (h, w), greedily paired one to one down to an IoU."""
     pairs = len(match_labels(found, true, cutoff))
-    return np.array([pairs, _number(found) - pairs, _number(true) - pairs])
+    return np.array([pairs, len(areas(found)[0]) - pairs, len(areas(true)[0]) - pairs])
 
 
-def _number(labels: NDArray[Any]) -> int:
-    return len(np.unique(labels[labels != 0]))
+def areas(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Labels (n,) in a label image (h, w), 0 background, and their areas (n,) in px."""
+    names, area = np.unique(labels[labels > 0], return_counts=True)
+    return names.astype(np.int64), area.astype(np.int64)
+
+
+def diameters(labels: NDArray[Any]) -> NDArray[np.float64]:
+    """Area-equivalent diameters (n,) in px of a label image (h, w), in order of the labels."""
+    return np.asarray(np.sqrt(4 * areas(labels)[1] / np.pi))
 
 
 def f1_of(counts: Counts) -> NDArray[np.float64]:
@@ -30,13 +37,18 @@ def f1_of(counts: Counts) -> NDArray[np.float64]:
 
 
 def iou_of(counts: Counts) -> NDArray[np.float64]:
-    """Intersection over union (...) of counts (..., 3) of pixels."""
-    return np.asarray(counts[..., 0] / np.maximum(counts.sum(axis=-1), 1), float)
+    """Intersection over union (...) of counts (..., 3) of pixels; nan where a class is neither in the truth nor found."""
+    union = counts.sum(axis=-1)
+    return np.asarray(np.where(union > 0, counts[..., 0] / np.maximum(union, 1), np.nan), float)
 
 
 def mean_iou(counts: Counts) -> NDArray[np.float64]:
-    """Mean (...) over classes of the intersection over union of counts (..., classes, 3)."""
-    return np.asarray(iou_of(counts).mean(axis=-1))
+    """Mean (...) over classes of the intersection over union of counts (..., classes, 3), of those true or found; else nan."""
+    iou = iou_of(counts)
+    known = np.isfinite(iou)
+    number = known.sum(axis=-1)
+    mean = np.where(known, iou, 0.0).sum(axis=-1) / np.maximum(number, 1)
+    return np.asarray(np.where(number > 0, mean, np.nan), float)
 
 
 def count_pixels(found: NDArray[Any], true: NDArray[Any], classes: int) -> Counts:

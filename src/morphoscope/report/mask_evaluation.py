@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,31 +16,35 @@ from numpy.typing import NDArray
 
 from morphoscope.evaluate_masks import MaskEvaluation
 from morphoscope.io.label_images import Pair
-from morphoscope.measure.mask_scores import IOU
+from morphoscope.measure.mask_scores import IOU, areas
 from morphoscope.measure.matching import match_labels
-from morphoscope.models.segment import Segmenter
 from morphoscope.report.evaluation import FALSE, FOUND, MISSED, TRUE, f1_vs_iou, recall_by_size
 from morphoscope.report.style import BLUE, DOUBLE, SINGLE, new_figure, place, save_figure, show_image, styled
 
 
-def write_mask_evaluation(
-    folder: Path,
-    result: MaskEvaluation,
-    segmenter: Segmenter,
-    data: Sequence[Pair],
-    *,
-    semantic: bool,
-    threshold: float | None = None,
-) -> None:
-    """Write all tables as CSV, metrics.json, the figures and a picture per image.
+@dataclass(frozen=True)
+class MaskPictures:
+    """Writes the picture of each image that is evaluated; for `seen` of `evaluate_particles` and `evaluate_classes`.
+
+    `folder` is the one that `write_mask_evaluation` writes into; `semantic` says whether the data are class maps.
+    """
+
+    folder: Path
+    semantic: bool
+
+    def __call__(self, one: Pair, image: NDArray[Any], found: NDArray[Any]) -> None:
+        """Draw what was found in an image, and what is true."""
+        draw = class_outlines if self.semantic else particle_outlines
+        save_figure(draw(image, found, one.labels, title=one.name), self.folder / "pictures", one.name)
+
+
+def write_mask_evaluation(folder: Path, result: MaskEvaluation, *, semantic: bool) -> None:
+    """Write all tables as CSV, metrics.json and the figures.
 
     Args:
         folder: made if it is not there.
         result: what `evaluate_particles` or `evaluate_classes` gave.
-        segmenter: draws the pictures once more, one image in memory at a time.
-        data: the labelled images.
         semantic: the data are class maps.
-        threshold: as in the evaluation.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("frames", "by_iou", "by_iou_frame", "by_size", "by_class"):
@@ -55,12 +60,6 @@ def write_mask_evaluation(
         save_figure(f1_vs_iou(result.by_iou, per_frame=result.by_iou_frame), figures, "f1_vs_iou")
         smallest = result.metrics["smallest_reliable_px"]
         save_figure(recall_by_size(result.by_size, smallest_reliable=smallest), figures, "recall_by_size")
-    draw = segmenter.class_maps if semantic else segmenter.segment
-    for one in data:
-        image = one.image()
-        (found,) = draw([image], threshold=threshold)
-        picture = class_outlines if semantic else particle_outlines
-        save_figure(picture(image, found, one.labels, title=one.name), folder / "pictures", one.name)
 
 
 @styled
@@ -77,7 +76,7 @@ def iou_by_class(result: MaskEvaluation) -> Figure:
     bounds = np.abs(table[["iou_low", "iou_high"]].to_numpy(float).T - table["iou"].to_numpy(float))
     ax.errorbar(table["iou"], at, xerr=np.nan_to_num(bounds), fmt="o", color="#222222", markersize=3.5, capsize=2)
     for k, value in enumerate(table["iou"]):
-        ax.text(1.02, k, f"{value:.3f}", va="center", transform=ax.get_yaxis_transform())
+        ax.text(1.02, k, f"{value:.3f}" if math.isfinite(value) else "not there", va="center", transform=ax.get_yaxis_transform())
     ax.set_yticks(at, list(table["class"]))
     ax.invert_yaxis()
     ax.set(xlabel="IoU; points: single images, bars: 95 % over images", xlim=(0, 1))
@@ -89,7 +88,7 @@ def particle_outlines(image: NDArray[Any], found: NDArray[Any], true: NDArray[An
     """Outlines of true and found particles (label images (h, w)) on an image; what was missed or falsely found stands out."""
     pairs = match_labels(found, true, IOU)
     right, known = np.isin(found, pairs[:, 0]), np.isin(true, pairs[:, 1])
-    number = len(np.unique(found[found > 0])), len(np.unique(true[true > 0]))
+    number = len(areas(found)[0]), len(areas(true)[0])
     layers = [
         (np.where(known, true, 0), TRUE, 1.2, f"true ({len(pairs)} found)"),
         (np.where(right, found, 0), FOUND, 0.6, f"found ({len(pairs)} right)"),
@@ -111,9 +110,9 @@ def _outlined(image: NDArray[Any], layers: Sequence[tuple[NDArray[Any], str, flo
     figure = new_figure(DOUBLE, high + 0.55, placed=True)
     ax = place(figure, 0, 0.22, DOUBLE, high)
     show_image(ax, image)
-    for labels, colour, width, _ in layers:
+    for labels, colour, line, _ in layers:
         x, y = borders(labels)
-        ax.plot(x, y, color=colour, linewidth=width)
+        ax.plot(x, y, color=colour, linewidth=line)
     handles = [Line2D([], [], color=colour, linewidth=2, label=text) for _, colour, _, text in layers]
     legend = figure.legend(handles=handles, loc="lower center", ncols=4, facecolor="#444444", framealpha=1, frameon=True)
     for text in legend.get_texts():

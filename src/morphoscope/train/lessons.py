@@ -48,7 +48,8 @@ class Lesson:
         if self.postprocess == INSTANCES:
             return {"f1": float(f1_of(counts)), "iou": IOU}
         each = dict(zip(self.classes, iou_of(counts).tolist(), strict=True)) if len(self.classes) > 1 else {}
-        return {"iou": float(mean_iou(counts)), **{f"iou_{name}": value for name, value in each.items()}}
+        found = {"iou": float(mean_iou(counts)), **{f"iou_{name}": value for name, value in each.items()}}
+        return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
 def read_lesson(root: Path) -> tuple[list[LabelledImage], Lesson]:
@@ -89,6 +90,11 @@ def judge_classes(segmenter: Segmenter, one: LabelledImage) -> Counts:
     return np.stack([count_pixels(np.where(chance > at, best, 0), one.labels, number) for at in CLASS_THRESHOLDS])
 
 
+def class_score(counts: Counts) -> NDArray[np.float64]:
+    """`mean_iou`; 1 where no class is and none was found."""
+    return np.nan_to_num(mean_iou(counts), nan=1.0)
+
+
 def class_lesson(classes: tuple[str, ...]) -> Lesson:
     """The class of each pixel."""
     return Lesson(
@@ -100,7 +106,7 @@ def class_lesson(classes: tuple[str, ...]) -> Lesson:
         crop=class_crop,
         loss=class_loss,
         judge=judge_classes,
-        score=mean_iou,
+        score=class_score,
     )
 
 
