@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,15 @@ import pytest
 import tifffile
 from gwyfile.objects import GwyContainer, GwyDataField, GwySIUnit
 
+from morphoscope.calibration import Calibration
 from morphoscope.errors import RecipeError
 from morphoscope.physics.heights import height_rows
 from morphoscope.pipeline import outputs, segment
+from morphoscope.pipeline.masks import Masks, ThresholdSegmenter
 from morphoscope.pipeline.prepare import open_input
+from morphoscope.pipeline.stages import make_plan
 from morphoscope.recipe import parse_recipe
+from morphoscope.schema import HEIGHTS
 
 SHAPE = (160, 200)
 PIXEL_NM = 4.0
@@ -119,3 +124,35 @@ def test_rows_of_heights() -> None:
     assert set(rows) == {"mean height", "median height"}
     assert rows["mean height"]["value"] == 5.0 and rows["mean height"]["n"] == 2
     assert rows["mean height"]["low"] == pytest.approx(5 - 12.706 * 1.0, abs=0.01)
+
+
+def plateaus() -> tuple[np.ndarray, np.ndarray]:
+    """A disc 10 nm high and around it one of 30 nm that reaches the edge: heights and labels (120, 120)."""
+    y, x = np.mgrid[:120, :120]
+    away = np.hypot(y - 60, x - 60)
+    labels = (away <= 10).astype(np.int32)
+    labels[((away >= 13) & (away <= 45) & (x > 60)) | ((x >= 75) & (abs(y - 60) < 40))] = 2
+    return np.select([labels == 1, labels == 2], [10.0, 30.0]), labels
+
+
+@pytest.mark.parametrize("edge", ["keep", "leave out"])
+@pytest.mark.parametrize("exclude", [[], [{"x0": 0, "y0": 50, "x1": 48, "y1": 70}]])
+def test_neither_neighbours_that_are_left_out_nor_excluded_parts_are_ground(edge: str, exclude: list[dict[str, int]]) -> None:
+    recipe = parse_recipe({"segment": {"edge": edge}, "frames": {"exclude": exclude}})
+    z, labels = plateaus()
+    finder = Masks(ThresholdSegmenter("otsu", recipe.segment), recipe.segment)
+    plan = replace(make_plan(recipe, z.shape, Calibration((1.0, 1.0)), finder.card), heights=True)
+    z[~plan.valid_mask()] = 500
+    measured = finder.measure(z, (labels, ("particle",) * 2), plan)
+    assert len(measured.objects) == (2 if edge == "keep" else 1)
+    one = measured.objects.iloc[0]
+    assert one["volume_nm3"] == pytest.approx(10 * (labels == 1).sum()) and one["height_max_nm"] == 10
+
+
+def test_masks_that_are_given_on_a_height_map_have_heights(tmp_path: Path) -> None:
+    path = write_gwy(tmp_path / "map.gwy", drawn(particles()))
+    found = segment(path, parse_recipe(LEVEL), tmp_path / "run")
+    given = parse_recipe({**LEVEL, "detect": {"objects": str(found.path / "masks")}})
+    again = segment(path, given, tmp_path / "again")
+    pd.testing.assert_frame_equal(again.objects[list(HEIGHTS)], found.objects[list(HEIGHTS)])
+    assert again.objects["volume_nm3"].gt(0).all()

@@ -20,7 +20,13 @@ RING_PX = 3.0  # least width of the ring of ground beyond the foot
 FEWEST = 10  # px of a ring that tell the level of the ground
 
 
-def heights(image: NDArray[Any], labels: NDArray[Any], *, calibration: Calibration | None = None) -> pd.DataFrame:
+def heights(
+    image: NDArray[Any],
+    labels: NDArray[Any],
+    *,
+    calibration: Calibration | None = None,
+    valid: NDArray[np.bool_] | None = None,
+) -> pd.DataFrame:
     """A row of heights per particle of a label image.
 
     The ground is the median of a ring around the particle that belongs to none; where there is no room for one, of all px
@@ -29,8 +35,9 @@ def heights(image: NDArray[Any], labels: NDArray[Any], *, calibration: Calibrati
 
     Args:
         image: (h, w) heights in nm.
-        labels: (h, w) integers, 0 for the background.
+        labels: (h, w) integers, 0 for the background; also of particles whose heights are not wanted, as they are no ground.
         calibration: none or without a scale: volumes are null.
+        valid: (h, w), False where px are neither ground nor foot of a particle, such as a legend; None: True.
 
     Returns:
         By ascending label: `mask_label`, `height_max_nm` (of 3 x 3 medians, so that noise does not add to it), `height_mean_nm`
@@ -50,11 +57,12 @@ def heights(image: NDArray[Any], labels: NDArray[Any], *, calibration: Calibrati
     distance, nearest = ndimage.distance_transform_edt(marks == 0, return_indices=True)
     owner = np.searchsorted(known, marks[tuple(nearest)])
     foot = np.maximum(FOOT * np.sqrt(4 * area / math.pi), LEAST_FOOT_PX)[owner]
-    ring = (distance > foot) & (distance <= 2 * foot + RING_PX)
-    ground = _grounds(z, owner, ring, marks == 0, len(known))
+    open_ = marks == 0 if valid is None else (marks == 0) & valid
+    ring = open_ & (distance > foot) & (distance <= 2 * foot + RING_PX)
+    ground = _grounds(z, owner, ring, open_, len(known))
     top = ndimage.maximum(cv2.medianBlur(z.astype(np.float32), 3).astype(np.float64), marks, known) - ground
     mean = ndimage.mean(z, marks, known) - ground
-    own = (marks > 0) | (distance <= foot)
+    own = (marks > 0) | (open_ & (distance <= foot))
     volume = np.bincount(owner[own], (z - ground[owner])[own], len(known))
     pixel = (calibration or Calibration()).area_nm2(1.0)
     return pd.DataFrame(dict(zip(columns, (known.astype(np.int64), top, mean, volume * pixel), strict=True)))

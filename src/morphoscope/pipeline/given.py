@@ -119,7 +119,7 @@ class GivenObjects:
         table = pd.DataFrame([_row(label) for label, _ in found], columns=BOXES)
         table = table.astype({"label": str, "given_id": object, "track_id": "Int64"} | dict.fromkeys(BOXES[1:6], float))
         if self.masks:
-            return measure_given_masks([label.shape for label, _ in found if isinstance(label.shape, Mask)], table, plan)
+            return measure_given_masks([label.shape for label, _ in found if isinstance(label.shape, Mask)], table, image, plan)
         keep = plan.holds(table)
         kept = [pair for pair, inside in zip(found, keep, strict=True) if inside]
         table = table[keep].reset_index(drop=True)

@@ -9,20 +9,22 @@ import pandas as pd
 
 from morphoscope.io.shapes import Mask
 from morphoscope.pipeline.finders import Labels, Measured
+from morphoscope.pipeline.height_maps import with_heights
 from morphoscope.pipeline.masks import measure_labels
-from morphoscope.pipeline.stages import Plan
+from morphoscope.pipeline.stages import Image, Plan
 
 CARRIED = ["label", "score", "track_id", "given_id"]
 
 
-def measure_given_masks(masks: Sequence[Mask], table: pd.DataFrame, plan: Plan) -> Measured:
-    """Shapes of the masks of a frame, in the order given; parts outside of the region do not count.
+def measure_given_masks(masks: Sequence[Mask], table: pd.DataFrame, image: Image, plan: Plan) -> Measured:
+    """Shapes of the masks of a frame, in the order given, and heights on a height map; parts outside of the region do not count.
 
     Masks that overlap are each measured whole; in the label image earlier ones lie on top.
 
     Args:
         masks: n of them, in px of the stored frame.
         table: their label, score, track and the id they were given with, n rows.
+        image: (h, w) of the frame.
         plan: of the frame.
     """
     layers = _layers(masks, plan)
@@ -33,6 +35,8 @@ def measure_given_masks(masks: Sequence[Mask], table: pd.DataFrame, plan: Plan) 
         labels = np.where(labels == 0, layer, labels)
     measured = pd.concat([part for part in parts if len(part)] or parts[:1]).sort_values("mask_label", ignore_index=True)
     old = measured["mask_label"].to_numpy(np.int64)
+    if plan.heights:
+        measured = with_heights(measured, image, plan, everything=labels, value=old)
     number = np.zeros(len(masks) + 1, np.int32)
     number[old] = np.arange(1, len(measured) + 1)
     carried = table.loc[old - 1, CARRIED].reset_index(drop=True)

@@ -52,10 +52,20 @@ def height_warnings(frames: Frames, recipe: Recipe) -> tuple[str, ...]:
     return ('The heights were not levelled; a tilted or bowed map has no one threshold: frames.level = "quadratic+rows".',)
 
 
-def with_heights(objects: pd.DataFrame, labels: NDArray[np.int32], image: Image, plan: Plan) -> pd.DataFrame:
-    """Objects with the columns of `schema.HEIGHTS`, measured in the plan's region of a height map (h, w)."""
-    found = heights(plan.crop(image), labels, calibration=plan.calibration).set_index("mask_label")
-    known = found.reindex(objects["mask_label"]).set_axis(objects.index)
+def with_heights(
+    objects: pd.DataFrame, image: Image, plan: Plan, *, everything: NDArray[np.int32], value: NDArray[np.int64]
+) -> pd.DataFrame:
+    """Objects with the columns of `schema.HEIGHTS`, measured in the plan's region of a height map.
+
+    Args:
+        objects: n of them.
+        image: (h, w) of the map as stored.
+        plan: region, excluded parts and scale.
+        everything: label image of the region with all that was found, also what is no object of the run: none of it is ground.
+        value: (n,) values of the objects in it.
+    """
+    found = heights(plan.crop(image), everything, calibration=plan.calibration, valid=plan.valid_mask())
+    known = found.set_index("mask_label").reindex(value).set_axis(objects.index)
     return objects.assign(**{name: known[name] for name in HEIGHTS})
 
 

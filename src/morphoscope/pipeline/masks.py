@@ -112,7 +112,7 @@ class Masks:
         """See `finders.ObjectFinder`."""
         objects, labels, old = measure_labels(found[0], plan, leave_out_edge=self._edge == "leave out")
         if plan.heights:
-            objects = with_heights(objects, labels, image, plan)
+            objects = with_heights(objects, image, plan, everything=found[0], value=old)
         names = pd.Series(np.array(found[1], dtype=object)[old - 1], dtype="str")
         return Measured(objects.assign(label=names, score=np.nan), labels)
 
