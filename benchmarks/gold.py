@@ -41,7 +41,7 @@ MEDIANS, LEVELS = (0, 3, 5), np.arange(15, 25, 0.5)
 ONE_FILTER = tuple((0, blur) for blur in BLURS) + tuple((width, 0.0) for width in MEDIANS[1:])  # median_px, blur_px
 TWO_FILTERS = tuple((width, blur) for width in MEDIANS for blur in BLURS)
 CHANCES = np.arange(0.1, 0.91, 0.05)
-STEPS, RATE = 80, 2e-3
+STEPS, RATE = 120, 2e-3
 
 
 def read() -> tuple[NDArray[np.uint8], dict[int, NDArray[np.bool_]]]:
