@@ -39,6 +39,15 @@ def test_the_magnification_whose_maps_fit_best_is_taken_and_of_near_equals_the_s
     assert best_zoom({0.5: [clear, flat], 2.0: [clear, clear]}) == 2.0
 
 
+def test_one_particle_that_agrees_well_does_not_outdo_many_that_agree_a_little_less() -> None:
+    grid = [(20.0 + 26 * k, 20.0 + 26 * j) for k in range(6) for j in range(4)]
+    many, one = maps_of(discs((120, 170), grid, 9)), maps_of(discs((120, 170), grid[:1], 9))
+    many[2] = np.where(many[0] > 0, 0.6 * many[2], many[2])
+    few, more = (agreement(labels_from_maps(maps, 0.6), maps).mean() for maps in (one, many))
+    assert more < few - 0.01
+    assert best_zoom({0.5: [one], 2.0: [many]}) == 2.0
+
+
 def test_where_nothing_is_found_the_magnification_next_to_one_is_taken() -> None:
     none = np.full((6, 40, 40), -9, np.float32)
     assert best_zoom({0.35: [none], 0.8: [none], 2.8: [none]}) == 0.8

@@ -16,6 +16,7 @@ SEED = (
     0.6  # least core value of a seed, see `labels_from_maps`; the magnification does not hang on what a model or a user asks for
 )
 NEARLY = 0.01  # agreement that a smaller magnification may fall short of the best by
+MANY = 0.06  # how much the share of the picture counts that is covered by agreeing particles
 SIDE = 512  # px of the magnified picture in each of the five windows a large picture is judged by
 
 
@@ -45,19 +46,25 @@ def agreement(labels: Labels, maps: Maps) -> NDArray[np.float64]:
 
 
 def best_zoom(maps: Mapping[float, Sequence[Maps]]) -> float:
-    """The smallest magnification whose particles agree nearly best with the network on average; next to 1 if none finds any.
+    """The smallest magnification whose particles agree nearly best with the network; next to 1 if none finds any.
+
+    What is compared is the mean agreement, times a low power of the agreeing particles' share of the picture: a few that agree
+    well do not outdo many that agree a little less.
 
     Args:
         maps: for each magnification the maps (6, h, w) of one or more parts of a picture.
     """
-    mean = {}
+    mean, share = {}, {}
     for zoom, parts in maps.items():
-        found = np.concatenate([agreement(labels_from_maps(one, SEED), one) for one in parts])
-        mean[zoom] = float(found.mean()) if len(found) else 0.0
-    highest = max(mean.values())
-    if highest == 0:
+        labels = [labels_from_maps(one, SEED) for one in parts]
+        found = [agreement(each, one) for each, one in zip(labels, parts, strict=True)]
+        agreeing = sum(float(np.bincount(each.ravel())[1:] @ of) for each, of in zip(labels, found, strict=True))
+        share[zoom] = agreeing / sum(each.size for each in labels)
+        mean[zoom] = float(np.concatenate(found).mean()) if share[zoom] else 0.0
+    if not any(share.values()):
         return min(mean, key=lambda zoom: abs(np.log(zoom)))
-    return min(zoom for zoom in mean if mean[zoom] >= highest - NEARLY)
+    value = {zoom: mean[zoom] * (share[zoom] / max(share.values())) ** MANY for zoom in mean}
+    return min(zoom for zoom in value if value[zoom] >= max(value.values()) - NEARLY)
 
 
 def windows(shape: tuple[int, int], zoom: float) -> Iterator[tuple[slice, slice]]:
