@@ -21,6 +21,7 @@ LEVELS = 16
 OVERHANG_PX = 1.5  # how far labels are carried on beyond the maps' foreground before the fine outline cuts them
 Maps = NDArray[np.float32]
 Labels = NDArray[np.int32]
+Places = NDArray[np.int64]
 
 
 def labels_from_maps(maps: Maps, threshold: float) -> Labels:
@@ -47,17 +48,32 @@ def _flood(seeds: NDArray[Any], core: Maps, inside: NDArray[np.bool_], highest: 
 
     (The watersheds of scipy and OpenCV order pixels by steps between neighbours instead of by level.)
     """
-    labels = seeds.astype(np.float32)
+    inside, core, labels = np.pad(inside, 1), np.pad(core, 1), np.pad(seeds.astype(np.float32), 1)  # no neighbour wraps around
+    flat, width = labels.ravel(), labels.shape[1]
+    around = np.array([-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1])
+    turns = np.zeros(flat.size, np.int32)
     for level in np.linspace(highest, 0, LEVELS + 1)[1:]:
-        open_ = inside & (core > level) if level > 0 else inside
-        waiting = np.flatnonzero(open_ & (labels == 0))
-        while len(waiting):
-            spread = cv2.dilate(labels, np.ones((3, 3), np.uint8)).ravel()[waiting]
-            if not spread.any():
-                break
-            labels.ravel()[waiting] = spread
-            waiting = waiting[spread == 0]
-    return labels.astype(np.int32)
+        waits = ((inside & (core > level) if level > 0 else inside) & (labels == 0)).ravel()
+        waiting = np.flatnonzero(waits)
+        flat[waiting] = cv2.dilate(labels, np.ones((3, 3), np.uint8)).ravel()[waiting]
+        front = waiting[flat[waiting] > 0]
+        left = len(waiting) - len(front)
+        while left and len(front):
+            waits[front] = False
+            front = _next(flat, waits, front, around, turns)
+            left -= len(front)
+    return labels[1:-1, 1:-1].astype(np.int32)
+
+
+def _next(flat: Maps, waits: NDArray[np.bool_], front: Places, around: Places, turns: Labels) -> Places:
+    """Places that wait beside the front (n,), each once, now with the highest label of the front beside them."""
+    near = (front[:, None] + around).ravel()
+    free = np.flatnonzero(waits[near])
+    near = near[free]
+    np.maximum.at(flat, near, flat[front][free // len(around)])
+    turn = np.arange(len(near), dtype=np.int32)
+    turns[near] = turn
+    return np.asarray(near[turns[near] == turn])
 
 
 def enlarge(labels: Labels, foreground: Maps, shape: tuple[int, int]) -> Labels:
