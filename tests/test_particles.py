@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -13,8 +14,10 @@ from morphoscope.calibration import Calibration
 from morphoscope.measure.shape import shapes
 from morphoscope.physics.particle_sizes import particle_rows, particle_weights, particles_by_frame
 from morphoscope.physics.places import sample_statistics
+from morphoscope.pipeline.particle_figures import particle_figures
 from morphoscope.pipeline.particles import even_edges, groups_of, particles_of, smallest_diameter, wanted
 from morphoscope.pipeline.results import Results, compute_results
+from morphoscope.pipeline.views import common_calibration
 from morphoscope.recipe import parse_recipe
 
 SIDE = 360
@@ -264,7 +267,8 @@ def test_groups_and_the_smallest_mask() -> None:
     frames = pd.DataFrame({"frame": range(0, 80, 2), "count": [0] * 10 + [3] * 30})
     first, final = groups_of(frames, None, series=True)
     assert first.frames.tolist() == [20, 22] and final.frames.tolist() == [76, 78] and final.frame == 78
-    assert groups_of(frames.assign(count=0), None, series=True) == ()
+    first, final = groups_of(frames.assign(count=0), None, series=True)
+    assert first.frames.tolist() == [0, 2] and final.frames.tolist() == [76, 78]
     assert smallest_diameter(parse_recipe({"detect": {"model": "otsu"}, "segment": {"smallest_px": 50}})) == pytest.approx(
         7.979, abs=1e-3
     )
@@ -279,6 +283,67 @@ def test_frames_without_particles_have_rows_and_no_sizes() -> None:
     assert particle_rows(objects[:0], table[1:], NM)[0]["value"] == 0
     nothing = computed([np.zeros((SIDE, SIDE), np.int32)])
     assert nothing.particles is None and len(nothing.quantities)
+
+
+@pytest.mark.parametrize("series", [False, True])
+def test_a_run_that_looks_for_masks_and_finds_none_says_how_many_there_may_be(series: bool) -> None:
+    """3.689 is the upper 97.5 % bound of the mean of a Poisson count of 0 (Garwood 1936)."""
+    _, frames = tables([np.zeros((SIDE, SIDE), np.int32)] * 2)
+    settings = parse_recipe({"frames": {"series": series}})
+    found = compute_results(
+        tables(FIELDS[:1])[0][:0],
+        frames,
+        recipe=settings,
+        calibration=NM,
+        valid_px=SIDE**2,
+        track=False,
+        field=(-0.5, -0.5, SIDE - 0.5, SIDE - 0.5),
+        masks=True,
+    )
+    row = found.quantities.set_index("name").loc["final number density" if series else "number density"]
+    area = SIDE**2 * 0.25e-6 * (1 if series else 2)
+    assert row["value"] == row["low"] == 0 and row["high"] == pytest.approx(3.689 / area, rel=1e-3) and row["unit"] == "um^-2"
+    assert found.particles.tables["particles"]["n"].tolist() == [0, 0]
+    assert "size_distribution" not in particle_figures(settings, found)
+
+
+def mixed(*sizes: float, **sections: dict[str, object]) -> Results:
+    """Each field at a scale of its own, nan for none."""
+    parts = [
+        shapes(im, calibration=Calibration((s, s)) if s == s else Calibration()) for im, s in zip(FIELDS, sizes, strict=False)
+    ]
+    objects = pd.concat([part.assign(frame=k, file=f"{k}.tif") for k, part in enumerate(parts)], ignore_index=True)
+    frames = tables(FIELDS[: len(sizes)])[1]
+    own = {"own_x0": 0.0, "own_y0": 0.0, "own_x1": 1.0 * SIDE, "own_y1": 1.0 * SIDE, "own_valid_px": 1.0 * SIDE**2}
+    frames = frames.assign(pixel_y_nm=sizes, pixel_x_nm=sizes, **own)
+    known, said = common_calibration(Calibration(), frames)
+    settings = parse_recipe({**APART, **sections, "physics": {"structure": False}})
+    objects = objects.assign(label="particle", score=np.nan, fitted=True)
+    found = compute_results(objects, frames, recipe=settings, calibration=known, valid_px=SIDE**2, track=False)
+    return replace(found, remarks=tuple(said))
+
+
+@pytest.mark.parametrize("sizes", [(0.5, 0.5), (0.5, 2.0)])
+def test_images_without_a_scale_are_not_mixed_with_others(sizes: tuple[float, float]) -> None:
+    found, alone = mixed(*sizes, math.nan), mixed(*sizes)
+    rows, wanted_rows = (x.quantities.set_index("name")[["value", "low", "high", "unit"]][2:] for x in (found, alone))
+    pd.testing.assert_frame_equal(rows, wanted_rows)
+    assert set(rows["unit"]) == {"nm", "um^-2", ""}
+    sizes_of = [x.particles.tables["size_distribution"] for x in (found, alone)]
+    pd.testing.assert_frame_equal(*sizes_of)
+    assert "1 of 3 images have no scale" in found.remarks[0] and not any("no scale" in line for line in alone.remarks)
+    bare = found.objects[found.objects["frame"] == 2]
+    assert bare["equivalent_diameter_px"].notna().all() and bare["equivalent_diameter_nm"].isna().all() and len(bare) > 50
+
+
+def test_fits_are_cut_off_where_the_coarsest_image_sees_no_more() -> None:
+    """Masks from 50 px on: 7.98 px across, 4 nm at 0.5 nm per px and 16 nm at 2."""
+    otsu = {"detect": {"model": "otsu"}, "segment": {"smallest_px": 50}}
+    rows = mixed(0.5, 2.0, 0.5, 0.5, **otsu).quantities.set_index("name")
+    assert "cut off below 16 nm" in rows.loc["log-normal median diameter", "method"]
+    found = mixed(0.5, 0.5, math.nan, **otsu)
+    assert "cut off below 3.99 nm" in found.quantities.set_index("name").loc["log-normal median diameter", "method"]
+    assert found.particles.smallest_px == pytest.approx(7.979, abs=1e-3)
 
 
 def test_without_one_field_there_is_no_structure_and_it_is_said() -> None:

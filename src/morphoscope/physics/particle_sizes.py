@@ -122,6 +122,7 @@ def particle_rows(
     edge: Edge = "leave out",
     independent: bool = True,
     smallest_px: float = 0.0,
+    area_px: float = math.nan,
     name: str = "{}",
     where: str = "",
 ) -> list[dict[str, Any]]:
@@ -134,6 +135,7 @@ def particle_rows(
         edge: see `particle_weights`.
         independent: whether files are fields of view that know nothing of each other (not frames of a series).
         smallest_px: diameter below which particles could not be seen, for the log-normal fit.
+        area_px: searched area of these frames together, which bounds the number per area where there is no particle.
         name: what to make of each row's name, `{}` standing for it.
         where: which frames, said in each method.
     """
@@ -148,6 +150,8 @@ def particle_rows(
     kind = how_known(int(places)) + where
     edges = "those cut by the edge left out, the others weighted for it" if edge == "leave out" else "those on the edge kept"
     densities = _densities(by_frame, int(counted.sum()), unit, where, edges, independent) if len(by_frame) else []
+    if densities and table.empty:
+        densities[0] |= _none_found(area_px * (calibration.mean_pixel_nm**2 / NM2_PER_UM2 if unit == "nm" else 1.0), where)
     if table.empty:
         return _named(densities, name)
     rows: list[dict[str, Any]] = []
@@ -210,6 +214,12 @@ def _lognormal(table: pd.DataFrame, column: str, unit: str, place: Any, smallest
         ),
         quantity("distance from the log-normal distribution", off.difference, "", fit.n, against),
     ]
+
+
+def _none_found(area: float, where: str) -> dict[str, Any]:
+    """What the row of the number per area says where nothing was found in an area: how many there may be at most."""
+    most = float(poisson_interval(0)[1]) / area if area > 0 else math.nan
+    return {"low": 0.0, "high": most, "method": f"none was found; interval: Poisson count of all that was searched{where}"}
 
 
 def _densities(by_frame: pd.DataFrame, n: int, unit: str, where: str, edges: str, independent: bool) -> list[dict[str, Any]]:

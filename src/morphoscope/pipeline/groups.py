@@ -41,14 +41,13 @@ def groups_of(frames: pd.DataFrame, by_frame: pd.DataFrame | None, *, series: bo
     Args:
         frames: a row per frame, `sample` beside it where named.
         by_frame: `schema.PARTICLES`; gives the typical frame of each end.
-        series: whether frames follow each other in time.
+        series: whether frames follow each other in time; its ends are those of the frames with objects, if there are any.
     """
     numbers = frames["frame"].to_numpy(np.int64)
     if series:
         count = frames["count"].to_numpy() if by_frame is None else by_frame["n_counted"].to_numpy()
         peopled = numbers[count > 0]
-        if not len(peopled):
-            return ()
+        peopled = peopled if len(peopled) else numbers
         few = max(1, round(END * len(peopled)))
         ends = [("first", peopled[:few]), ("final", peopled[-few:])][: 2 if len(peopled) > 1 else 1]
         return tuple(Group(name, part, frame=_typical(part, by_frame)) for name, part in ends)

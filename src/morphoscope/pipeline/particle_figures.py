@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from morphoscope.physics.particle_sizes import NAMES
 from morphoscope.pipeline.groups import Group
-from morphoscope.pipeline.particles import Particles, smallest_diameter
+from morphoscope.pipeline.particles import Particles
 from morphoscope.pipeline.results import Results
 from morphoscope.recipe import Recipe
 from morphoscope.report.particles import MOST, shape_distribution, size_distribution
@@ -27,8 +27,8 @@ def particle_figures(recipe: Recipe, results: Results) -> Drawn:
     if particles is None:
         return {}
     drawn: Drawn = {}
-    if particles.masks:
-        drawn["size_distribution"] = partial(_sizes, recipe, results, particles)
+    if particles.masks and "particles sized" in particles.counts:
+        drawn["size_distribution"] = partial(_sizes, results, particles)
         drawn["shape_distribution"] = partial(_shapes, results, particles)
     if len(particles.tables.get("samples", ())):
         drawn["sample_comparison"] = lambda: sample_comparison(compared(results, particles))
@@ -54,7 +54,7 @@ def _label(group: Group) -> str:
     return group.sample or (f"{group.name} (frame {group.frame})" if group.frame is not None else "")
 
 
-def _sizes(recipe: Recipe, results: Results, particles: Particles) -> Figure:
+def _sizes(results: Results, particles: Particles) -> Figure:
     table = particles.tables["size_distribution"]
     scale = results.calibration.mean_pixel_nm if results.calibration.has_scale else 1.0
     parts = [
@@ -62,7 +62,7 @@ def _sizes(recipe: Recipe, results: Results, particles: Particles) -> Figure:
     ]
     shown = [part for part in parts if len(part[1])]
     return size_distribution(
-        shown[:MOST], unit=_unit(results), smallest=smallest_diameter(recipe) * scale, left=max(len(shown) - MOST, 0)
+        shown[:MOST], unit=_unit(results), smallest=particles.smallest_px * scale, left=max(len(shown) - MOST, 0)
     )
 
 

@@ -32,7 +32,8 @@ class Particles:
     """Tables by the name of their file, rows of `schema.QUANTITIES`, remarks, and what the figures need.
 
     `weights` stand beside the objects; `fits` are the log-normal fits of the groups' diameters, in the unit of the
-    figures; `fields` the number of fields of view.
+    figures; `fields` the number of fields of view; `smallest_px` the diameter below which particles could not be seen in all of
+    the images.
     """
 
     groups: tuple[Group, ...]
@@ -44,6 +45,7 @@ class Particles:
     fits: tuple[LogNormal, ...] = ()
     assembly: Assembly | None = None
     fields: int = 1
+    smallest_px: float = 0.0
 
     @property
     def counts(self) -> dict[str, int]:
@@ -54,18 +56,28 @@ class Particles:
         return {name: count for name, count in found.items() if count}
 
 
-def has_masks(objects: pd.DataFrame) -> bool:
-    """Whether objects were measured in label images."""
-    return "equivalent_diameter_px" in objects.columns and bool(objects["equivalent_diameter_px"].notna().any())
+def has_masks(objects: pd.DataFrame, *, looked_for: bool = False) -> bool:
+    """Whether objects were measured in label images, or, where there are none, were to be."""
+    if "equivalent_diameter_px" not in objects.columns:
+        return False
+    return looked_for or bool(objects["equivalent_diameter_px"].notna().any())
 
 
-def wanted(objects: pd.DataFrame, recipe: Recipe) -> bool:
-    """Whether a run tells of particles: it has masks, or its recipe asks for samples or structure."""
-    return has_masks(objects) or bool(recipe.physics.structure) or recipe.frames.samples is not None
+def wanted(objects: pd.DataFrame, recipe: Recipe, *, masks: bool = False) -> bool:
+    """Whether a run tells of particles: it has or looks for masks, or its recipe asks for samples or structure."""
+    return has_masks(objects, looked_for=masks) or bool(recipe.physics.structure) or recipe.frames.samples is not None
 
 
 def particles_of(
-    objects: pd.DataFrame, frames: pd.DataFrame, recipe: Recipe, calibration: Calibration, *, valid_px: ArrayLike, box: Box | None
+    objects: pd.DataFrame,
+    frames: pd.DataFrame,
+    recipe: Recipe,
+    calibration: Calibration,
+    *,
+    valid_px: ArrayLike,
+    box: Box | None,
+    masks: bool = False,
+    coarsest: float = 1.0,
 ) -> Particles:
     """Everything on sizes, shapes, samples and structure.
 
@@ -76,8 +88,12 @@ def particles_of(
         calibration: px to nm, frames to time.
         valid_px: searched area of each frame, a number or one per frame; nan where it is not known.
         box: x0, y0, x1, y1 of what was searched; None where it is not known.
+        masks: masks were looked for, even where no object has one.
+        coarsest: length of a px of the coarsest image in px of `objects`, where images differ: what could not be seen in that
+            one is left out of the fits of all.
     """
-    masks, edge = has_masks(objects), recipe.physics.edge
+    masks, edge = has_masks(objects, looked_for=masks), recipe.physics.edge
+    smallest = smallest_diameter(recipe) * coarsest
     series = recipe.frames.series and len(frames) > 1
     weight = particle_weights(objects, edge) if masks else None
     by_frame = None
@@ -91,13 +107,21 @@ def particles_of(
     fits: list[LogNormal] = []
     if by_frame is not None and weight is not None:
         tables["size_distribution"] = _distributions(objects, weight, groups, calibration)
-        smallest = smallest_diameter(recipe)
+        searched = np.broadcast_to(np.asarray(valid_px, float), len(frames))
         for group in groups:
             chosen = np.array([group.frame]) if group.frame is not None else group.frames
             own, there = objects[objects["frame"].isin(chosen)], by_frame[by_frame["frame"].isin(chosen)]
             named, where = group.said
             rows += particle_rows(
-                own, there, calibration, edge=edge, independent=not series, smallest_px=smallest, name=named, where=where
+                own,
+                there,
+                calibration,
+                edge=edge,
+                independent=not series,
+                smallest_px=smallest,
+                area_px=float(np.nansum(searched[frames["frame"].isin(chosen)])),
+                name=named,
+                where=where,
             )
             fits.append(_fit(own, weight[objects["frame"].isin(chosen)], calibration, smallest, independent=not series))
     tables |= sample_tables(objects, frames, by_frame, calibration, weight=weight)
@@ -106,7 +130,7 @@ def particles_of(
     lie = masks if recipe.physics.structure is None else recipe.physics.structure
     if lie and box is None:
         remarks.append("No structure (g(r), S(q), neighbours): the images have different fields or scales.")
-    if lie and box is not None:
+    if lie and box is not None and len(objects):
         assembly = assembly_of(objects, groups, recipe, calibration, box=box, independent=not series)
         tables |= assembly.tables
         rows += assembly.rows
@@ -114,7 +138,7 @@ def particles_of(
             remarks.append("Structure takes the box around all positions for the field; state frames.region where it is larger.")
         remarks += assembly.remarks
     files = 1 if series else int(frames["file"].nunique())
-    return Particles(groups, tables, rows, tuple(remarks), masks, weight, tuple(fits), assembly, files)
+    return Particles(groups, tables, rows, tuple(remarks), masks, weight, tuple(fits), assembly, files, smallest)
 
 
 def with_particles(quantities: pd.DataFrame, particles: Particles, recipe: Recipe, *, series: bool) -> pd.DataFrame:
@@ -185,11 +209,12 @@ def even_edges(samples: list[Array]) -> Array:
 def _remarks(objects: pd.DataFrame, weight: Array | None, recipe: Recipe, *, series: bool, files: int) -> list[str]:
     said = []
     if weight is not None and recipe.physics.edge == "leave out" and len(weight):
-        left, cut = int(np.isnan(weight).sum()), int(objects["on_edge"].sum())
+        known = objects["equivalent_diameter_px"].notna().to_numpy()
+        left, cut = int((np.isnan(weight) & known).sum()), int((objects["on_edge"] & known).sum())
         if left:
             said.append(
-                f"{left} of {len(weight)} particles are left out of size statistics, {cut} of them as the edge cuts them; the "
-                'others are weighted for it (edge_weight). physics.edge = "keep" takes all as they are seen.'
+                f"{left} of {int(known.sum())} particles are left out of size statistics, {cut} of them as the edge cuts them; "
+                'the others are weighted for it (edge_weight). physics.edge = "keep" takes all as they are seen.'
             )
         if (vast := int((weight > VAST).sum())) > 0:
             said.append(

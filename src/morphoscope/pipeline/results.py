@@ -21,7 +21,7 @@ from morphoscope.pipeline.follow import Field, displace, follow, register
 from morphoscope.pipeline.motion import Motion, how_tracks_end, motion_of
 from morphoscope.pipeline.particles import Particles, particles_of, wanted, with_particles
 from morphoscope.pipeline.samples import name_samples
-from morphoscope.pipeline.views import SIZE_X, SIZE_Y, VALID, areas_at_one_scale, at_one_scale, with_own_nm
+from morphoscope.pipeline.views import SIZE_X, SIZE_Y, VALID, areas_at_one_scale, at_one_scale, coarsest, with_own_nm
 from morphoscope.recipe import Recipe
 from morphoscope.schema import FRAMES, OBJECTS, QUANTITIES, SHAPES, TRACKS, conform, empty
 
@@ -64,6 +64,7 @@ def compute_results(
     track: bool,
     field: Field | None = None,
     truth: pd.DataFrame | None = None,
+    masks: bool = False,
 ) -> Results:
     """The tables of a run.
 
@@ -77,6 +78,7 @@ def compute_results(
         track: whether frames follow each other in time.
         field: x0, y0, x1, y1 of what is analysed of each frame, px as stored; None where it is not known.
         truth: hand counts, for the figures.
+        masks: what found the objects gives masks, even where it found none.
     """
     registered = track and recipe.track.register_frames
     given = "track_id" in objects.columns and bool(objects["track_id"].notna().any())
@@ -106,9 +108,18 @@ def compute_results(
     if standing := height_rows(objects):
         found = pd.concat([found, conform(pd.DataFrame(standing), QUANTITIES)], ignore_index=True)
     particles = None
-    if wanted(objects, recipe):
+    if wanted(objects, recipe, masks=masks):
         pooled = at_one_scale(objects, views, calibration)
-        particles = particles_of(pooled, frames, recipe, calibration, valid_px=areas, box=field)
+        particles = particles_of(
+            pooled,
+            frames,
+            recipe,
+            calibration,
+            valid_px=areas,
+            box=field,
+            masks=masks,
+            coarsest=coarsest(views, calibration) if VALID in views.columns else 1.0,
+        )
         found = with_particles(found, particles, recipe, series=recipe.frames.series and len(frames) > 1)
     sampled = [name for name in ("sample", SIZE_Y, SIZE_X) if name in frames.columns]
     return Results(

@@ -221,6 +221,7 @@ def _results(task: Task, job: Job, done: list[int]) -> tuple[Task, Results]:
             track=task.tracked,
             field=field,
             truth=task.truth,
+            masks=task.finder.masks,
         )
         return task, with_header_data(results, task.frames.frame_data)
 

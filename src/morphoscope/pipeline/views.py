@@ -78,25 +78,27 @@ def own_row(plan: Plan) -> dict[str, float]:
 def common_calibration(known: Calibration, frames: pd.DataFrame) -> tuple[Calibration, list[str]]:
     """The calibration results of all images are told in, and what is to be said where their scales differ.
 
-    With one scale that one; with several the median of them, which only stands for nm: each image is measured by its own. Where
-    some have none, none.
+    With one scale that one; with several the median of them, which only stands for nm: each image is measured by its own. Images
+    without one are told of by themselves alone, as px of unlike images must not be mixed.
     """
     sizes = frames[[SIZE_Y, SIZE_X]].dropna().drop_duplicates().to_numpy(float)
     bare = int(frames[SIZE_Y].isna().sum())
-    if bare and len(sizes):
-        said = f"{bare} of {len(frames)} images have no scale: nothing is told in nm but the objects of the others."
-        return replace(known, pixel_size_nm=None), [said]
     if not len(sizes):
         return known, []
+    left_out = (
+        f"{bare} of {len(frames)} images have no scale: they are in objects and frames, in px, but not in sizes, densities and "
+        "shapes of all images together. State their scale to have them there."
+    )
+    missing = [left_out] if bare else []
     if len(sizes) == 1:
-        return replace(known, pixel_size_nm=(float(sizes[0, 0]), float(sizes[0, 1]))), []
-    typical = float(np.median(np.sqrt(frames[SIZE_Y] * frames[SIZE_X])))
+        return replace(known, pixel_size_nm=(float(sizes[0, 0]), float(sizes[0, 1]))), missing
+    typical = float(np.nanmedian(np.sqrt(frames[SIZE_Y] * frames[SIZE_X])))
     low, high = np.sqrt(sizes.prod(axis=1)).min(), np.sqrt(sizes.prod(axis=1)).max()
     said = (
         f"The images have different scales, {low:.4g} to {high:.4g} nm per px: each is measured by its own. In tables of all "
         f"images lengths in px are those of a px of {typical:.4g} nm; use those in nm."
     )
-    return known.updated("median of the images' own", pixel_size_nm=(typical, typical)), [said]
+    return known.updated("median of the images' own", pixel_size_nm=(typical, typical)), [*missing, said]
 
 
 def common_field(frames: pd.DataFrame) -> tuple[float, float, float, float] | None:
@@ -109,7 +111,7 @@ def common_field(frames: pd.DataFrame) -> tuple[float, float, float, float] | No
 
 
 def several_scales(frames: pd.DataFrame) -> bool:
-    """Whether images have scales of their own that differ."""
+    """Whether images have scales of their own that differ; no scale differs from any."""
     return SIZE_Y in frames.columns and len(frames[[SIZE_Y, SIZE_X]].drop_duplicates()) > 1
 
 
@@ -129,7 +131,10 @@ def _scaled(size: NDArray[np.float64], calibration: Calibration) -> Calibration:
 
 
 def at_one_scale(objects: pd.DataFrame, frames: pd.DataFrame, calibration: Calibration) -> pd.DataFrame:
-    """Objects whose lengths and areas in px are those at the common scale, so that all images can be pooled."""
+    """Objects whose lengths and areas in px are those at the common scale, so that all images can be pooled.
+
+    They are nan in images without a scale, which so have no part in it.
+    """
     if not several_scales(frames) or not calibration.has_scale:
         return objects
     factor = _factors(frames, calibration).loc[objects["frame"]].to_numpy()
@@ -139,11 +144,18 @@ def at_one_scale(objects: pd.DataFrame, frames: pd.DataFrame, calibration: Calib
 
 
 def areas_at_one_scale(frames: pd.DataFrame, calibration: Calibration) -> NDArray[np.float64]:
-    """The valid area (n,) of each image in px of the common scale."""
+    """The valid area (n,) of each image in px of the common scale; nan without a scale of its own."""
     own = np.asarray(frames[VALID], float)
     if not several_scales(frames) or not calibration.has_scale:
         return own
     return np.asarray(own * _factors(frames, calibration).to_numpy() ** 2)
+
+
+def coarsest(frames: pd.DataFrame, calibration: Calibration) -> float:
+    """How many px of the common scale a px of the coarsest image is long."""
+    if not several_scales(frames) or not calibration.has_scale:
+        return 1.0
+    return float(_factors(frames, calibration).max())
 
 
 def _factors(frames: pd.DataFrame, calibration: Calibration) -> pd.Series:
