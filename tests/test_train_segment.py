@@ -27,7 +27,7 @@ from morphoscope.train.instance_network import InstanceNet  # noqa: E402
 from morphoscope.train.instances import edges, loss, targets  # noqa: E402
 from morphoscope.train.label_images import LabelledImage, crop, fold_of, read_label_images, stretched  # noqa: E402
 from morphoscope.train.lessons import INSTANCE_THRESHOLDS as THRESHOLDS  # noqa: E402
-from morphoscope.train.lessons import PARTICLES, class_lesson, fitting_zoom  # noqa: E402
+from morphoscope.train.lessons import class_lesson, fitting_zoom  # noqa: E402
 from morphoscope.train.lite_encoder import LiteEncoder  # noqa: E402
 from morphoscope.train.segment import FINE, SegmenterTraining, fine_tuning, train_segmenter, validate  # noqa: E402
 from morphoscope.train.trained import load_segmenter_network, weights_of  # noqa: E402
@@ -322,14 +322,14 @@ def test_pixels_right_wrong_and_missed_of_each_class() -> None:
 
 def test_small_objects_of_a_known_size_are_magnified_and_narrow_greys_spread(folder: Path) -> None:
     data = read_label_images(folder)
-    assert fitting_zoom(data, PARTICLES) == 1.0 and fitting_zoom([], PARTICLES) == 1.0
+    assert fitting_zoom([]) == 1.0
     small = [LabelledImage(one.name, one.image[::4, ::4], one.labels[::4, ::4]) for one in data]
-    assert fitting_zoom(small, PARTICLES) == 3.0
     binary = [LabelledImage(one.name, one.image, (one.labels > 0).astype(np.int32)) for one in small]
-    assert fitting_zoom(binary, class_lesson(("a",))) == 2.5
+    assert fitting_zoom(binary) == 2.5
     recipe = _recipe()
     assert SegmenterTraining(small, recipe, "a", "b").zoom is None
-    assert SegmenterTraining(small, recipe, "a", "b", None, Path("m.onnx")).zoom == 3.0
+    assert SegmenterTraining(small, recipe, "a", "b", None, Path("m.onnx")).zoom is None
+    assert SegmenterTraining(binary, recipe, "a", "b", lesson=class_lesson(("a",))).zoom == 2.5
     narrow = np.random.default_rng(0).uniform(0.04, 0.11, (50, 60)).astype(np.float32)
     spread = stretched(narrow)
     assert spread.max() - spread.min() > 0.75 and np.corrcoef(spread.ravel(), narrow.ravel())[0, 1] > 0.999

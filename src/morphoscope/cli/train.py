@@ -60,13 +60,14 @@ def train(
         else:
             card = train_detector(data, output, settings, start=start, freeze=freeze, progress=show)
     typer.echo(f"{output}: classes {', '.join(card.classes)}, threshold {card.threshold:g}")
-    typer.echo(_validation(card.metrics, task))
+    typer.echo(_validation(card.metrics, task, started=start is not None))
 
 
-def _validation(metrics: dict[str, float], task: str) -> str:
+def _validation(metrics: dict[str, float], task: str, *, started: bool) -> str:
     """What is known of the model's quality, in words."""
+    held = "images held out here (the model of --from may have learnt them)" if started else "images never learnt"
     if "f1" in metrics and task == "segment":
-        return f"F1 {metrics['f1']:.3f} at IoU {metrics['iou']:g} on images never learnt"
+        return f"F1 {metrics['f1']:.3f} at IoU {metrics['iou']:g} on {held}"
     if "f1" in metrics:
         return (
             f"F1 {metrics['f1']:.3f} at IoU {metrics['iou']:g} "
@@ -74,7 +75,7 @@ def _validation(metrics: dict[str, float], task: str) -> str:
         )
     if "iou" in metrics:
         each = ", ".join(f"{name.removeprefix('iou_')} {value:.3f}" for name, value in metrics.items() if name != "iou")
-        return f"mean IoU {metrics['iou']:.3f}{f' ({each})' if each else ''} on images never learnt"
+        return f"mean IoU {metrics['iou']:.3f}{f' ({each})' if each else ''} on {held}"
     return "not validated: nothing was held out (train.folds = 0)"
 
 

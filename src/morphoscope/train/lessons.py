@@ -21,7 +21,7 @@ from morphoscope.train.label_images import LabelledImage, crop, read_label_image
 
 INSTANCE_THRESHOLDS = (0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75)
 CLASS_THRESHOLDS = tuple(round(0.2 + 0.05 * k, 2) for k in range(13))
-WIDTH_PX = {INSTANCES: 22.0, CLASSES: 14.0}  # objects are magnified to this diameter where it is known, at most `ZOOM` times
+WIDTH_PX = 14.0  # objects of a class are magnified to this width where it is known, at most `ZOOM` times
 ZOOM = 3.0
 
 
@@ -64,14 +64,10 @@ def read_lesson(root: Path) -> tuple[list[LabelledImage], Lesson]:
     return read_label_images(root), PARTICLES
 
 
-def fitting_zoom(data: list[LabelledImage], lesson: Lesson) -> float:
-    """How much images are magnified so that their typical object is as wide as `WIDTH_PX`: 1 to `ZOOM`, in steps of a half."""
-    if lesson.postprocess == CLASSES:
-        wide = typical_px(data)
-    else:
-        known = [one.diameter_px for one in data if np.isfinite(one.diameter_px)]
-        wide = float(np.median(known)) if known else float("nan")
-    return float(np.clip(np.round(2 * WIDTH_PX[lesson.postprocess] / wide) / 2, 1.0, ZOOM)) if np.isfinite(wide) else 1.0
+def fitting_zoom(data: list[LabelledImage]) -> float:
+    """How much images are magnified so that objects of a class are typically `WIDTH_PX` wide: 1 to `ZOOM`, in steps of a half."""
+    wide = typical_px(data)
+    return float(np.clip(np.round(2 * WIDTH_PX / wide) / 2, 1.0, ZOOM)) if np.isfinite(wide) else 1.0
 
 
 def judge_particles(segmenter: Segmenter, one: LabelledImage) -> Counts:

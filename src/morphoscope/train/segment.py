@@ -51,9 +51,8 @@ class SegmenterTraining:
 
     @property
     def zoom(self) -> float | None:
-        """How much crops are magnified; None where particles of all sizes are learnt, as a start for others."""
-        any_size = self.lesson is PARTICLES and self.start is None
-        return None if any_size else fitting_zoom(self.data, self.lesson)
+        """How much images are magnified; None for particles, which are learnt at all sizes."""
+        return None if self.lesson is PARTICLES else fitting_zoom(self.data)
 
     def held_out(self, fold: int) -> list[LabelledImage]:
         """The images of a fold."""
