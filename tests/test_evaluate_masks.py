@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from morphoscope.cli.main import build_app
-from morphoscope.errors import InputError, RunExistsError
+from morphoscope.errors import InputError, RunExistsError, UsageError
 from morphoscope.evaluate_masks import evaluate_classes, evaluate_particles, interval
 from morphoscope.io.label_images import Pair, is_semantic, read_classes, read_pairs
 from morphoscope.measure.mask_scores import count_pixels, iou_of, mean_iou
@@ -208,5 +208,8 @@ def test_the_command_knows_a_segmenter_and_keeps_what_is_there(
     said = CliRunner().invoke(build_app(), command)
     assert said.exit_code == 0 and "class 2: IoU 0.958" in said.output and (tmp_path / "out" / "metrics.json").exists()
     assert isinstance(CliRunner().invoke(build_app(), command).exception, RunExistsError)
+    for option in (["--scale", "2"], ["--no-noise"], ["--min-objects", "3"]):
+        refused = CliRunner().invoke(build_app(), [*command[:3], *option]).exception
+        assert isinstance(refused, UsageError) and "for detectors only" in str(refused)
     printed = CliRunner().invoke(build_app(), [*command[:3], "--json"])
     assert json.loads(printed.output)["iou_class 1"] == 1

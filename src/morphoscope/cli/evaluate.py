@@ -19,18 +19,22 @@ def evaluate(
         ),
     ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="folder for tables, figures and metrics.json")] = None,
-    scale: Annotated[float | None, typer.Option(help="nm per px, for sizes in nm")] = None,
+    scale: Annotated[float | None, typer.Option(help="detectors: nm per px, for sizes in nm")] = None,
     threshold: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="lowest score; default: the model's own")] = None,
-    noise: Annotated[bool, typer.Option(help="detectors: also measure F1 under added noise (eight more passes)")] = True,
+    noise: Annotated[
+        bool | None,
+        typer.Option("--noise/--no-noise", help="detectors: also measure F1 under added noise (eight more passes); default: do"),
+    ] = None,
     min_objects: Annotated[
-        int, typer.Option(min=1, help="frames with fewer labelled objects do not count in count and size errors")
-    ] = 1,
+        int | None,
+        typer.Option(min=1, help="detectors: frames with fewer labelled objects do not count in count and size errors"),
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="replace an evaluation in the output folder")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print metrics as JSON")] = False,
 ) -> None:
     """Precision, recall and F1 over IoU cut-offs, count and size errors, recall by size, F1 under noise; IoU of classes."""
     from morphoscope.calibration import Calibration
-    from morphoscope.errors import RunExistsError
+    from morphoscope.errors import RunExistsError, UsageError
     from morphoscope.evaluate import evaluate_detector
     from morphoscope.io.labels import read_boxes
     from morphoscope.models.card import resolve_model
@@ -41,18 +45,21 @@ def evaluate(
     if output and (output / "metrics.json").exists() and not overwrite:
         raise RunExistsError(f"{output} holds an evaluation already; --overwrite replaces it")
     if read_card(resolve_model(model)).task == "segment":
+        strange = [k for k, v in {"--scale": scale, "--noise": noise, "--min-objects": min_objects}.items() if v is not None]
+        if strange:
+            raise UsageError(f"{', '.join(strange)}: for detectors only; {model} is a segmenter, scored in px on every image")
         metrics = _masks(model, data, output, threshold, quiet=as_json)
         if as_json:
             typer.echo(json.dumps(metrics, indent=2))
         elif output:
             typer.echo(f"tables, figures and pictures: {output}")
         return
-    size = None if scale is None else (scale, scale)
+    size, least = None if scale is None else (scale, scale), min_objects or 1
     calibration = Calibration().updated("command line", pixel_size_nm=size)
     labels = read_boxes(data)
     detector = load_detector(model)
     result = evaluate_detector(
-        detector, labels, threshold=threshold, noise=noise, min_objects=min_objects, calibration=calibration
+        detector, labels, threshold=threshold, noise=noise is not False, min_objects=least, calibration=calibration
     )
     if output:
         write_evaluation(output, result, detector, labels, threshold=threshold, calibration=calibration)
@@ -62,7 +69,7 @@ def evaluate(
     typer.echo(f"{'IoU':>5} {'precision':>10} {'recall':>7} {'F1':>6} {'TP':>6} {'FP':>5} {'FN':>5}")
     for row in result.by_iou.itertuples():
         typer.echo(f"{row.iou:5.2f} {row.precision:10.3f} {row.recall:7.3f} {row.f1:6.3f} {row.tp:6d} {row.fp:5d} {row.fn:5d}")
-    typer.echo(_errors(result.metrics, min_objects))
+    typer.echo(_errors(result.metrics, least))
     for row in result.noise.itertuples():
         level = "" if row.noise == "none" else f" {row.level:g}"
         typer.echo(f"noise {row.noise}{level}: F1 {row.f1:.3f} ({-100 * row.fall:+.1f} %)")

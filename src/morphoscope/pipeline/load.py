@@ -7,9 +7,10 @@ from typing import cast
 import pandas as pd
 
 from morphoscope.calibration import Calibration
-from morphoscope.errors import UsageError
+from morphoscope.errors import RecipeError, UsageError
 from morphoscope.measure.threshold import METHODS
 from morphoscope.models.card import resolve_model
+from morphoscope.models.class_maps import CLASSES
 from morphoscope.models.detect import Detector
 from morphoscope.models.runtime import available_cores, load_session
 from morphoscope.models.segment import Segmenter
@@ -31,10 +32,13 @@ def load_finder(recipe: Recipe) -> tuple[ObjectFinder, bool]:
     Raises:
         ModelError: no such model, or one for another task.
         InputError: the objects that are given cannot be read.
+        RecipeError: the recipe sets what this finder has no use for, see `check_used`.
     """
     name, wanted = recipe.detect.model, recipe.segment
     if recipe.detect.objects is not None:
         return GivenObjects(recipe.detect.objects), True
+    if name in WITHOUT_MODEL:
+        check_used(recipe, f"{name} is no model", "segment.zoom", "segment.outline", "detect.threshold")
     if name == SPOTS:
         return Spots(wanted), True
     if name in METHODS:
@@ -45,8 +49,31 @@ def load_finder(recipe: Recipe) -> tuple[ObjectFinder, bool]:
     threads = max(cores // WORKERS, 1) if parallel else cores
     session = load_session(path, threads=threads, provider=recipe.run.provider, precision=recipe.run.precision)
     if session.card.task == "segment":
+        if session.card.postprocess == CLASSES:
+            check_used(recipe, f"{name} names classes of pixels", "segment.outline")
         return Masks(Segmenter(session, path), wanted), parallel
+    check_used(recipe, f"{name} finds boxes", "segment.zoom", "segment.outline")
     return Boxes(Detector(session, path)), parallel
+
+
+USES = {
+    "segment.zoom": "how much a model that segments sees pictures magnified",
+    "segment.outline": "where a model that tells particles apart draws their outlines",
+    "detect.threshold": "the lowest score a model's objects must reach",
+}
+
+
+def check_used(recipe: Recipe, why: str, *names: str) -> None:
+    """Make sure that a recipe sets none of some settings without a default value, which would change nothing.
+
+    Raises:
+        RecipeError: it sets one; the message says what that is for.
+    """
+    for name in names:
+        section, key = name.split(".")
+        value = getattr(getattr(recipe, section), key)
+        if value is not None:
+            raise RecipeError(f"{name} = {value!r} would change nothing: it is {USES[name]}, and {why}; leave it out")
 
 
 def check_masks(finder: ObjectFinder, recipe: Recipe) -> None:
