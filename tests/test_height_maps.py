@@ -15,7 +15,7 @@ from morphoscope.calibration import Calibration
 from morphoscope.errors import RecipeError
 from morphoscope.physics.heights import height_rows
 from morphoscope.pipeline import outputs, segment
-from morphoscope.pipeline.masks import Masks, ThresholdSegmenter
+from morphoscope.pipeline.masks import Found, Masks, ThresholdSegmenter
 from morphoscope.pipeline.prepare import open_input
 from morphoscope.pipeline.stages import make_plan
 from morphoscope.recipe import parse_recipe
@@ -143,7 +143,7 @@ def test_neither_neighbours_that_are_left_out_nor_excluded_parts_are_ground(edge
     finder = Masks(ThresholdSegmenter("otsu", recipe.segment), recipe.segment)
     plan = replace(make_plan(recipe, z.shape, Calibration((1.0, 1.0)), finder.card), heights=True)
     z[~plan.valid_mask()] = 500
-    measured = finder.measure(z, (labels, ("particle",) * 2), plan)
+    measured = finder.measure(z, Found(labels, ("particle",) * 2), plan)
     assert len(measured.objects) == (2 if edge == "keep" else 1)
     one = measured.objects.iloc[0]
     assert one["volume_nm3"] == pytest.approx(10 * (labels == 1).sum()) and one["height_max_nm"] == 10

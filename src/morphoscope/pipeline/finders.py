@@ -20,10 +20,14 @@ Labels = NDArray[np.int32]
 
 
 class Measured(NamedTuple):
-    """Objects of a frame in px of it as stored, and where they have masks the label image (h, w) of the plan's region."""
+    """Objects of a frame in px of it as stored, and where they have masks the label image (h, w) of the plan's region.
+
+    `magnified` is how many times the network saw the frame as large as it is; None where there is none.
+    """
 
     objects: pd.DataFrame
     labels: Labels | None = None
+    magnified: float | None = None
 
 
 class ObjectFinder(Protocol):

@@ -10,14 +10,16 @@ import pandas as pd
 from morphoscope.io.shapes import Mask
 from morphoscope.pipeline.finders import Labels, Measured
 from morphoscope.pipeline.height_maps import with_heights
-from morphoscope.pipeline.masks import measure_labels
+from morphoscope.pipeline.masks import measure_labels, without_excluded
 from morphoscope.pipeline.stages import Image, Plan
 
 CARRIED = ["label", "score", "track_id", "given_id"]
 
 
 def measure_given_masks(masks: Sequence[Mask], table: pd.DataFrame, image: Image, plan: Plan) -> Measured:
-    """Shapes of the masks of a frame, in the order given, and heights on a height map; parts outside of the region do not count.
+    """Shapes of the masks of a frame, in the order given, and heights on a height map.
+
+    What lies outside of the region or in an excluded part does not count.
 
     Masks that overlap are each measured whole; in the label image earlier ones lie on top.
 
@@ -27,7 +29,7 @@ def measure_given_masks(masks: Sequence[Mask], table: pd.DataFrame, image: Image
         image: (h, w) of the frame.
         plan: of the frame.
     """
-    layers = _layers(masks, plan)
+    layers = [without_excluded(layer, plan) for layer in _layers(masks, plan)]
     parts, labels = [], layers[0]
     for layer in layers:
         measured, _, old = measure_labels(layer, plan)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from morphoscope.measure.label_resize import resized_labels
 from morphoscope.measure.shape import shapes
 from morphoscope.measure.threshold import Method, ThresholdSettings, check_settings, threshold_labels
 from morphoscope.models.card import ModelCard
@@ -23,6 +24,7 @@ from morphoscope.recipe import SegmentRecipe
 from morphoscope.schema import OBJECTS, SHAPES
 
 IN_NM = ("perimeter_nm", "feret_max_nm", "feret_min_nm")  # measured in nm, not to be had from px where pixels are unequal
+SQUARE = 1.05  # a network is shown pixels as square whose sides differ by less than this factor
 PLACES = {"x_px": "x0", "ellipse_x_px": "x0", "y_px": "y0", "ellipse_y_px": "y0"}
 
 
@@ -46,6 +48,14 @@ class ThresholdSegmenter:
     def segment(self, images: Image | Sequence[Image], *, threshold: float | None = None) -> list[Labels]:
         """A label image (h, w) for each image (h, w); `threshold` has no meaning here."""
         return [threshold_labels(image, self._method, self._settings) for image in images]
+
+
+class Found(NamedTuple):
+    """Label image (h, w) of a plan's region, the class of labels 1, 2, ..., n, and how far a network saw the frame magnified."""
+
+    labels: Labels
+    names: tuple[str, ...]
+    magnified: float | None = None
 
 
 class Masks:
@@ -85,51 +95,94 @@ class Masks:
         """
         if not isinstance(self._segmenter, Segmenter) or len(self._segmenter.zooms) == 1 or not pictures:
             return self, ()
-        zoom = self._segmenter.zoom_of(*(self._seen(image, plan)[1] for image in pictures))
+        views = [self._view(image, plan) for image in pictures]
+        fitted = views[0].segmenter
+        assert isinstance(fitted, Segmenter)
+        zoom = self._segmenter.zooms[fitted.zooms.index(fitted.zoom_of(*(view.picture for view in views)))]
         own = copy.copy(self)
         own._segmenter = self._segmenter.at(zoom)
         return own, (f"All frames are magnified {zoom:g} times for the network, which suits them best (segment.zoom sets it).",)
 
-    @staticmethod
-    def _seen(image: Image, plan: Plan) -> tuple[Image, Image]:
-        """The analysed part of a frame, and the same as the model is to see it."""
-        seen = plan.crop(image)
-        return seen, seen if plan.zoom is None else resampled(seen, plan.zoom)
+    def _view(self, image: Image, plan: Plan) -> _View:
+        """How the segmenter sees a frame (h, w). Excluded parts are filled, so that they tell it nothing."""
+        seen = _without_excluded(plan.crop(image), plan)
+        if plan.zoom is None:
+            return _View(seen, self._segmenter, 1.0)
+        mean = (plan.zoom[0] * plan.zoom[1]) ** 0.5
+        if isinstance(self._segmenter, Segmenter) and 1 / SQUARE < plan.zoom[0] / plan.zoom[1] < SQUARE:
+            fitted = self._segmenter.at()  # outlines are finest where the network's own are brought to the frame's px at once
+            fitted.zooms = tuple(zoom * mean for zoom in self._segmenter.zooms)
+            return _View(seen, fitted, 1.0)
+        return _View(resampled(seen, plan.zoom), self._segmenter, mean)
 
-    def find(self, number: int, image: Image, plan: Plan) -> tuple[Labels, tuple[str, ...]]:
-        """The label image of the plan's region and the class of each label; that of a resampled picture is brought back."""
-        seen, picture = self._seen(image, plan)
-        if isinstance(self._segmenter, NamingFinder):
-            labels, names = self._segmenter.named([picture], threshold=plan.threshold)[0]
+    def find(self, number: int, image: Image, plan: Plan) -> Found:
+        """The labels of the plan's region outside of excluded parts; those of a resampled picture are brought back."""
+        picture, segmenter, resampling = self._view(image, plan)
+        magnified = None
+        if isinstance(segmenter, Segmenter):
+            segmenter = segmenter.at(segmenter.zoom_of(picture))
+            magnified = round(segmenter.zooms[0] * resampling, 6)
+        if isinstance(segmenter, NamingFinder):
+            labels, names = segmenter.named([picture], threshold=plan.threshold)[0]
         else:
-            labels = self._segmenter.segment([picture], threshold=plan.threshold)[0]
+            labels = segmenter.segment([picture], threshold=plan.threshold)[0]
             names = self.card.classes[:1] * int(labels.max(initial=0))
-        if plan.zoom is not None:
-            labels = np.asarray(cv2.resize(labels, seen.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.int32)
-        return labels, names
+        region = plan.region
+        labels = resized_labels(np.asarray(labels, np.int32), (region.y1 - region.y0, region.x1 - region.x0))
+        return Found(without_excluded(labels, plan), names, magnified)
 
-    def measure(self, image: Image, found: tuple[Labels, tuple[str, ...]], plan: Plan) -> Measured:
+    def measure(self, image: Image, found: Found, plan: Plan) -> Measured:
         """See `finders.ObjectFinder`."""
-        objects, labels, old = measure_labels(found[0], plan, leave_out_edge=self._edge == "leave out")
+        objects, labels, old = measure_labels(found.labels, plan, leave_out_edge=self._edge == "leave out")
         if plan.heights:
-            objects = with_heights(objects, image, plan, everything=found[0], value=old)
-        names = pd.Series(np.array(found[1], dtype=object)[old - 1], dtype="str")
-        return Measured(objects.assign(label=names, score=np.nan), labels)
+            objects = with_heights(objects, image, plan, everything=found.labels, value=old)
+        names = pd.Series(np.array(found.names, dtype=object)[old - 1], dtype="str")
+        return Measured(objects.assign(label=names, score=np.nan), labels, found.magnified)
+
+
+class _View(NamedTuple):
+    """The picture (h, w) that is segmented, by what, and how often it was magnified for that."""
+
+    picture: Image
+    segmenter: MaskFinder
+    resampling: float
+
+
+def _without_excluded(seen: Image, plan: Plan) -> Image:
+    """The plan's region with the median of the rest in excluded parts."""
+    if not plan.exclude:
+        return seen
+    valid = plan.valid_mask()
+    rest = seen[valid]
+    filled = seen.copy()
+    filled[~valid] = np.partition(rest, len(rest) // 2)[len(rest) // 2]
+    return filled
+
+
+def without_excluded(labels: Labels, plan: Plan) -> Labels:
+    """A label image of the plan's region with nothing in excluded parts."""
+    return np.where(plan.valid_mask(), labels, 0) if plan.exclude else labels
 
 
 def measure_labels(labels: Labels, plan: Plan, *, leave_out_edge: bool = False) -> tuple[pd.DataFrame, Labels, NDArray[np.int64]]:
     """Objects of a label image whose centre lies in the valid part of a frame, and the label image of these alone.
 
+    Objects that touch an excluded part are on its edge like those on the edge of the region: what lies in it is not seen.
+
     Args:
         labels: (h, w) of the plan's region.
         plan: region, excluded parts and calibration.
-        leave_out_edge: objects that touch the edge of the region are left out.
+        leave_out_edge: objects on an edge are left out.
 
     Returns:
         A row per object with the columns of `measure.shape.shapes` in px of the stored frame, `mask_label` from 1 without gaps;
         the labels (h, w) with these values; and the values (n,) these objects had before.
     """
-    table = shapes(labels, edge="leave out" if leave_out_edge else "keep", calibration=plan.calibration)
+    table = shapes(labels, calibration=plan.calibration)
+    cut = table["mask_label"].isin(_beside_excluded(labels, plan))
+    table = table.assign(on_edge=table["on_edge"] | cut, edge_weight=table["edge_weight"].mask(cut))
+    if leave_out_edge:
+        table = table[~table["on_edge"]].reset_index(drop=True)
     table = table.assign(**{name: table[name] + getattr(plan.region, corner) for name, corner in PLACES.items()})
     table = table[~in_any(table, plan.exclude)].reset_index(drop=True)
     wanted = [name for name in table.columns if (name in OBJECTS or name in SHAPES) and (not _is_nm(name) or name in IN_NM)]
@@ -137,6 +190,14 @@ def measure_labels(labels: Labels, plan: Plan, *, leave_out_edge: bool = False) 
     old = table["mask_label"].to_numpy(np.int64)
     number[old] = np.arange(1, len(table) + 1)
     return table[wanted].assign(mask_label=np.arange(1, len(table) + 1), fitted=True), number[labels], old
+
+
+def _beside_excluded(labels: Labels, plan: Plan) -> NDArray[np.int32]:
+    """The labels that touch an excluded part or reach into it."""
+    if not plan.exclude:
+        return np.zeros(0, np.int32)
+    beside = cv2.dilate((~plan.valid_mask()).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return np.unique(labels[beside])
 
 
 def _is_nm(name: str) -> bool:

@@ -157,7 +157,9 @@ def detect_frame(image: Image, detector: Finder, plan: Plan) -> pd.DataFrame:
 
 
 def resampled(image: Image, zoom: tuple[float, float]) -> Image:
-    """A picture (h, w) with (y, x) zoom times as many px."""
+    """A picture (h, w), any real dtype, with (y, x) zoom times as many px; floats where its own dtype cannot be resampled."""
+    if image.dtype.name not in ("uint8", "uint16", "int16", "float32", "float64"):
+        image = image.astype(np.float32 if image.dtype.itemsize <= 2 else np.float64)
     size = (max(round(image.shape[1] * zoom[1]), 1), max(round(image.shape[0] * zoom[0]), 1))
     kind = cv2.INTER_AREA if min(zoom) < 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(image, size, interpolation=kind))
