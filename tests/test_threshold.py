@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from scipy.spatial import cKDTree
 from skimage.filters import threshold_multiotsu
 from skimage.segmentation import watershed
 
 from morphoscope.errors import InputError, UsageError
+from morphoscope.measure import watershed as watershed_module
 from morphoscope.measure.shape import shapes
+from morphoscope.measure.smooth import smoothed
 from morphoscope.measure.threshold import METHODS, ThresholdSettings, cleaned, foreground, otsu_cuts, threshold_labels
 from morphoscope.measure.watershed import connected, part_touching
 
@@ -251,9 +254,65 @@ def test_impossible_input_is_refused():
         threshold_labels(np.array([[1.0, np.nan]]))
 
 
+@pytest.mark.parametrize(("polarity", "grey"), [("bright", 200), ("dark", 50)])
+@pytest.mark.parametrize("rough", [0, 20])
+def test_a_particle_that_covers_everything_is_one(polarity, grey, rough):
+    image = np.full((100, 100), grey, np.uint8)
+    image[40:60, 40:60] += rough
+    assert (threshold_labels(image, "level", ThresholdSettings(level=100.0, polarity=polarity)) == 1).all()
+    other = "dark" if polarity == "bright" else "bright"
+    assert not threshold_labels(image, "level", ThresholdSettings(level=100.0, polarity=other)).any()
+
+
+@pytest.mark.parametrize("separate", [None, 0, 30.0])
+def test_foreground_without_background_is_not_parted(separate):
+    assert (part_touching(np.ones((50, 70), bool), separate) == 1).all()
+
+
+def test_many_small_particles_beside_a_large_one_are_no_pairs(monkeypatch):
+    """Pairs of middles are sought within parts; among all of them the reach of the large one would hold millions."""
+    inside = np.zeros((600, 600), bool)
+    inside[306::6, 1::6] = inside[307::6, 1::6] = True
+    y, x = np.mgrid[:600, :600]
+    inside[np.hypot(y - 150, x - 300) < 140] = True
+    sought = []
+    monkeypatch.setattr(watershed_module, "cKDTree", lambda points: sought.append(len(points)) or cKDTree(points))
+    assert part_touching(inside).max() == 1 + 49 * 100
+    assert max(sought) < 100
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_parts_beside_deeper_ones_are_parted_too(seed):
     inside = np.random.default_rng(seed).random((60, 60)) < 0.45
     labels = part_touching(inside, 4.0)
     assert ((labels > 0) == inside).all()
     assert labels.max() == len(np.unique(labels)) - 1
+
+
+@pytest.mark.parametrize("sigma", [3.0, 15.9, 16.0, 25.0, 47.0])
+@pytest.mark.parametrize("shape", [(300, 400), (257, 311)])
+def test_wide_blurs_are_gaussian(sigma, shape):
+    image = cv2.resize(np.random.default_rng(3).random((20, 20)).astype(np.float32), shape[::-1])
+    exact = ndimage.gaussian_filter(image.astype(float), sigma, mode="reflect", truncate=6)
+    assert np.abs(smoothed(image, sigma) - exact).max() < 0.03 * np.ptp(exact)
+
+
+@pytest.mark.parametrize("angle", [30, 45, 60])
+def test_wide_blurs_have_no_false_maxima_on_a_slanted_ridge(angle):
+    y, x = np.mgrid[:600, :600] - 300.0
+    c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    ridge = (0.01 * (x * c + y * s) - np.abs(y * c - x * s)).astype(np.float32)
+    smooth = smoothed(ridge, 24.0)
+    top = (smooth >= cv2.dilate(smooth, np.ones((3, 3))))[150:-150, 150:-150]
+    assert not top.any()
+
+
+def test_the_depth_of_a_large_disc_is_not_blurred_in_the_full_picture(monkeypatch):
+    y, x = np.ogrid[:500, :500]
+    widths = []
+    blur = cv2.GaussianBlur
+    monkeypatch.setattr(
+        cv2, "GaussianBlur", lambda image, size, sigma, **k: widths.append(sigma) or blur(image, size, sigma, **k)
+    )
+    assert part_touching((y - 250) ** 2 + (x - 250) ** 2 < 200**2).max() == 1
+    assert widths and max(widths) < 16

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from morphoscope.errors import InputError, UsageError
+from morphoscope.measure.smooth import smoothed
 from morphoscope.measure.watershed import connected, part_touching
 
 Method = Literal["otsu", "multi-otsu", "local", "level"]
@@ -71,15 +72,15 @@ def threshold_labels(image: NDArray[Any], method: Method = "otsu", settings: Thr
 
 
 def foreground(image: NDArray[Any], method: Method, settings: ThresholdSettings) -> Inside:
-    """Which pixels (h, w) a threshold takes for particles; none of a picture without contrast. Errors: `threshold_labels`."""
+    """Which pixels (h, w) a threshold takes for particles; none without contrast but for `level`. Errors: `threshold_labels`."""
     check_settings(method, settings)
     _check_image(image)
     calm = _median(image, settings.median_px)
     mean = float(calm.mean(dtype=np.float64))
-    grey = _smooth(_less(calm, mean), settings.blur_px)
+    grey = smoothed(_less(calm, mean), settings.blur_px)
     if method == "local":
-        grey = grey - _smooth(grey, settings.window_px * WINDOW_TO_SIGMA)
-    if not grey.max() > grey.min():
+        grey = grey - smoothed(grey, settings.window_px * WINDOW_TO_SIGMA)
+    if method != "level" and not grey.max() > grey.min():
         return np.zeros(image.shape, bool)
     if method == "level" and settings.level is not None:
         classes = (grey > _less(np.array(settings.level), mean)).astype(np.uint8)
@@ -137,19 +138,6 @@ def _median(image: NDArray[Any], width: int) -> NDArray[Any]:
 def _less(image: NDArray[Any], mean: float) -> Grey:
     """The picture less its mean, where float32 keeps small differences of large numbers."""
     return np.asarray(image - np.float64(mean), np.float32)
-
-
-def _smooth(grey: Grey, sigma: float) -> Grey:
-    """The picture blurred; wide blurs are made of a picture of fewer px."""
-    if sigma == 0:
-        return grey
-    step = max(int(sigma / 8), 1)
-    if step == 1:
-        return np.asarray(cv2.GaussianBlur(grey, (0, 0), sigma, borderType=cv2.BORDER_REFLECT))
-    height, width = grey.shape
-    small = cv2.resize(grey, (max(width // step, 1), max(height // step, 1)), interpolation=cv2.INTER_AREA)
-    small = cv2.GaussianBlur(small, (0, 0), sigma / step, borderType=cv2.BORDER_REFLECT)
-    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
 def otsu_cuts(counts: NDArray[Any], classes: int = 2) -> NDArray[np.int64]:

@@ -16,6 +16,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from scipy.spatial import cKDTree
 
+from morphoscope.measure.smooth import smoothed
+
 Heights = NDArray[np.float32]
 Inside = NDArray[np.bool_]
 Labels = NDArray[np.int32]
@@ -42,10 +44,12 @@ def part_touching(inside: Inside, separate_px: float | None = None, smallest_px:
         (h, w): 0 for the background, particles 1, 2, ... in the order of their first pixels, row by row.
     """
     parts, area = connected(inside, 8)
-    if separate_px != 0 and len(area) > 1:
-        away = cv2.distanceTransform(np.ascontiguousarray(inside).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        separate_px = _typical_radius(np.asarray(away, np.float32), parts, area) if separate_px is None else separate_px
-        depth = np.asarray(cv2.GaussianBlur(away, (0, 0), max(RIDGE * separate_px, LEAST_RIDGE_PX)), np.float32)
+    if separate_px != 0 and len(area) > 1 and not inside.all():  # without a background there is no distance to it
+        away = np.asarray(
+            cv2.distanceTransform(np.ascontiguousarray(inside).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32
+        )
+        separate_px = _typical_radius(away, parts, area) if separate_px is None else separate_px
+        depth = smoothed(away, max(RIDGE * separate_px, LEAST_RIDGE_PX))
         depth[~inside] = 0  # the blur spills over into gaps: beside a deep particle they would be higher than a shallow one
         flats, _ = connected(inside & (depth >= cv2.dilate(depth, np.ones((3, 3), np.uint8))), 8)
         seed, several = _seeds(depth, flats, parts, separate_px)
@@ -73,8 +77,12 @@ def _seeds(depth: Heights, flats: Labels, parts: Labels, apart: float) -> tuple[
     owner, height = parts.ravel()[place], depth.ravel()[place]
     rank = np.empty(len(place), np.int64)
     rank[np.lexsort((place, -height))] = np.arange(len(place))
-    pairs = cKDTree(np.column_stack(np.divmod(place, depth.shape[1]))).query_pairs(apart * (1 - 1e-7), output_type="ndarray")
-    pairs = pairs[owner[pairs[:, 0]] == owner[pairs[:, 1]]]
+    crowd = np.flatnonzero(np.bincount(owner)[owner] > 1)
+    apart *= 1 - 1e-7
+    at = np.column_stack(
+        [*np.divmod(place[crowd], depth.shape[1]), owner[crowd] * (2 * apart)]
+    )  # parts lie out of each other's reach
+    pairs = crowd[cKDTree(at).query_pairs(apart, output_type="ndarray")]
     kept = np.ones(len(place), bool)
     kept[np.where(rank[pairs[:, 0]] > rank[pairs[:, 1]], pairs[:, 0], pairs[:, 1])] = False
     seed = np.zeros(len(flat) + 1, np.int64)
