@@ -17,8 +17,9 @@ from morphoscope.cli.main import build_app  # noqa: E402
 from morphoscope.errors import InputError, ModelError, UsageError  # noqa: E402
 from morphoscope.measure.mask_scores import count_matches, count_pixels, f1_of, mean_iou  # noqa: E402
 from morphoscope.measure.matching import match_labels  # noqa: E402
+from morphoscope.models.card import shipped_models  # noqa: E402
 from morphoscope.models.instances import REACH_PX, labels_from_maps  # noqa: E402
-from morphoscope.models.runtime import load_session  # noqa: E402
+from morphoscope.models.runtime import load_session, read_card  # noqa: E402
 from morphoscope.models.segment import MARGIN, load_segmenter  # noqa: E402
 from morphoscope.recipe import Recipe, parse_recipe  # noqa: E402
 from morphoscope.train.class_maps import class_crop, class_loss, read_class_images, typical_px  # noqa: E402
@@ -29,7 +30,7 @@ from morphoscope.train.label_images import LabelledImage, crop, fold_of, read_la
 from morphoscope.train.lessons import INSTANCE_THRESHOLDS as THRESHOLDS  # noqa: E402
 from morphoscope.train.lessons import class_lesson, fitting_zoom  # noqa: E402
 from morphoscope.train.lite_encoder import LiteEncoder  # noqa: E402
-from morphoscope.train.segment import FINE, SegmenterTraining, fine_tuning, train_segmenter, validate  # noqa: E402
+from morphoscope.train.segment import FINE, SegmenterTraining, check_kept, fine_tuning, train_segmenter, validate  # noqa: E402
 from morphoscope.train.trained import load_segmenter_network, weights_of  # noqa: E402
 
 
@@ -49,7 +50,7 @@ def folder(tmp_path: Path) -> Path:
     for part in ("image", "instances"):
         (tmp_path / part).mkdir()
     for k in range(4):
-        image, labels = _picture(k)
+        image, labels = _picture(k, 64)
         cv2.imwrite(str(tmp_path / "image" / f"{k}.png"), image)
         cv2.imwrite(str(tmp_path / "instances" / f"{k}.png"), labels)
     return tmp_path
@@ -160,16 +161,54 @@ def test_a_model_is_trained_written_loaded_and_used(folder: Path, tmp_path: Path
     stages = set()
     kept = tmp_path / "kept"
     output = tmp_path / "p.onnx"
-    recipe = _recipe(steps=25, licence="MIT")
+    recipe = _recipe(licence="MIT")
     train_segmenter(folder, output, recipe, keep_folds=kept, progress=lambda stage, step, value: stages.add(stage))
     segmenter = load_segmenter(output, threads=1)
     card = segmenter.card
     assert card.task == "segment" and card.data[0].licence == "MIT" and 0 <= card.metrics["f1"] <= 1
     assert card.threshold in THRESHOLDS and stages == {"fold 1 of 2 held out", "all images"}
-    image, _ = _picture(9)
-    first, again = segmenter.segment([image]), segmenter.segment([image[:77, :50], image])
+    image, _ = _picture(9, 64)
+    first, again = segmenter.segment([image]), segmenter.segment([image[:45, :50], image])
     np.testing.assert_array_equal(first[0], again[1])
-    assert again[0].shape == (77, 50) and (kept / "fold-0.onnx").exists()
+    assert again[0].shape == (45, 50) and (kept / "fold-0.onnx").exists()
+
+
+def test_a_kept_fold_is_taken_only_where_settings_and_data_are_the_same(trained: Path, tmp_path: Path) -> None:
+    data = [LabelledImage("a", np.zeros((8, 8), np.float32), np.zeros((8, 8), np.int32))] * 2
+    known = read_card(trained).data[0].name
+    check_kept(SegmenterTraining(data, _recipe(folds=2), "x", known), trained)
+    for recipe, name, said in (
+        (_recipe(seed=1), known, "seed 0 in place of 1"),
+        (_recipe(steps=3), known, "steps 2 in place of 3"),
+        (_recipe(), "others", "in place of .'others'.*remove it"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            check_kept(SegmenterTraining(data, recipe, "x", name), trained)
+    with pytest.raises(UsageError, match="classes"):
+        check_kept(SegmenterTraining(data, _recipe(), "x", known, lesson=class_lesson(("crack",))), trained)
+
+
+def test_a_training_with_folds_of_another_one_is_refused(folder: Path, trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "fold-0.onnx").write_bytes(trained.read_bytes())
+    with pytest.raises(UsageError, match="fold-0.onnx was trained otherwise"):
+        train_segmenter(folder, tmp_path / "x.onnx", _recipe(), keep_folds=tmp_path)
+
+
+@pytest.mark.parametrize(("task", "name"), [("segment", "particles"), ("detect", "loops")])
+def test_a_training_goes_on_from_a_shipped_model_by_name(
+    task: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+
+    def trainer(data, output, recipe, *, start, **more):
+        begun.append(start)
+        return read_card(start)
+
+    monkeypatch.setattr(f"morphoscope.train.{task}.train_{task}er".replace("detecter", "detector"), trainer)
+    command = ["train", task, str(tmp_path), "-o", str(tmp_path / "m.onnx"), "--from"]
+    done = CliRunner().invoke(build_app(), [*command, name])
+    assert done.exit_code == 0 and begun == [shipped_models()[name]], done.output
+    assert "neither" in str(CliRunner().invoke(build_app(), [*command, "nothing"]).exception)
 
 
 def test_folds_part_the_images_and_the_held_out_one_decides_no_threshold_of_its_own() -> None:
@@ -240,8 +279,9 @@ def test_weights_are_stored_in_half_precision_and_come_back_as_the_network_s_own
 def test_a_network_written_anew_gives_the_same_outputs_and_a_file_of_the_same_weights(trained: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.onnx"
     export_segmenter(load_segmenter_network(trained, outputs=6), load_segmenter(trained, threads=1).card, again)
+    written = weights_of(again)
     for name, weight in weights_of(trained).items():
-        assert torch.equal(weight, weights_of(again)[name]), name
+        assert torch.equal(weight, written[name]), name
     image, _ = _picture(9)
     first, second = (load_segmenter(path, threads=1).maps(image) for path in (trained, again))
     np.testing.assert_array_equal(first, second)
@@ -300,7 +340,7 @@ def test_classes_follow_their_image_through_crops_and_right_logits_cost_less(cla
 
 def test_a_network_of_classes_is_trained_written_loaded_and_used(classes: Path, trained: Path, tmp_path: Path) -> None:
     model = tmp_path / "c.onnx"
-    card = train_segmenter(classes, model, _recipe(steps=25, rate=1e-2, batch=2), start=trained)
+    card = train_segmenter(classes, model, _recipe(steps=16, rate=1e-2, batch=2), start=trained)
     segmenter = load_segmenter(model, threads=1)
     assert card.classes == ("oxide", "crack") and card.postprocess == "classes-1" and card.metrics["iou"] > 0.3
     assert card.metrics["iou"] == pytest.approx((card.metrics["iou_oxide"] + card.metrics["iou_crack"]) / 2, abs=1e-3)

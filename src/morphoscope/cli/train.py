@@ -21,7 +21,9 @@ def train(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="the model file to write, .onnx")],
     recipe: Annotated[Path | None, typer.Option(help="settings, see `morphoscope init`: [train] and [calibration]")] = None,
-    start: Annotated[Path | None, typer.Option("--from", help="a trained model to go on from")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="a trained model to go on from: an .onnx file or a shipped model's name")
+    ] = None,
     freeze: Annotated[str | None, typer.Option(help="layers of --from that stay as they are: backbone")] = None,
     imagenet: Annotated[
         Path | None, typer.Option(help="segment: weights of EfficientNet-Lite0 (.pth) for the encoder to start from")
@@ -32,6 +34,7 @@ def train(
     from rich.progress import Progress
 
     from morphoscope.errors import UsageError
+    from morphoscope.models.card import resolve_model
     from morphoscope.recipe import Recipe, load_recipe
 
     if task not in TASKS:
@@ -47,6 +50,7 @@ def train(
     except ImportError as error:
         raise UsageError(f"training needs the extra 'train' ({error}): pip install 'morphoscope[train]'") from error
     settings = load_recipe(recipe) if recipe else Recipe()
+    begin = resolve_model(start) if start is not None else None
     with Progress(transient=True) as bar:
         rows = {}
 
@@ -56,11 +60,11 @@ def train(
             bar.update(rows[stage], completed=step, description=f"{stage}, loss {loss:.3f}")
 
         if task == "segment":
-            card = train_segmenter(data, output, settings, imagenet=imagenet, start=start, freeze=freeze, progress=show)
+            card = train_segmenter(data, output, settings, imagenet=imagenet, start=begin, freeze=freeze, progress=show)
         else:
-            card = train_detector(data, output, settings, start=start, freeze=freeze, progress=show)
+            card = train_detector(data, output, settings, start=begin, freeze=freeze, progress=show)
     typer.echo(f"{output}: classes {', '.join(card.classes)}, threshold {card.threshold:g}")
-    typer.echo(_validation(card.metrics, task, started=start is not None))
+    typer.echo(_validation(card.metrics, task, started=begin is not None))
 
 
 def _validation(metrics: dict[str, float], task: str, *, started: bool) -> str:

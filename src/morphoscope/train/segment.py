@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,11 +78,21 @@ class SegmenterTraining:
         network.backbone.requires_grad_(not self.freeze_backbone)
         return network
 
+    @property
+    def sources(self) -> tuple[DataSource, ...]:
+        """What a network trained here has learnt, that of the model that it started from first."""
+        settings = self.recipe.train
+        learnt = DataSource(name=self.source, licence=settings.licence, citation=settings.citation)
+        return (*(read_card(self.start).data if self.start else ()), learnt)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings that the trained weights depend on."""
+        return self.recipe.train.model_dump(include={"steps", "batch", "crop_px", "rate", "seed", "bands", "folds"})
+
     def card(self, network: InstanceNet, *, threshold: float, metrics: dict[str, float]) -> ModelCard:
         """The card of a network trained here; it names what the model that it started from had learnt, too."""
         settings = self.recipe.train
-        learnt = DataSource(name=self.source, licence=settings.licence, citation=settings.citation)
-        before = read_card(self.start).data if self.start else ()
         return ModelCard(
             name=self.name,
             task="segment",
@@ -94,9 +105,9 @@ class SegmenterTraining:
             outline=settings.outline,
             threshold=threshold,
             architecture={"network": "InstanceNet", "width": network.width},
-            data=(*before, learnt),
+            data=self.sources,
             metrics={k: round(v, 4) for k, v in metrics.items()},
-            training=settings.model_dump(include={"steps", "batch", "crop_px", "rate", "seed", "bands", "folds"}),
+            training=self.settings,
             limits=settings.limits,
             morphoscope_version=__version__,
         )
@@ -129,6 +140,21 @@ def fold_model(
     export_segmenter(network, job.card(network, threshold=job.lesson.unvalidated, metrics={}), path)
 
 
+def check_kept(job: SegmenterTraining, path: Path) -> None:
+    """Make sure that a model kept from an earlier training is what this one would make; how many folds are held out may differ.
+
+    Raises:
+        UsageError: it was trained with other settings, on other data or for other classes.
+    """
+    card = read_card(path)
+    there = {**card.training, "data": [one.name for one in card.data], "classes": list(card.classes), "zoom": card.zoom}
+    wanted = {**job.settings, "data": [one.name for one in job.sources], "classes": list(job.lesson.classes)}
+    wanted["zoom"] = job.zoom or 1.0
+    differ = [f"{k} {there.get(k)} in place of {v}" for k, v in wanted.items() if k != "folds" and there.get(k) != v]
+    if differ:
+        raise UsageError(f"{path} was trained otherwise ({'; '.join(differ)}): remove it, or keep the folds in another folder")
+
+
 def train_segmenter(
     data: Path,
     output: Path,
@@ -153,7 +179,8 @@ def train_segmenter(
         imagenet: weights for the encoder to start from, see `LiteEncoder.load_imagenet`; None for random ones.
         start: a segmenter to start from; what it has learnt is named on the card, too.
         freeze: `backbone` keeps the encoder of `start` as it is.
-        keep_folds: a folder for the models of the held-out folds, `fold-<k>.onnx`; those already there are taken as they are.
+        keep_folds: a folder for the models of the held-out folds, `fold-<k>.onnx`; those already
+            there, of the same settings and data, are taken as they are.
         progress: called with (stage, step, mean loss).
 
     Raises:
@@ -174,7 +201,9 @@ def train_segmenter(
     with TemporaryDirectory() as scratch:
         for fold in folds:
             path = (keep_folds or Path(scratch)) / f"fold-{fold}.onnx"
-            if not path.exists():
+            if path.exists():
+                check_kept(job, path)
+            else:
                 fold_model(job, fold, path, progress=partial(say, f"fold {fold + 1} of {max(job.folds) + 1} held out"))
             counts.append(counts_by_threshold(job, fold, path))
     if counts:

@@ -37,7 +37,7 @@ def train_network(
         lesson: what is learnt.
         zoom: how much crops are magnified, see `label_images.crop`.
         fixed_norms: batch norms of the encoder keep the statistics that they have.
-        progress: called with (step, mean loss) every 25 steps.
+        progress: called with (step, mean loss since the last call) every 25 steps and at the end.
     """
     settings = recipe.train
     if recipe.run.threads:
@@ -63,9 +63,9 @@ def train_network(
         schedule.step()
         averaged.update_parameters(network)
         running += float(value.detach())
-        if step % 25 == 0:
+        if step % 25 == 0 or step == settings.steps:
             if progress:
-                progress(step, running / 25)
+                progress(step, running / ((step - 1) % 25 + 1))
             running = 0.0
     result: InstanceNet = averaged.module.eval()
     return result
