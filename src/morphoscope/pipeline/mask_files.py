@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,12 +24,17 @@ LARGE = 2**32  # bytes, uncompressed, from which on a TIFF is a BigTIFF
 def mask_names(files: Iterable[str]) -> dict[str, str]:
     """Where the label image of each input file goes, relative to the run folder.
 
-    It is the file's relative path with the suffix .tif; added to the name where two files differ in the suffix only.
+    It is the file's relative path with the suffix .tif; added to the name where that is another file's too, as where two files
+    differ in the suffix only.
     """
-    files = list(dict.fromkeys(files))
-    short = [PurePosixPath(file).with_suffix(".tif") for file in files]
-    names = [path if short.count(path) == 1 else PurePosixPath(f"{file}.tif") for path, file in zip(short, files, strict=True)]
-    return {file: (FOLDER / name).as_posix() for file, name in zip(files, names, strict=True)}
+    names = {file: PurePosixPath(file).with_suffix(".tif").as_posix() for file in files}
+    long = {file: PurePosixPath(f"{file}.tif").as_posix() for file in names}
+    while True:  # a longer name may be a third file's, which then is lengthened: all of them in the end, and those are unique
+        count = Counter(names.values())
+        shared = [file for file, name in names.items() if count[name] > 1 and name != long[file]]
+        if not shared:
+            return {file: f"{FOLDER}/{name}" for file, name in names.items()}
+        names.update({file: long[file] for file in shared})
 
 
 def write_mask(path: Path, labels: NDArray[np.int32], region: Region, shape: tuple[int, int]) -> None:
