@@ -12,9 +12,11 @@ import pytest
 
 from morphoscope.calibration import Calibration
 from morphoscope.measure.shape import shapes
+from morphoscope.physics.density import poisson_interval
 from morphoscope.physics.particle_sizes import particle_rows, particle_weights, particles_by_frame
 from morphoscope.physics.places import sample_statistics
-from morphoscope.pipeline.particle_figures import particle_figures
+from morphoscope.pipeline.doubts import result_warnings
+from morphoscope.pipeline.particle_figures import density_of_particles, particle_figures
 from morphoscope.pipeline.particles import even_edges, groups_of, particles_of, smallest_diameter, wanted
 from morphoscope.pipeline.results import Results, compute_results
 from morphoscope.pipeline.views import common_calibration
@@ -119,8 +121,35 @@ def test_frames_of_a_series_are_no_places() -> None:
     assert any("not taken as fields of view" in line for line in video.particles.remarks)
     table = video.particles.tables["size_distribution"]
     assert table["frame"].nunique() == 2 and table.groupby("frame")["number_share"].sum().tolist() == pytest.approx([1, 1])
-    stack = computed(FIELDS[:1] * 10, files=["v.tif"] * 10, **APART).quantities.set_index("name")
-    assert "one field of view" in stack.loc["median diameter", "method"]
+    stack = computed(FIELDS[:1] * 10, files=["v.tif"] * 10, **APART)
+    assert stack.quantities.set_index("name").loc["final median diameter", "n"] == once["n"] and stack.particles.one_place
+    assert any("Frames of one file" in line for line in stack.particles.remarks)
+
+
+def test_where_all_are_cut_by_the_edge_their_number_is_not_known() -> None:
+    image = np.zeros((SIDE, SIDE), np.int32)
+    image[:, 100:200] = 1
+    alone = computed([image], **APART)
+    row = alone.quantities.set_index("name").loc["number density"]
+    assert math.isnan(row["value"]) and math.isnan(row["high"]) and "cut by the edge" in row["method"]
+    assert alone.particles.tables["particles"]["number_density_um2"].isna().all()
+    assert any("Every particle is cut" in line for line in result_warnings(alone, parse_recipe({})))
+    among = computed([image, FIELDS[0], FIELDS[1]], **APART)
+    by_frame = among.particles.tables["particles"]["number_density_um2"]
+    assert math.isnan(by_frame[0])
+    mean = among.quantities.set_index("name").loc["number density", "value"]
+    assert mean == pytest.approx(by_frame[1:].sum() / 3)
+    assert any("In 1 of 3 frames" in line for line in result_warnings(among, parse_recipe({})))
+
+
+def test_the_figure_of_density_weighs_for_the_edge() -> None:
+    video = computed(FIELDS[:3], files=["v.tif"] * 3)
+    drawn_as, by_frame = density_of_particles(video), video.particles.tables["particles"]
+    assert drawn_as["density"].tolist() == pytest.approx(by_frame["number_density_um2"].tolist())
+    assert (drawn_as["density"] < 0.97 * video.frames["density"]).all()
+    low, high = poisson_interval(by_frame["n_counted"])
+    assert drawn_as["density_high"].tolist() == pytest.approx((high / by_frame["n_counted"] * drawn_as["density"]).tolist())
+    assert (low > 0).all() and (drawn_as["density_low"] < drawn_as["density"]).all()
 
 
 def test_the_edge_may_be_kept() -> None:

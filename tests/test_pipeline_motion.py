@@ -114,6 +114,6 @@ def test_a_table_tells_of_lives_and_motion_without_pictures(tmp_path: Path) -> N
     assert {"msd", "van_hove"} <= names(run, "figures", "png") and "survival" in told(run)
     page = (run.path / "report.html").read_text()
     assert "Survival: no track was seen to appear and to end." in page and 'alt="Survival"' not in page
-    assert "on a frame" not in page and "its picture" not in page and "hand counts" not in page
+    assert "on a frame" not in page and "its picture" not in page and "counts that were given" not in page
     exact = pd.read_csv(run.path / "msd.csv")
     assert exact["msd_nm2"].iloc[0] == pytest.approx(2 * 0.4**2 * 0.25, rel=0.15)

@@ -75,7 +75,7 @@ def test_hand_counts_go_through_the_same_conversion() -> None:
     table = _frames()
     truth = pd.DataFrame({"frame": [10, 30], "count": table["count"].iloc[[10, 30]].to_numpy()})
     top = figures.density_and_size(table, DOSE, truth=truth).axes[0]
-    points = next(line for line in top.lines if line.get_label() == "hand count")
+    points = next(line for line in top.lines if line.get_label() == "given count")
     np.testing.assert_allclose(points.get_ydata(), table["density"].iloc[[10, 30]] / 1e16)
 
 

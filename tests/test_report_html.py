@@ -215,7 +215,7 @@ def test_captions_speak_of_what_there_is() -> None:
     bare = {name: caption_of(name) for name in PIECES}
     assert not any(word in said for said in bare.values() for word in ("hand", "jump", "dashed", "picture", "on a frame"))
     full = {name: caption_of(name, {"pictures", "hand counts", "visibility", "match", "jumps", "tracks"}) for name in PIECES}
-    assert "hand counts" in full["density"] and "dashed: as counted" in full["density_and_size"]
+    assert "counts that were given" in full["density"] and "dashed: as counted" in full["density_and_size"]
     assert "on a frame" in full["trajectory_map"] and "fitted ellipse" in full["track_story"]
     assert "stage jumps" in full["displacement"] and "how well each frame matched" in full["displacement"]
     assert "track number" in full["overlay"] and "track" not in bare["overlay"]

@@ -31,7 +31,8 @@ def segment(
 ) -> None:
     """Outline particles in images: a label image per file under masks/, their sizes and shapes, and a report.
 
-    Frames are taken as independent; `analyze` with the same model follows particles through a video.
+    Files of a folder are fields of view of their own. Frames of a stack or video show one place, so their particles are not
+    pooled: sizes are told of its beginning and end. `analyze` with the same model follows particles through a video.
     """
     from morphoscope.cli.analyze import settings_from
     from morphoscope.cli.info import as_number

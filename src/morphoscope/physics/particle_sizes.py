@@ -74,7 +74,8 @@ def particles_by_frame(
             else that of the others by their weights.
 
     Returns:
-        `schema.PARTICLES`, a row per frame, also for frames without a particle.
+        `schema.PARTICLES`, a row per frame, also for frames without a particle. The number per area is null where every particle
+        is cut by the edge.
     """
     weight = particle_weights(objects, edge)
     size, area = objects["equivalent_diameter_px"].to_numpy(float), objects["area_px"].to_numpy(float)
@@ -93,7 +94,7 @@ def particles_by_frame(
             {
                 "n": len(every),
                 "n_counted": len(at),
-                "number_density_px": w.sum() / searched,
+                "number_density_px": w.sum() / searched if known or not len(every) else math.nan,
                 "area_share": (area[every].sum() if cut_are_there else (w * area[at]).sum()) / searched,
                 "diameter_median_px": middle,
                 "diameter_q1_px": q1,
@@ -150,7 +151,7 @@ def particle_rows(
     kind = how_known(int(places)) + where
     edges = "those cut by the edge left out, the others weighted for it" if edge == "leave out" else "those on the edge kept"
     densities = _densities(by_frame, int(counted.sum()), unit, where, edges, independent) if len(by_frame) else []
-    if densities and table.empty:
+    if densities and objects.empty:
         densities[0] |= _none_found(area_px * (calibration.mean_pixel_nm**2 / NM2_PER_UM2 if unit == "nm" else 1.0), where)
     if table.empty:
         return _named(densities, name)
@@ -222,14 +223,31 @@ def _none_found(area: float, where: str) -> dict[str, Any]:
     return {"low": 0.0, "high": most, "method": f"none was found; interval: Poisson count of all that was searched{where}"}
 
 
+def for_means(by_frame: pd.DataFrame, column: str) -> pd.Series:
+    """Numbers per area of frames as a mean of them takes them: 0 where every particle is cut by the edge, if not so in all.
+
+    The weights are right on average over all fields of view, those that happen to have only cut particles among them.
+
+    Args:
+        by_frame: `particles_by_frame`.
+        column: `number_density_px` or `number_density_um2`.
+    """
+    cut = (by_frame["n"] > 0) & (by_frame["n_counted"] == 0) & by_frame["area_share"].notna()
+    some = bool((by_frame["n_counted"] > 0).any()) and bool(by_frame[column].notna().any())
+    return by_frame[column].mask(cut, 0.0) if some else by_frame[column]
+
+
 def _densities(by_frame: pd.DataFrame, n: int, unit: str, where: str, edges: str, independent: bool) -> list[dict[str, Any]]:
     """Number per area and covered share: means of the fields of view, empty ones among them."""
     column, per = ("number_density_um2", "um^-2") if unit == "nm" else ("number_density_px", "px^-2")
     table = by_frame.assign(sample="", place=by_frame["file"] if independent else "")
+    table[column] = for_means(by_frame, column)
     rows = []
     for value, said, in_unit in ((column, "number density", per), ("area_share", "covered share of the area", "")):
         found = sample_statistics(table, value, place="place")
         if found.empty:
+            if value == column and int(by_frame["n"].sum()):
+                rows.append(quantity(said, math.nan, in_unit, 0, f"every particle is cut by the edge: it is not known{where}"))
             continue
         one = found.iloc[0]
         middle, interval = (

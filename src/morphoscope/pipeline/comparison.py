@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from morphoscope.calibration import Calibration
-from morphoscope.physics.particle_sizes import NAMES
+from morphoscope.physics.particle_sizes import NAMES, for_means
 from morphoscope.physics.places import compare_samples, sample_statistics
 
 Array = NDArray[np.float64]
@@ -72,4 +72,5 @@ def _densities(frames: pd.DataFrame, by_frame: pd.DataFrame | None) -> list[tupl
     column, unit = ("number_density_um2", "um^-2") if scale else ("number_density_px", "px^-2")
     if not by_frame[column].notna().any():
         return []
-    return [("number_density", column, unit, by_frame), ("area_share", "area_share", "", by_frame)]
+    parts = [part.assign(**{column: for_means(part, column)}) for _, part in by_frame.groupby("sample")]
+    return [("number_density", column, unit, pd.concat(parts)), ("area_share", "area_share", "", by_frame)]

@@ -22,10 +22,10 @@ def result_warnings(results: Results, recipe: Recipe) -> list[str]:
         results: of the run.
         recipe: of the run.
     """
+    said = _all_cut(results, recipe)
     motion = results.motion
     if motion is None:
-        return _no_track(results, recipe) if results.tracked else []
-    said = []
+        return said + (_no_track(results, recipe) if results.tracked else [])
     doubt = not_one_d(motion.anomalous, motion.non_gaussian)
     if doubt:
         said.append(
@@ -66,6 +66,23 @@ def result_notes(results: Results, recipe: Recipe, *, from_objects: bool = False
 
 def _kept(results: Results) -> pd.DataFrame:
     return results.objects.loc[results.objects["track_id"].isin(results.tracks["track_id"]), list(MOVING)]
+
+
+def _all_cut(results: Results, recipe: Recipe) -> list[str]:
+    """Particles were found, and none can be counted."""
+    particles = results.particles
+    if particles is None or not particles.masks or recipe.physics.edge == "keep":
+        return []
+    by_frame = particles.tables["particles"]
+    cut = int(((by_frame["n"] > 0) & (by_frame["n_counted"] == 0)).sum())
+    if not cut:
+        return []
+    if cut == int((by_frame["n"] > 0).sum()):
+        return [
+            "Every particle is cut by the edge of the field: sizes and the number per area are not known. Take larger fields of "
+            'view, or physics.edge = "keep" for sizes as they are seen.'
+        ]
+    return [f"In {cut} of {len(by_frame)} frames every particle is cut by the edge: their own number per area is not known."]
 
 
 def _no_track(results: Results, recipe: Recipe) -> list[str]:

@@ -31,8 +31,20 @@ class Group(NamedTuple):
         if self.frame is None:
             return "{}", ""
         few = len(self.frames)
-        which = f"frame {self.frame}" + (f", that of median size of the {self.name} {few} with particles" if few > 1 else "")
-        return f"{self.name} {{}}", f"{which}; frames of a series show the same particles and are no places of their own"
+        which = f"frame {self.frame}"
+        if few > 1:
+            which += f", that of median size of the {self.name} {few} with particles, as a single frame may be an odd one"
+        return f"{self.name} {{}}", f"{which}; frames of one place show the same particles and are no places of their own"
+
+
+def one_place(frames: pd.DataFrame, *, series: bool) -> bool:
+    """Whether frames show one place again and again: those of a series, and those of one file.
+
+    Args:
+        frames: a row per frame, `file` among the columns.
+        series: whether frames follow each other in time (recipe `frames.series`).
+    """
+    return len(frames) > 1 and (series or frames["file"].nunique() == 1)
 
 
 def groups_of(frames: pd.DataFrame, by_frame: pd.DataFrame | None, *, series: bool) -> tuple[Group, ...]:
@@ -41,7 +53,8 @@ def groups_of(frames: pd.DataFrame, by_frame: pd.DataFrame | None, *, series: bo
     Args:
         frames: a row per frame, `sample` beside it where named.
         by_frame: `schema.PARTICLES`; gives the typical frame of each end.
-        series: whether frames follow each other in time; its ends are those of the frames with objects, if there are any.
+        series: whether frames show one place again and again (`one_place`); its ends are those of the frames with
+            objects, if there are any.
     """
     numbers = frames["frame"].to_numpy(np.int64)
     if series:

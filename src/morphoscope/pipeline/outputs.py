@@ -18,7 +18,7 @@ from morphoscope.physics.doubts import not_one_d
 from morphoscope.physics.tables import displacement_table
 from morphoscope.pipeline.motion_figures import motion_figures
 from morphoscope.pipeline.overlays import Overlays
-from morphoscope.pipeline.particle_figures import particle_figures
+from morphoscope.pipeline.particle_figures import density_of_particles, particle_figures
 from morphoscope.pipeline.results import Results
 from morphoscope.pipeline.stream import Clock
 from morphoscope.pipeline.views import SIZE_Y
@@ -100,6 +100,8 @@ def _parts(recipe: Recipe, results: Results, frames: Frames | None) -> set[str]:
     """What the captions are to speak of."""
     table, motion = results.frames, results.motion
     density = bool(table["density"].notna().any())
+    particles = results.particles
+    shown_again = len(table) > 1 and (recipe.frames.series or (particles is not None and particles.one_place))
     has = {
         "density": density,
         "pictures": frames is not None,
@@ -108,10 +110,11 @@ def _parts(recipe: Recipe, results: Results, frames: Frames | None) -> set[str]:
         "visibility": density and recipe.physics.visibility_factor != 1,
         "match": "shift_quality" in table and bool(table["shift_quality"].notna().any()),
         "jumps": "jump" in table and bool(table["jump"].fillna(False).any()),
-        "masks": results.particles is not None and results.particles.masks,
+        "masks": particles is not None and particles.masks,
+        "weighted": particles is not None and particles.masks and recipe.physics.edge == "leave out" and density,
         "edge": recipe.physics.edge == "leave out",
-        "series": recipe.frames.series and len(table) > 1,
-        "places": not recipe.frames.series and table["file"].nunique() > 1,
+        "series": shown_again,
+        "places": not shown_again and table["file"].nunique() > 1,
         "many D": motion is not None and bool(not_one_d(motion.anomalous, motion.non_gaussian)),
     }
     return {name for name, there in has.items() if there}
@@ -138,11 +141,12 @@ def _draw_figures(recipe: Recipe, results: Results, frames: Frames | None) -> di
     axis, calibration = recipe.report.axis, results.calibration
     sized = frames is not None or bool(results.objects["major_px"].notna().any())  # a table may have positions only
     drawn = particle_figures(recipe, results)
-    if not drawn or recipe.frames.series:  # fields of view that do not follow each other have no axis to be drawn against
+    follow_each_other = recipe.frames.series or (results.particles is not None and results.particles.one_place)
+    if not drawn or follow_each_other:  # fields of view that do not follow each other have no axis to be drawn against
         drawn["density_and_size" if sized else "density"] = partial(
-            draw.density_and_size, results.frames, calibration, axis=axis, truth=results.truth
+            draw.density_and_size, density_of_particles(results), calibration, axis=axis, truth=results.truth
         )
-    if sized and (recipe.frames.series or "size_distribution" not in drawn):
+    if sized and (follow_each_other or "size_distribution" not in drawn):
         drawn["size_boxes"] = partial(draw.size_boxes, results.objects, calibration, axis=axis, values=recipe.report.box_plots_at)
     if results.tracked:
         last = results.frames.iloc[-1]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from morphoscope.physics.density import poisson_interval
 from morphoscope.physics.particle_sizes import NAMES
 from morphoscope.pipeline.groups import Group
 from morphoscope.pipeline.particles import Particles
@@ -34,7 +35,7 @@ def particle_figures(recipe: Recipe, results: Results) -> Drawn:
         drawn["sample_comparison"] = lambda: sample_comparison(compared(results, particles))
     if "structure" in particles.tables:
         drawn["structure_curves"] = partial(_curves, results, particles)
-        if recipe.frames.series and len(results.frames) > 1:
+        if particles.one_place:
             drawn["structure_over_time"] = partial(
                 structure_over_time,
                 particles.tables["structure"],
@@ -43,6 +44,25 @@ def particle_figures(recipe: Recipe, results: Results) -> Drawn:
                 axis=recipe.report.axis,
             )
     return drawn
+
+
+def density_of_particles(results: Results) -> pd.DataFrame:
+    """`schema.FRAMES` whose density is that of the particles table, weighted for the edge; as it is where there are no masks.
+
+    The frames table counts all objects that are seen, also those that reach in from outside.
+    """
+    particles, frames = results.particles, results.frames
+    by_frame = particles.tables.get("particles") if particles is not None else None
+    if by_frame is None:
+        return frames
+    counted, count = by_frame["n_counted"].to_numpy(float), frames["count"].to_numpy(float)
+    stand_for = by_frame["number_density_px"].to_numpy(float) * frames["valid_area_px"].to_numpy(float)
+    low, high = poisson_interval(counted)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ends = {"density": stand_for, "density_raw": stand_for}
+        ends |= {"density_low": low / counted * stand_for, "density_high": high / counted * stand_for}
+        each = {name: (frames["density_raw" if name == "density_raw" else "density"] / count).to_numpy(float) for name in ends}
+    return frames.assign(**{name: frames[name].where(count == 0, ends[name] * each[name]) for name in ends})
 
 
 def _unit(results: Results) -> str:

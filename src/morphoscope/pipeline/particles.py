@@ -16,7 +16,7 @@ from morphoscope.physics.particle_sizes import particle_rows, particle_weights, 
 from morphoscope.physics.size_distribution import LogNormal, fit_lognormal, size_distribution
 from morphoscope.pipeline.assembly import Assembly, assembly_of, cut_are_there
 from morphoscope.pipeline.comparison import sample_tables
-from morphoscope.pipeline.groups import Group, groups_of
+from morphoscope.pipeline.groups import END, Group, groups_of, one_place
 from morphoscope.recipe import Recipe
 from morphoscope.report.methods_particles import SAMPLES, SIZED, STRUCTURED
 from morphoscope.schema import QUANTITIES, SIZE_DISTRIBUTION, conform
@@ -33,7 +33,7 @@ class Particles:
 
     `weights` stand beside the objects; `fits` are the log-normal fits of the groups' diameters, in the unit of the
     figures; `fields` the number of fields of view; `smallest_px` the diameter below which particles could not be seen in all of
-    the images.
+    the images; `one_place` says that all frames show the same place.
     """
 
     groups: tuple[Group, ...]
@@ -46,6 +46,7 @@ class Particles:
     assembly: Assembly | None = None
     fields: int = 1
     smallest_px: float = 0.0
+    one_place: bool = False
 
     @property
     def counts(self) -> dict[str, int]:
@@ -94,7 +95,7 @@ def particles_of(
     """
     masks, edge = has_masks(objects, looked_for=masks), recipe.physics.edge
     smallest = smallest_diameter(recipe) * coarsest
-    series = recipe.frames.series and len(frames) > 1
+    series = one_place(frames, series=recipe.frames.series) if masks else recipe.frames.series and len(frames) > 1
     weight = particle_weights(objects, edge) if masks else None
     by_frame = None
     if masks:
@@ -138,16 +139,16 @@ def particles_of(
             remarks.append("Structure takes the box around all positions for the field; state frames.region where it is larger.")
         remarks += assembly.remarks
     files = 1 if series else int(frames["file"].nunique())
-    return Particles(groups, tables, rows, tuple(remarks), masks, weight, tuple(fits), assembly, files, smallest)
+    return Particles(groups, tables, rows, tuple(remarks), masks, weight, tuple(fits), assembly, files, smallest, series)
 
 
-def with_particles(quantities: pd.DataFrame, particles: Particles, recipe: Recipe, *, series: bool) -> pd.DataFrame:
+def with_particles(quantities: pd.DataFrame, particles: Particles, recipe: Recipe) -> pd.DataFrame:
     """Rows of `schema.QUANTITIES` with those of particles after the counts.
 
     With masks, densities per area are those weighted for the edge, and independent images have no final or largest size.
     """
     left_out = ["final density", "highest density"] if particles.masks and recipe.physics.thickness_nm is None else []
-    if particles.masks and not series:
+    if particles.masks and not particles.one_place:
         left_out += ["final median size", "largest median size"]
     kept = quantities[~quantities["name"].isin(left_out)]
     if not particles.rows:
@@ -223,9 +224,10 @@ def _remarks(objects: pd.DataFrame, weight: Array | None, recipe: Recipe, *, ser
             )
     if series and weight is not None:
         said.append(
-            "Frames of a series show the same particles, so they are not taken as fields of view: sizes are told of the first "
-            "and of the final frame, and intervals do not hold the variance between places. Where images are independent, state "
-            "frames.series = false."
+            f"Frames of {'a series' if recipe.frames.series else 'one file'} show the same particles, so they are not taken as "
+            f"fields of view: of the first and of the last {END:.0%} of the frames with particles, sizes are told of the one of "
+            "median size, and intervals do not hold the variance between places. Independent images belong into a folder, a file "
+            "each, with frames.series = false."
         )
     elif files < 2 and weight is not None:
         said.append(

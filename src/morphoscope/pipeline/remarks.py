@@ -50,13 +50,25 @@ def overruled(recipe: Recipe, stated: Calibration) -> list[str]:
     ]
 
 
-def unit_notes(calibration: Calibration, recipe: Recipe, *, frames: int, area: bool = True) -> list[str]:
-    """Which units results are in for want of a thickness, an interval or an order in time; `area`: the field is known."""
+def unit_notes(
+    calibration: Calibration, recipe: Recipe, *, frames: int, area: bool = True, masks: bool = False, files: bool = True
+) -> list[str]:
+    """Which units results are in for want of a thickness, an interval or an order in time.
+
+    Args:
+        calibration: of the run.
+        recipe: of the run.
+        frames: how many were analysed.
+        area: the field is known.
+        masks: objects are outlined: their number per area is what is asked for, not a density in a foil.
+        files: each frame is a file of its own.
+    """
     said = []
-    if calibration.has_scale and area and recipe.physics.thickness_nm is None:
+    if calibration.has_scale and area and not masks and recipe.physics.thickness_nm is None:
         said.append("No foil thickness is given: density is per area. State physics.thickness_nm for a density per volume.")
     if calibration.frame_interval_s is None and frames > 1 and recipe.frames.series:
         said.append("No frame interval is known: rates are per frame. State calibration.frame_interval_s (s).")
-    if not recipe.frames.series:
-        said.append("The images are independent: nothing was registered or tracked.")
+    if not recipe.frames.series and frames > 1:
+        what = "images are independent" if files else "frames of one file were taken each for itself"
+        said.append(f"The {what}: nothing was registered or tracked.")
     return said

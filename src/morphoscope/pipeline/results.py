@@ -94,6 +94,7 @@ def compute_results(
     objects = with_own_nm(register(objects, frames), views, calibration)
     areas = areas_at_one_scale(views, calibration) if VALID in views.columns else valid_px
     frames = _frames_table(objects, frames, recipe, calibration, areas)
+    frames = frames.assign(magnified=views["magnified"] if "magnified" in views.columns else np.nan)
     if VALID in views.columns:  # each image has a size and a scale of its own
         frames = frames.assign(valid_area_px=views[VALID], **{name: views[name] for name in (SIZE_Y, SIZE_X)})
     tracks, motion = empty(TRACKS), None
@@ -120,7 +121,7 @@ def compute_results(
             masks=masks,
             coarsest=coarsest(views, calibration) if VALID in views.columns else 1.0,
         )
-        found = with_particles(found, particles, recipe, series=recipe.frames.series and len(frames) > 1)
+        found = with_particles(found, particles, recipe)
     sampled = [name for name in ("sample", SIZE_Y, SIZE_X) if name in frames.columns]
     return Results(
         objects=conform(objects, OBJECTS | SHAPES),

@@ -1,4 +1,4 @@
-"""`segment`: a label image for each picture and its objects measured; frames are independent of each other."""
+"""`segment`: a label image for each picture and its objects measured; nothing is registered or tracked."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ def segment(
     progress: Progress | None = None,
 ) -> Run:
     """Outline particles, measure them and report; nothing is registered or tracked.
+
+    Files of a folder are fields of view of their own. Frames of one file show one place: their particles are not pooled.
 
     Args:
         inputs: images, folders of images of any sizes, stacks or videos. Several: a run each, in subfolders.

@@ -11,18 +11,20 @@ PIECES: dict[str, tuple[tuple[str, str], ...]] = {
     "density_and_size": (
         ("density", "(a) Density of the objects"),
         ("no density", "(a) Objects in each frame"),
+        ("weighted", ", those cut by the edge left out and the others weighted for it,"),
         ("", " with the exact 95 % counting interval"),
         ("visibility", "; corrected for visibility, dashed: as counted"),
         ("", ". (b) Median size with quartiles."),
-        ("hand counts", " Open circles: hand counts."),
+        ("hand counts", " Open circles: counts that were given (physics.truth)."),
     ),
     "density": (
         ("density", "Density of the objects"),
         ("no density", "Objects in each frame"),
+        ("weighted", ", those cut by the edge left out and the others weighted for it,"),
         ("", " with the exact 95 % counting interval"),
         ("visibility", "; corrected for visibility, dashed: as counted"),
         ("", "."),
-        ("hand counts", " Open circles: hand counts."),
+        ("hand counts", " Open circles: counts that were given (physics.truth)."),
     ),
     "size_boxes": (
         (
@@ -35,7 +37,11 @@ PIECES: dict[str, tuple[tuple[str, str], ...]] = {
         ("", "Area-equivalent diameters (a) by number, (b) by area"),
         ("edge", "; particles cut by the edge are left out and the others weighted for it"),
         ("", ". Curves: the log-normal distribution fitted by maximum likelihood, the same in both"),
-        ("series", ". First and final frame of the series"),
+        (
+            "series",
+            ". Of the first and of the last 5 % of the frames with particles, the one of median size is shown, as a single frame may "
+            "be an odd one",
+        ),
         ("places", "; intervals come from differences between fields of view"),
         ("no places", "; intervals come from the particles of one field of view"),
         ("", "."),
@@ -142,8 +148,9 @@ def caption_of(name: str, parts: Collection[str] = ()) -> str:
 
     Args:
         name: of the figure.
-        parts: what the run has: pictures, tracks, density, hand counts, visibility (a factor for it), jumps, match (how well
-            frames matched), masks, edge (particles left out there), places (several fields of view), series.
+        parts: what the run has: pictures, tracks, density, weighted (that density is, for the edge), hand counts,
+            visibility (a factor for it), jumps, match (how well frames matched), masks, edge (particles left out
+            there), places (several fields of view), series.
     """
     pieces = PIECES.get(name, ())
     return "".join(said for part, said in pieces if _has(part, parts))

@@ -125,7 +125,7 @@ def _density(ax: Axes, frames: pd.DataFrame, x: Any, along: Axis, truth: pd.Data
         ax.plot(x, raw * scale, color=GREY, linewidth=0.9, linestyle=(0, (4, 2)), label="as counted")
     if truth is not None and len(truth):
         points = truth["count"].to_numpy(float) * per_count * scale
-        ax.plot(along.at(truth["frame"]), points, **_points("hand count"))
+        ax.plot(along.at(truth["frame"]), points, **_points("given count"))
     power = f"10$^{{{exponent}}}$ " if exponent else ""
     ax.set_ylabel(f"density ({power}{unit})" if has_density else "objects per frame")
     ax.legend(**_ABOVE, ncols=2)
@@ -138,7 +138,7 @@ def _sizes(ax: Axes, frames: pd.DataFrame, x: Any, along: Axis, truth: pd.DataFr
     ax.plot(x, middle, color=GREEN, **_line(x), label="median")
     column = f"size_median_{unit}"
     if truth is not None and column in truth and truth[column].notna().any():
-        ax.plot(along.at(truth["frame"]), truth[column], **_points("by hand"))
+        ax.plot(along.at(truth["frame"]), truth[column], **_points("given"))
     ax.set_ylabel(f"size, major axis ({unit})")
     ax.legend(**_ABOVE, ncols=3)
 

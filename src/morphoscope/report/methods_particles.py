@@ -61,13 +61,12 @@ def _sizes(run: Mapping[str, Any], physics: Mapping[str, Any]) -> str:
             "area."
         )
     text += " Log-normal distributions were fitted by maximum likelihood."
-    series = ((run.get("recipe") or {}).get("frames") or {}).get("series", True)
     if (run.get("counts") or {}).get("fields of view", 0) > 1:
         return text + (
             " Intervals come from the differences between fields of view (jackknife, t with the number of fields less one; "
             "medians after Woodruff 1952)."
         )
-    frames = " of a frame" if series and (run.get("counts") or {}).get("frames") != 1 else ""
+    frames = " of a frame" if (run.get("counts") or {}).get("frames") != 1 else ""
     return text + (
         f" Intervals come from the particles{frames} of one field of view (jackknife; medians after Woodruff 1952) and do not "
         "hold the variance between places."
