@@ -101,6 +101,9 @@ FRAMES: dict[str, Column] = {
     "shift_y_px": Column("float64", "px", "the same in y: x_reg_px = x_px - shift_x_px"),
     "jump": Column("bool", "", "a sudden stage jump lies between this frame and the one before"),
     "shift_quality": Column("float64", "", "how well this frame's content matched, 0 to 1; null where it was not registered"),
+    "magnified": Column(
+        "float64", "", "how many times as large as stored a segmentation network saw the frame; null without one"
+    ),
 }
 
 TRACKS: dict[str, Column] = {

@@ -191,13 +191,11 @@ def claim(path: Path, key: Mapping[str, Any], *, overwrite: bool, resume: bool) 
         RunExistsError: the folder is in use and neither was asked for, or holds files the run would replace.
         UsageError: the parts there belong to another input, recipe or model.
     """
-    refuse_strangers(path)
+    refuse_used(path, overwrite=overwrite, resume=resume)
     known = _known(path)
     if overwrite:
         remove_run(path)
     elif path.is_dir() and any(path.iterdir()):
-        if not resume:
-            raise RunExistsError(_refusal(path, known))
         refuse_other_kind(path, several=False)
         if known is not None:
             _check_same(path, known, key)
@@ -205,6 +203,17 @@ def claim(path: Path, key: Mapping[str, Any], *, overwrite: bool, resume: bool) 
     (path / "parts").mkdir(parents=True, exist_ok=True)
     write_json(path / "parts" / "key.json", key)
     return int(key["chunk"])
+
+
+def refuse_used(path: Path, *, overwrite: bool, resume: bool) -> None:
+    """Make sure that a run may write into a folder, as far as that can be told before its key is known; see `claim`.
+
+    Raises:
+        RunExistsError: the folder is in use and neither was asked for, or holds files the run would replace.
+    """
+    refuse_strangers(path)
+    if not overwrite and not resume and path.is_dir() and any(path.iterdir()):
+        raise RunExistsError(_refusal(path, _known(path)))
 
 
 def refuse_strangers(path: Path) -> None:

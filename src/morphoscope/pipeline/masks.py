@@ -78,6 +78,13 @@ class Masks:
         self._segmenter = segmenter
         self._edge = wanted.edge
 
+    @property
+    def outline(self) -> str | None:
+        """Where the outlines of a network lie: `learnt` or `half level`; None of what has no choice."""
+        if not isinstance(self._segmenter, Segmenter) or self._segmenter.semantic:
+            return None
+        return self._segmenter.outline
+
     def key(self, plan: Plan) -> dict[str, Any]:
         """See `finders.ObjectFinder`."""
         zooms = list(self._segmenter.zooms) if isinstance(self._segmenter, Segmenter) else None

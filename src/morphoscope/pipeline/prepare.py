@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pandas as pd
 
 from morphoscope.calibration import Calibration
@@ -145,12 +146,12 @@ def _known_region(recipe: Recipe, frames: Frames, finder: ObjectFinder, bottom: 
 
 
 def _samples(frames: Frames, numbers: range) -> list[Image]:
-    """The first, the middle and the last frame, as far as they can be read."""
+    """The first, the middle and the last frame, as far as they can be used."""
     found = []
     for number in sorted({numbers[0], numbers[len(numbers) // 2], numbers[-1]}):
         with suppress(TruncatedError):
             found.append(frames[number])
-    return found
+    return [image for image in found if np.isfinite(image).all()]
 
 
 def _first_good(frames: Frames, numbers: range) -> Image | None:

@@ -13,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from morphoscope import __version__
 from morphoscope.calibration import Calibration
 from morphoscope.io.frames import Frames
@@ -68,11 +70,18 @@ def text_hash(text: str) -> str:
 
 
 def model_facts(finder: ObjectFinder, plan: Plan) -> dict[str, Any]:
-    """Name and SHA-256 of the model, and the factor frames were resampled by."""
+    """Name and SHA-256 of the model, the factor frames were resampled by, and where its outlines lie if it gives any."""
     path, card = finder.path, finder.card.model_dump_json()
     digest = file_hash(path) if path is not None else text_hash(card)
     zoom = None if plan.zoom is None else round((plan.zoom[0] * plan.zoom[1]) ** 0.5, 6)
-    return {"name": finder.card.name, "sha256": digest, "path": None if path is None else str(path), "resampled_by": zoom}
+    facts = {"name": finder.card.name, "sha256": digest, "path": None if path is None else str(path), "resampled_by": zoom}
+    return facts | {"outline": getattr(finder, "outline", None)}
+
+
+def magnified_by(frames: pd.DataFrame) -> float | None:
+    """How many times as large a network saw all frames (`schema.FRAMES`); None without one, or where frames differ in it."""
+    known = frames["magnified"].unique()
+    return float(known[0]) if len(known) == 1 and known[0] == known[0] else None
 
 
 def parts_key(

@@ -18,7 +18,7 @@ from morphoscope.pipeline.batch import analyze_many
 from morphoscope.pipeline.doubts import result_notes, result_warnings
 from morphoscope.pipeline.features import analyze_features
 from morphoscope.pipeline.finders import MaskFinder, ObjectFinder
-from morphoscope.pipeline.folder import Parts, Run, claim, remove_parts, remove_run, write_json
+from morphoscope.pipeline.folder import Parts, Run, claim, refuse_used, remove_parts, remove_run, write_json
 from morphoscope.pipeline.follow import Field
 from morphoscope.pipeline.given import larger_than_boxes
 from morphoscope.pipeline.load import as_finder, check_masks, load_finder
@@ -26,7 +26,7 @@ from morphoscope.pipeline.mask_files import join_masks
 from morphoscope.pipeline.outputs import write_outputs
 from morphoscope.pipeline.overlays import Overlays
 from morphoscope.pipeline.prepare import Task, open_input, prepare
-from morphoscope.pipeline.provenance import common_info, input_hash, model_facts, parts_key, peak_memory_mb
+from morphoscope.pipeline.provenance import common_info, input_hash, magnified_by, model_facts, parts_key, peak_memory_mb
 from morphoscope.pipeline.remarks import scale_warnings, unit_notes, unplaced_warnings
 from morphoscope.pipeline.results import Results, compute_results, with_header_data
 from morphoscope.pipeline.stages import Finder
@@ -76,6 +76,8 @@ def analyze(
     settings = recipe if isinstance(recipe, Recipe) else load_recipe(recipe) if recipe is not None else Recipe()
     if not sources:
         raise InputError("wanted at least one video, stack, folder or table of features to analyse, got none")
+    if len(sources) == 1:
+        refuse_used(Path(output), overwrite=overwrite, resume=resume)
     pictures = any(not _is_table(source) for source in sources)
     finder: ObjectFinder | None = None
     parallel = False
@@ -123,7 +125,7 @@ def _analyze_one(
         task = prepare(path, recipe, frames, finder)
         inputs = [{"path": str(path.resolve()), "sha256": input_hash(path, frames), "frames": len(frames), "shape": frames.shape}]
         model = model_facts(finder, task.plan)
-        beside = finder.key(task.plan)
+        beside = task.finder.key(task.plan)
         if task.views is not None:
             beside |= {"independent": True, "scale bar": recipe.calibration.scale_bar, "info bar": recipe.frames.info_bar}
         key = parts_key(recipe, task.plan, task.registered, inputs, model, beside)
@@ -149,7 +151,7 @@ def _analyze_one(
         task, results = _results(task, job, done)
         info = {
             **common_info(recipe, inputs, task.calibration, counts=results.counts, key=key),
-            "model": model,
+            "model": model | {"magnified": magnified_by(results.frames)},
             "provider": recipe.run.provider,
             "precision": recipe.run.precision,
             "metadata": dict(task.frames.metadata),
@@ -208,6 +210,7 @@ def _results(task: Task, job: Job, done: list[int]) -> tuple[Task, Results]:
     objects, frames = job.parts.read(done)
     field: Field | None = task.plan.field
     if task.views is not None:
+        task.views.recall(frames)
         calibration, said = common_calibration(task.calibration, frames)
         task = replace(task, calibration=calibration, warnings=(*task.warnings, *said, *task.views.said()))
         field = common_field(frames)
@@ -251,4 +254,6 @@ def _notes(task: Task) -> list[str]:
     stop = task.recipe.frames.stop
     if stop is not None and stop > len(task.frames):
         said.append(f"frames.stop is {stop}, the input has {len(task.frames)} frames: all up to the end were analysed.")
-    return said + unit_notes(task.calibration, task.recipe, frames=len(task.numbers))
+    several = task.views is not None  # files of a folder, each for itself
+    frames, masks = len(task.numbers), task.finder.masks
+    return said + unit_notes(task.calibration, task.recipe, frames=frames, masks=masks, files=several)

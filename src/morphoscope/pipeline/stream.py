@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from morphoscope.errors import InputError, MorphoscopeError, TruncatedError
@@ -23,7 +24,7 @@ from morphoscope.pipeline.finders import ObjectFinder
 from morphoscope.pipeline.folder import Parts
 from morphoscope.pipeline.register import UNMOVED, Registration, Row
 from morphoscope.pipeline.stages import Image, Plan
-from morphoscope.pipeline.views import Views, own_row
+from morphoscope.pipeline.views import Views
 from morphoscope.schema import OBJECTS, SHAPES, conform
 
 BLOCK_BYTES, BLOCK_FRAMES = 16_000_000, 8
@@ -69,7 +70,7 @@ class _Rows(NamedTuple):
     number: int
     objects: pd.DataFrame
     shift: Row
-    own: dict[str, float]
+    own: dict[str, Any]
 
 
 @dataclass
@@ -152,7 +153,20 @@ class Job:
             if block is None:
                 return
             first, images = block
-            yield from ((first + i, image) for i, image in enumerate(images) if first + i in numbers)
+            for number, image in enumerate(images, first):
+                if number in numbers:
+                    self._check(number, image)
+                    yield number, image
+
+    def _check(self, number: int, image: Image) -> None:
+        """Make sure that a frame of a series can be used: it ends before one that cannot."""
+        if image.dtype.kind != "f":
+            return
+        finite = np.isfinite(self.plan.crop(image))
+        if self.finder.masks and not self.register:
+            finite |= ~self.plan.valid_mask()
+        if not finite.all():
+            raise TruncatedError(f"frame {number} of {self.frames.name(number)} holds grey values that are not finite numbers.")
 
     def _decode_singly(self, numbers: range) -> Iterator[tuple[int, Image]]:
         for number in numbers:
@@ -170,23 +184,25 @@ class Job:
     def _work(self, number: int, image: Image, registered: Callable[[], Row] | None) -> _Rows | None:
         if self.views is not None:
             return self._work_alone(number, image, self.views)
-        objects = self._objects_of(number, image, self.plan)
+        objects, own = self._objects_of(number, image, self.plan)
         if registered is None:
-            return _Rows(number, objects, UNMOVED, {})
+            return _Rows(number, objects, UNMOVED, own)
         with self.clock.stage("register"):
-            return _Rows(number, objects, registered(), {})
+            return _Rows(number, objects, registered(), own)
 
     def _work_alone(self, number: int, image: Image, views: Views) -> _Rows | None:
         """The rows of a picture that belongs to no other; None for one that cannot be used."""
         try:
             with self.clock.stage("scale"):
                 plan = views.plan(number, image)
-            return _Rows(number, self._objects_of(number, image, plan), UNMOVED, own_row(plan))
+            objects, own = self._objects_of(number, image, plan)
+            return _Rows(number, objects, UNMOVED, own | views.row(number, plan))
         except MorphoscopeError as error:
             self.skipped[number] = InputError(f"{self.frames.name(number)}: {error}")
             return None
 
-    def _objects_of(self, number: int, image: Image, plan: Plan) -> pd.DataFrame:
+    def _objects_of(self, number: int, image: Image, plan: Plan) -> tuple[pd.DataFrame, dict[str, Any]]:
+        """The objects of a frame, and what its row says beside its displacement."""
         with nullcontext() if self.parallel_model else self._model_lock, self.clock.stage("detect"):
             found = self.finder.find(number, image, plan)
         with self.clock.stage("measure"):
@@ -194,7 +210,7 @@ class Job:
         if measured.labels is not None:
             with self.clock.stage("write masks"):
                 self.parts.write_mask(number, measured.labels, plan.region, (image.shape[0], image.shape[1]))
-        return measured.objects
+        return measured.objects, {"magnified": np.nan if measured.magnified is None else measured.magnified}
 
     def _tell(self, done: int) -> None:
         if self.progress is not None:

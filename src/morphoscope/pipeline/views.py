@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,6 +20,7 @@ from morphoscope.pipeline.stages import Image, Plan, make_plan
 from morphoscope.recipe import Recipe
 
 SIZE_Y, SIZE_X, VALID = "pixel_y_nm", "pixel_x_nm", "own_valid_px"  # columns that the parts of independent images have
+WARNINGS = "own_warnings"
 BOX = ("own_x0", "own_y0", "own_x1", "own_y1")
 
 
@@ -48,6 +50,15 @@ class Views:
         shape = (image.shape[0], image.shape[1])
         plan = make_plan(self.recipe, shape, scale.calibration, self.card, bottom=bottom, rim=self.rim)
         return replace(plan, heights=self.heights)
+
+    def row(self, number: int, plan: Plan) -> dict[str, Any]:
+        """What of an image and its plan the results need, for the row of its frame."""
+        return {**own_row(plan), WARNINGS: json.dumps(self.warnings[number])}
+
+    def recall(self, frames: pd.DataFrame) -> None:
+        """Take the warnings of images that were analysed before the run was broken off from their rows."""
+        for number, warnings in zip(frames["frame"].tolist(), frames[WARNINGS], strict=True):
+            self.warnings[number] = tuple(json.loads(warnings))
 
     def said(self) -> list[str]:
         """The warnings of all images, each once, with the first image it is about."""

@@ -19,6 +19,11 @@ THRESHOLDS = {
     "level": "one grey level for all pictures, {level:g}",
 }
 
+OUTLINES = {
+    "learnt": " Outlines are those it learnt from people.",
+    "half level": " Outlines were moved to half level: half-way between the grey level of each particle and its surroundings.",
+}
+
 
 def outlined(card: Mapping[str, Any]) -> bool:
     """Whether a model card stands for masks, or for spots found without training."""
@@ -44,11 +49,21 @@ def mask_sentences(run: Mapping[str, Any], card: Mapping[str, Any]) -> str:
     sha = str(model.get("sha256") or "")[:12]
     identity = ", ".join(filter(None, [f"morphoscope {version}".strip(), f"SHA-256 {sha}..." if sha else ""]))
     text = f'Particles were outlined by the per-pixel convolutional network "{card.get("name")}" ({identity})'
-    zoom = model.get("resampled_by")
-    text += f", for which frames were resampled by a factor of {float(zoom):.4g}" if zoom and abs(float(zoom) - 1) > 1e-6 else ""
+    text += _magnification(model, card, segment)
     if card.get("postprocess") == "instances-1":
         text += ", touching ones parted by flooding from their cores"
-    return text + "."
+    return f"{text}.{OUTLINES.get(str(model.get('outline')), '')}"
+
+
+def _magnification(model: Mapping[str, Any], card: Mapping[str, Any], segment: Mapping[str, Any]) -> str:
+    """How large the network saw the frames, against how they are stored."""
+    resampled, magnified = model.get("resampled_by") or 1, model.get("magnified")
+    if magnified is not None:
+        return "" if abs(float(magnified) - 1) < 1e-6 else f", for which frames were magnified {float(magnified):.4g} times"
+    text = f", for which frames were resampled by a factor of {float(resampled):.4g}" if abs(float(resampled) - 1) > 1e-6 else ""
+    if len(card.get("zooms") or ()) > 1 and segment.get("zoom") is None:
+        text += ", for which each frame was magnified as suits its particles best (column magnified of frames.parquet)"
+    return text
 
 
 def mask_citations(card: Mapping[str, Any]) -> list[str]:

@@ -88,7 +88,8 @@ def to_grey(image: NDArray[Any], limits: tuple[float, float] | None = None) -> N
     if image.dtype == np.uint8 and limits is None:
         return np.asarray(image, dtype=np.uint8)
     values = np.nan_to_num(np.asarray(image, dtype=np.float32))
-    low, high = limits if limits is not None else (float(values.min()), float(values.max()))
+    known = limits is not None and bool(np.isfinite(limits).all())
+    low, high = limits if limits is not None and known else (float(values.min()), float(values.max()))
     scaled = (values - low) * (255.0 / max(high - low, 1e-9))
     return np.asarray(np.clip(np.rint(scaled), 0, 255), dtype=np.uint8)
 
