@@ -24,8 +24,8 @@ from morphoscope.schema import PARTICLES, QUANTITIES, STRUCTURE, empty
 NM = Calibration((0.5, 0.5), frame_interval_s=2.0)
 
 
-def sizes(n: int = 400, seed: int = 0) -> tuple[pd.DataFrame, LogNormal]:
-    x = 10 * np.exp(np.random.default_rng(seed).normal(0, 0.3, n))
+def sizes(n: int = 400, seed: int = 0, spread: float = 0.3) -> tuple[pd.DataFrame, LogNormal]:
+    x = 10 * np.exp(np.random.default_rng(seed).normal(0, spread, n))
     table = size_distribution(x, bins=np.arange(0, 41, 2.0))
     names = {name: f"{name}_nm" for name in ("size_low", "size_high", "number_density", "area_density")}
     return table.rename(columns=names), fit_lognormal(x)
@@ -60,6 +60,11 @@ def test_groups_are_named_and_too_few_particles_are_said() -> None:
     assert said[0].startswith("fresh, n = 400") and said[1].startswith("aged") and "2 more" in legend.get_title().get_text()
     rows, fit = sizes(2)
     assert "fewer than three" in nothing_drawn(draw_sizes([("", rows, fit)], unit="nm"))
+
+
+def test_equal_sizes_are_drawn_without_a_curve() -> None:
+    left, right = draw_sizes([("", *sizes(20, spread=0.0))], unit="nm").axes
+    assert "n = 20" in left.get_legend().get_texts()[0].get_text() and right.get_legend() is None
 
 
 def test_shapes_count_by_weight_and_outliers_stay_in_the_picture() -> None:

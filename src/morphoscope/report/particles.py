@@ -61,7 +61,8 @@ def size_distribution(
         ax.set(xlabel=f"area-equivalent diameter ({unit})", ylabel=f"share of the {weight} per {unit}")
         ax.set_ylim(bottom=0)
         ax.grid(axis="x", visible=False)
-        ax.legend(loc="upper right", handlelength=1.0, fontsize=7, title=_more(left) or None, title_fontsize=7)
+        if ax.get_legend_handles_labels()[1]:  # sizes that are all equal have no curve to be named
+            ax.legend(loc="upper right", handlelength=1.0, fontsize=7, title=_more(left) or None, title_fontsize=7)
         top = ax.get_ylim()[1]
         ax.set_ylim(0, top * (1.06 + (0.2 if weight == "number" else 0.1) * len(known)))
         panel_letter(ax, letter)
