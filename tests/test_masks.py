@@ -19,6 +19,7 @@ from morphoscope.measure.shape import shapes
 from morphoscope.pipeline import Run, analyse_frame, analyze, outputs, segment
 from morphoscope.pipeline.again import differences
 from morphoscope.pipeline.masks import ThresholdSegmenter
+from morphoscope.pipeline.overlays import Overlays
 from morphoscope.recipe import Recipe, parse_recipe
 from morphoscope.schema import OBJECTS, SHAPES
 
@@ -301,8 +302,11 @@ def test_a_region_that_only_some_images_hold_leaves_out_the_others(tmp_path):
     assert any("c.tif" in warning and "128" in warning for warning in run.warnings)
 
 
-def test_first_images_are_drawn_with_outlines(tmp_path, no_figures):
+def test_first_images_are_drawn_with_outlines(tmp_path, no_figures, monkeypatch):
     no_figures()
+    drawn_numbers = []
+    draw = Overlays.draw
+    monkeypatch.setattr(Overlays, "draw", lambda self, number, limits: drawn_numbers.append(number) or draw(self, number, limits))
     folder = mixed_folder(tmp_path / "images")
     run = segment(folder, recipe(report={"overlay": True}), tmp_path / "run")
     for k, name in enumerate(("a.tif", "b.tif", "c.tif"), 1):
@@ -315,3 +319,4 @@ def test_first_images_are_drawn_with_outlines(tmp_path, no_figures):
         free[:25, :60] = free[-30:, -60:] = False  # stamp and scale bar
         assert yellow[rim & free].all() and not yellow[(labels == 0) & free].any()
     assert "Objects found in b.tif" in run.report.read_text() and not (run.path / "overlay.mp4").exists()
+    assert drawn_numbers[1:] == [0, 1, 2], "images of several sizes are no video, nothing is drawn for one"

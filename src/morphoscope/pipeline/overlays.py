@@ -59,16 +59,14 @@ class Overlays:
 
     def write_video(self, path: Path) -> None:
         """All frames, one after the other; nothing where they are not of one size."""
-        limits, shape = self._limits(self.numbers), None
+        if SIZE_Y in self.results.frames.columns:  # independent images
+            shape = self.frames[self.numbers[0]].shape
+            if any(self.frames[number].shape != shape for number in self.numbers):
+                return
+        limits = self._limits(self.numbers)
         with VideoWriter(path) as video:
             for number in self.numbers:
-                drawn = self.draw(number, limits)
-                if drawn.shape != (shape := shape or drawn.shape):
-                    break
-                video.write(drawn)
-            else:
-                return
-        path.unlink()
+                video.write(self.draw(number, limits))
 
     @cached_property
     def _rows(self) -> dict[int, Any]:
