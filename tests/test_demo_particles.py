@@ -20,7 +20,7 @@ from morphoscope.synth.write_particles import MEMORY
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(outputs, "_save", lambda *_, **__: {})
-    small = partial(run_particles_demo, places=2, n_frames=12, shape=(220, 260))
+    small = partial(run_particles_demo, places=2, n_frames=8, shape=(180, 220))
     monkeypatch.setattr(demo_particles, "run_particles_demo", small)
 
     def call(*arguments: object) -> tuple[int, str, str]:

@@ -18,14 +18,14 @@ from morphoscope.errors import InputError, ModelError, UsageError  # noqa: E402
 from morphoscope.measure.mask_scores import count_matches, count_pixels, f1_of, mean_iou  # noqa: E402
 from morphoscope.measure.matching import match_labels  # noqa: E402
 from morphoscope.models.card import shipped_models  # noqa: E402
-from morphoscope.models.instances import REACH_PX, labels_from_maps  # noqa: E402
+from morphoscope.models.instances import REACH_PX, edges, labels_from_maps  # noqa: E402
 from morphoscope.models.runtime import load_session, read_card  # noqa: E402
 from morphoscope.models.segment import MARGIN, load_segmenter  # noqa: E402
 from morphoscope.recipe import Recipe, parse_recipe  # noqa: E402
 from morphoscope.train.class_maps import class_crop, class_loss, read_class_images, typical_px  # noqa: E402
 from morphoscope.train.export import export_segmenter  # noqa: E402
 from morphoscope.train.instance_network import InstanceNet  # noqa: E402
-from morphoscope.train.instances import edges, loss, targets  # noqa: E402
+from morphoscope.train.instances import loss, targets  # noqa: E402
 from morphoscope.train.label_images import LabelledImage, crop, fold_of, read_label_images, stretched  # noqa: E402
 from morphoscope.train.lessons import INSTANCE_THRESHOLDS as THRESHOLDS  # noqa: E402
 from morphoscope.train.lessons import class_lesson, fitting_zoom  # noqa: E402

@@ -99,6 +99,23 @@ def _keep(labels: NDArray[Any], kept: NDArray[np.bool_]) -> Labels:
     return np.asarray(number[labels], np.int32)
 
 
+def edges(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """(h, w) pixels of a particle that touch, side by side, something else; the image's edge is nothing else."""
+    edge = np.zeros(labels.shape, bool)
+    down, right = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
+    edge[1:] |= down
+    edge[:-1] |= down
+    edge[:, 1:] |= right
+    edge[:, :-1] |= right
+    return edge & (labels > 0)
+
+
+def depth_below_edge(labels: NDArray[Any]) -> NDArray[np.float64]:
+    """Depth (h, w) of each pixel below the edge of its particle in px, 1 at the edge and 0 outside; see `edges`."""
+    inside = labels > 0
+    return np.asarray(cv2.distanceTransform((inside & ~edges(labels)).astype(np.uint8), cv2.DIST_L2, 5) + inside, float)
+
+
 def probability(logits: Maps) -> Maps:
     """Probability of logits."""
     return np.asarray(1 / (1 + np.exp(-np.clip(logits, -20, 20))), np.float32)

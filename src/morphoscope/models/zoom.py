@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from morphoscope.models.instances import Labels, Maps, labels_from_maps, probability
+from morphoscope.models.instances import Labels, Maps, depth_below_edge, labels_from_maps, probability
 
 ZOOMS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
 SEED = (
@@ -35,7 +33,7 @@ def agreement(labels: Labels, maps: Maps) -> NDArray[np.float64]:
         (n,).
     """
     count = int(labels.max(initial=0)) + 1
-    depth = _depth(labels)
+    depth = depth_below_edge(labels)
     deepest = np.zeros(count)
     np.maximum.at(deepest, labels.ravel(), depth.ravel())
     differ = np.abs(probability(maps[2]) - depth / np.maximum(deepest, 1)[labels])
@@ -78,15 +76,3 @@ def windows(shape: tuple[int, int], zoom: float) -> Iterator[tuple[slice, slice]
     for y, x in ((0.5, 0.5), (0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)):
         top, left = round(y * (height - tall)), round(x * (width - wide))
         yield slice(top, top + tall), slice(left, left + wide)
-
-
-def _depth(labels: NDArray[Any]) -> NDArray[np.float64]:
-    """Depth (h, w) of each pixel below the edge of its particle, from 1; the picture's edge is no edge."""
-    edge = np.zeros(labels.shape, bool)
-    down, right = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
-    edge[1:] |= down
-    edge[:-1] |= down
-    edge[:, 1:] |= right
-    edge[:, :-1] |= right
-    inside = labels > 0
-    return np.asarray(cv2.distanceTransform((inside & ~edge).astype(np.uint8), cv2.DIST_L2, 5) + inside, float)

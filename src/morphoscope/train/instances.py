@@ -4,24 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from morphoscope.models.instances import REACH_PX
-
-
-def edges(labels: NDArray[Any]) -> NDArray[np.bool_]:
-    """(h, w) pixels of a particle that touch, side by side, something else; the image's edge is nothing else."""
-    edge = np.zeros(labels.shape, bool)
-    down, right = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
-    edge[1:] |= down
-    edge[:-1] |= down
-    edge[:, 1:] |= right
-    edge[:, :-1] |= right
-    return edge & (labels > 0)
+from morphoscope.models.instances import REACH_PX, depth_below_edge, edges
 
 
 def targets(labels: NDArray[Any]) -> NDArray[np.float32]:
@@ -39,8 +27,7 @@ def targets(labels: NDArray[Any]) -> NDArray[np.float32]:
     y, x = np.mgrid[:height, :width]
     cx = np.bincount(flat.ravel(), x.ravel(), count) / area
     cy = np.bincount(flat.ravel(), y.ravel(), count) / area
-    edge = edges(labels)
-    depth = cv2.distanceTransform((inside & ~edge).astype(np.uint8), cv2.DIST_L2, 5) + inside
+    depth = depth_below_edge(labels)
     deepest = np.zeros(count)
     np.maximum.at(deepest, flat.ravel(), depth.ravel())
     diameter = np.sqrt(4 * area / np.pi)
@@ -49,7 +36,9 @@ def targets(labels: NDArray[Any]) -> NDArray[np.float32]:
     heat = np.exp(-(dx**2 + dy**2) / (2 * spread**2)) * inside
     core = depth / np.maximum(deepest, 1)[flat]
     weight = inside / np.maximum(diameter, 4.0)[flat]
-    return np.stack([inside, edge, core, heat, dx / REACH_PX * inside, dy / REACH_PX * inside, weight]).astype(np.float32)
+    return np.stack([inside, edges(labels), core, heat, dx / REACH_PX * inside, dy / REACH_PX * inside, weight]).astype(
+        np.float32
+    )
 
 
 def loss(output: Tensor, target: Tensor, valid: Tensor) -> Tensor:
