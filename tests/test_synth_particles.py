@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -21,10 +22,11 @@ from morphoscope.measure.shape import shapes
 from morphoscope.recipe import load_recipe
 from morphoscope.synth.outlines import ANGLES, SHAPES, describe, offset_disc, outline, touch, touching_pair
 from morphoscope.synth.particle_look import label_image
-from morphoscope.synth.particle_scene import Bodies, populate
+from morphoscope.synth.particle_motion import MOTIONS
+from morphoscope.synth.particle_scene import GAP_PX, Bodies, _Placed, populate
 from morphoscope.synth.particle_video import MotionScene, ParticleVideo
 from morphoscope.synth.particles import ParticlePicture, ParticleScene
-from morphoscope.synth.write_particles import population, sample_scenes, write_particle_video, write_pictures
+from morphoscope.synth.write_particles import Pages, population, sample_scenes, write_particle_video, write_pictures, write_tiff
 
 SMALL = ParticleScene(seed=4, shape=(220, 260), median_nm=10)
 RADII = st.floats(3, 40)
@@ -102,6 +104,31 @@ def test_free_particles_keep_apart_and_touching_ones_touch() -> None:
     assert (hidden.truth.loc[~hidden.truth["on_edge"], "visible"] < 0.95).mean() > 0.2
 
 
+@given(seed=st.integers(0, 10**6), n=st.integers(1, 60), spread=st.floats(0, 1))
+@settings(max_examples=40, deadline=None)
+def test_particles_nearby_are_those_of_an_exhaustive_search(seed: int, n: int, spread: float) -> None:
+    rng = np.random.default_rng(seed)
+    place, reach = rng.uniform(-50, 150, (n + 1, 2)), 10 * np.exp(rng.normal(0, spread, n + 1))
+    placed = _Placed(place, reach)
+    for i in range(n):
+        placed.add(i)
+    apart = np.hypot(*(place[:n] - place[n]).T)
+    assert sorted(placed.near(n)) == np.flatnonzero(apart < reach[:n] + reach[n] + GAP_PX).tolist()
+
+
+def test_many_particles_are_placed_by_looking_around_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+    near = _Placed.near
+    monkeypatch.setattr(_Placed, "near", lambda self, i: looked.append(len(self._cells)) or near(self, i))
+    picture = ParticlePicture(SMALL, shape=(400, 400), median_nm=4, touching=0.0)
+    assert len(picture.bodies.x) > 200 and looked[-1] > 100
+
+
+def test_a_field_without_particles() -> None:
+    picture = ParticlePicture(SMALL, coverage=0.0)
+    assert picture.image.shape == SMALL.shape and not picture.labels.any() and picture.truth.empty
+
+
 @pytest.mark.parametrize(("look", "dark"), [("tem", True), ("sem", False)])
 def test_the_picture_shows_what_the_label_image_says(look: str, dark: bool) -> None:
     """Half way between the grey of particles and that of the ground lies the outline."""
@@ -154,7 +181,7 @@ def _video(**changes: object) -> ParticleVideo:
 @pytest.mark.parametrize("conserved", ["area", "volume"])
 def test_coalescence_conserves(conserved: str) -> None:
     video = _video(conserved=conserved, diffusion_nm2_per_s=0.5, n_frames=60)
-    frames, merges = video._moved
+    frames, merges = [video.bodies(i) for i in range(len(video))], video._moved[1]
     assert len(merges) > 5
     power = 2 if conserved == "area" else 3
     sums = []
@@ -183,7 +210,7 @@ def test_merges_are_events_of_tracks_that_end() -> None:
 
 def test_brownian_discs_diffuse_as_stated_and_keep_apart() -> None:
     video = _video(motion="brownian", n_frames=120, coverage=0.05, diffusion_nm2_per_s=0.4, drift_px=0.0)
-    frames, merges = video._moved
+    frames, merges = [video.bodies(i) for i in range(len(video))], video._moved[1]
     x, y = (np.array([getattr(f, axis) for f in frames]) for axis in ("x", "y"))
     found = float((np.diff(x, axis=0) ** 2 + np.diff(y, axis=0) ** 2).mean()) / 4 * 0.5**2 / 0.5
     assert merges == [] and found == pytest.approx(0.4, rel=0.06)
@@ -197,7 +224,7 @@ def test_brownian_discs_diffuse_as_stated_and_keep_apart() -> None:
 def test_assembly_sticks() -> None:
     """Two discs that have met keep their distance from then on."""
     video = _video(motion="assembly", n_frames=60, coverage=0.25, diffusion_nm2_per_s=1.0)
-    frames, _ = video._moved
+    frames = [video.bodies(i) for i in range(len(video))]
 
     def pairs(index: int) -> np.ndarray:
         f = frames[index]
@@ -207,6 +234,14 @@ def test_assembly_sticks() -> None:
     start = (np.abs(pairs(2) - pairs(1)) < 1e-9) & (np.abs(pairs(1) - pairs(0)) < 1e-9)
     n = len(stuck)
     assert stuck.sum() - n > 1.5 * (start.sum() - n) >= 0 and stuck.sum() - n > n / 2
+
+
+@pytest.mark.parametrize("motion", MOTIONS)
+def test_outlines_are_held_once_for_all_frames(motion: str) -> None:
+    video = _video(motion=motion, n_frames=20, diffusion_nm2_per_s=1.0)
+    states, merges = video._moved
+    assert all(state.unit is states[0].unit and state.tone is states[0].tone for state in states)
+    assert (len(merges) > 0) == (motion == "coalescence") and len(states[-1].id) == len(states[0].id) - len(merges)
 
 
 def test_growth_is_linear() -> None:
@@ -248,6 +283,26 @@ def test_a_folder_of_pictures(tmp_path) -> None:
     recipe = load_recipe(folder / "recipe.toml")
     assert not recipe.frames.series and recipe.calibrate(Calibration()).mean_pixel_nm == 0.5
     assert len(read_labels(folder).labels) == len(truth)
+
+
+def test_labels_beyond_16_bits_are_written_whole(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ParticlePicture, "truth", ParticlePicture(SMALL).truth)
+    monkeypatch.setattr(ParticlePicture, "labels", property(lambda self: np.full(self.scene.shape, 2**16 + 3, np.int32)))
+    folder = write_pictures({"a": SMALL}, tmp_path / "p", places=1)
+    labels = tifffile.imread(folder / "instances" / "a-01.tif")
+    assert labels.dtype == np.int32 and (labels == 2**16 + 3).all()
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32])
+def test_pages_are_written_one_at_a_time(tmp_path, kind: type[np.generic]) -> None:
+    shape = (100, 120, 200)
+    tracemalloc.start()
+    write_tiff(tmp_path / "pages.tif", Pages(shape, kind, lambda i: np.full(shape[1:], i, kind)), 0.5)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    pages = tifffile.imread(tmp_path / "pages.tif")
+    assert pages.shape == shape and pages.dtype == kind and (pages == np.arange(100)[:, None, None]).all()
+    assert most < pages.nbytes / 4
 
 
 def test_a_folder_of_a_video_replaces_what_was_drawn_before(tmp_path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -76,7 +76,7 @@ class Merging:
 
 @dataclass
 class State:
-    """Discs at one moment: id, place (n, 2), diameter (n,), unit outline (n, 360), tone (n,), cluster (n,)."""
+    """Discs at one moment: id, place (n, 2), diameter (n,), cluster (n,); unit outline (m, 360) and tone (m,) by id, for good."""
 
     id: Ints
     place: Array
@@ -86,25 +86,30 @@ class State:
     cluster: Ints
     merging: dict[int, Merging] = field(default_factory=dict)
 
+    def kept(self, margin_px: int) -> State:
+        """This moment as it stays, with places in px of the field of frame 0; what never changes is shared."""
+        merging = {k: replace(m, at=(m.at[0] - margin_px, m.at[1] - margin_px)) for k, m in self.merging.items()}
+        return replace(self, place=self.place - margin_px, diameter=self.diameter.copy(), merging=merging)
+
     def bodies(self, frames: int) -> Bodies:
         """The same as drawn."""
-        radii, place = self.unit * self.diameter[:, None], self.place.copy()
+        radii, place = self.unit[self.id] * self.diameter[:, None], self.place.copy()
         for k, number in enumerate(self.id.tolist()):
             if (merging := self.merging.get(number)) is not None:
                 radii[k], place[k] = merging.outline(frames), merging.at
         kind = np.zeros(len(self.id), np.int64)
-        return Bodies(place[:, 0], place[:, 1], radii, kind, self.tone, self.id)
+        return Bodies(place[:, 0], place[:, 1], radii, kind, self.tone[self.id], self.id)
 
 
-def simulate(rng: np.random.Generator, scene: MotionScene, margin_px: int) -> tuple[list[Bodies], list[tuple[int, int, int]]]:
-    """Bodies of each frame, on a sample that reaches `margin_px` and more beyond the field of frame 0, and merges.
+def simulate(rng: np.random.Generator, scene: MotionScene, margin_px: int) -> tuple[list[State], list[tuple[int, int, int]]]:
+    """State of each frame, on a sample that reaches `margin_px` and more beyond the field of frame 0, and merges.
 
     A merge is (first frame of the one object, id that ends, id that goes on: the larger one's).
     """
     margin_px += math.ceil(3 * scene.median_px)
     height, width = scene.shape[0] + 2 * margin_px, scene.shape[1] + 2 * margin_px
     state = _start(rng, scene, (height, width))
-    frames: list[Bodies] = []
+    frames: list[State] = []
     merges: list[tuple[int, int, int]] = []
     walls = np.array([width - 1.0, height - 1.0])
     last = state.diameter.copy()
@@ -117,8 +122,7 @@ def simulate(rng: np.random.Generator, scene: MotionScene, margin_px: int) -> tu
             state.merging = {k: m for k, m in state.merging.items() if m.age < scene.merging_frames}
             for _ in range(SUBSTEPS):
                 merges += [(frame, *pair) for pair in STEPS[scene.motion](rng, scene, state, walls)]
-        drawn = state.bodies(scene.merging_frames)
-        frames.append(drawn._replace(x=drawn.x - margin_px, y=drawn.y - margin_px))
+        frames.append(state.kept(margin_px))
     return frames, merges
 
 
@@ -212,7 +216,7 @@ def _join(scene: MotionScene, state: State, small_id: int, large_id: int) -> Non
     state.merging[large_id] = Merging(0, (float(contact[0]), float(contact[1])), pair, disc)
     state.place[large], state.diameter[large] = contact + offset, 2 * radius
     keep = state.id != small_id
-    for name in ("id", "place", "diameter", "unit", "tone", "cluster"):
+    for name in ("id", "place", "diameter", "cluster"):
         setattr(state, name, getattr(state, name)[keep])
 
 

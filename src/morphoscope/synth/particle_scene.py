@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -89,7 +90,7 @@ def populate(rng: np.random.Generator, scene: ParticleScene, shape: tuple[int, i
     n = int(rng.poisson(scene.coverage * (field[2] - field[0]) * (field[3] - field[1]) / mean_area))
     diameter = np.sort(median * np.exp(rng.normal(0, spread, n)))[::-1]
     kinds = rng.integers(0, len(scene.kinds), n)
-    radii = np.array([outline(scene.kinds[k], rng) for k in kinds]).reshape(n, -1) * diameter[:, None]
+    radii = np.array([outline(scene.kinds[k], rng) for k in kinds]).reshape(n, len(ANGLES)) * diameter[:, None]
     place = _places(rng, scene, radii, field)
     order = rng.permutation(n)
     tone = np.exp(rng.normal(0, 0.12, n))
@@ -105,6 +106,7 @@ def _places(rng: np.random.Generator, scene: ParticleScene, radii: Array, field:
     reach = radii.max(axis=1) if len(radii) else np.zeros(0)
     place = np.empty((len(radii), 2))
     touches = rng.random(len(radii)) < scene.touching
+    placed = _Placed(place, reach)
     for i in range(len(radii)):
         for attempt in range(TRIES):
             place[i] = rng.uniform(field[:2], field[2:])
@@ -112,18 +114,37 @@ def _places(rng: np.random.Generator, scene: ParticleScene, radii: Array, field:
                 host, direction = int(rng.integers(i)), float(rng.uniform(0, 2 * math.pi))
                 far = touch(radii[host], radii[i], direction) - scene.overlap * radii[i].mean()
                 place[i] = place[host] + far * np.array([math.cos(direction), math.sin(direction)])
-                gap, free = 0.3, [k for k in _near(place, reach, i) if k != host]
+                gap, free = 0.3, [k for k in placed.near(i) if k != host]
                 inside = field[0] < place[i, 0] < field[2] and field[1] < place[i, 1] < field[3]
             else:
-                gap, free, inside = GAP_PX, _near(place, reach, i), True
+                gap, free, inside = GAP_PX, placed.near(i), True
             if inside and not any(_meet(radii[i] + gap, radii[k], place[k] - place[i]) for k in free):
                 break
+        placed.add(i)
     return place
 
 
-def _near(place: Array, reach: Array, i: int) -> list[int]:
-    apart = np.hypot(*(place[:i] - place[i]).T)
-    return [int(k) for k in np.flatnonzero(apart < reach[:i] + reach[i] + GAP_PX)]
+class _Placed:
+    """Particles that have their place (n, 2), in cells so wide that particles meet those of the cells around theirs only."""
+
+    def __init__(self, place: Array, reach: Array) -> None:
+        self._place, self._reach = place, reach
+        self._width = 2 * float(reach.max(initial=0)) + GAP_PX
+        self._cells: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+
+    def add(self, i: int) -> None:
+        self._cells[self._cell(i)].append(i)
+
+    def near(self, i: int) -> list[int]:
+        """Those of them that may meet particle i."""
+        x, y = self._cell(i)
+        others = [k for v in (y - 1, y, y + 1) for u in (x - 1, x, x + 1) if (u, v) in self._cells for k in self._cells[u, v]]
+        apart = np.hypot(*(self._place[others] - self._place[i]).T)
+        return [others[k] for k in np.flatnonzero(apart < self._reach[others] + self._reach[i] + GAP_PX)]
+
+    def _cell(self, i: int) -> tuple[int, int]:
+        x, y = self._place[i]
+        return math.floor(x / self._width), math.floor(y / self._width)
 
 
 def _meet(one: Array, other: Array, at: Array) -> bool:

@@ -15,7 +15,7 @@ from morphoscope.calibration import Calibration
 from morphoscope.io.base import Reader
 from morphoscope.schema import EVENTS, conform
 from morphoscope.synth.particle_look import background, label_image, render
-from morphoscope.synth.particle_motion import GROWN, MotionScene, simulate
+from morphoscope.synth.particle_motion import GROWN, MotionScene, State, simulate
 from morphoscope.synth.particle_scene import Bodies
 from morphoscope.synth.particles import truth_rows, truth_table
 
@@ -47,7 +47,7 @@ class ParticleVideo(Reader):
         return f"particles-{self.scene.seed}"
 
     @cached_property
-    def _moved(self) -> tuple[list[Bodies], list[tuple[int, int, int]]]:
+    def _moved(self) -> tuple[list[State], list[tuple[int, int, int]]]:
         return simulate(self._rng(2), self.scene, self._margin)
 
     @cached_property
@@ -57,7 +57,7 @@ class ParticleVideo(Reader):
 
     def bodies(self, index: int) -> Bodies:
         """The particles of a frame, in its px."""
-        still = self._moved[0][index]
+        still = self._moved[0][index].bodies(self.scene.merging_frames)
         return still._replace(x=still.x + self._shift[index, 0], y=still.y + self._shift[index, 1])
 
     def _read(self, index: int) -> NDArray[np.uint8]:
@@ -76,7 +76,7 @@ class ParticleVideo(Reader):
     @cached_property
     def truth(self) -> pd.DataFrame:
         """A row per particle that shows in a frame, see `particles.truth_rows`; `object_id` is one particle's through time."""
-        seen = [(i, self.bodies(i)) for i in range(len(self))]
+        seen = ((i, self.bodies(i)) for i in range(len(self)))
         rows = pd.concat([truth_rows(b, label_image(b, self.shape), frame=i) for i, b in seen], ignore_index=True)
         rows = rows.assign(time_s=self.calibration.time_s(rows["frame"]), file=self.name(0))
         return truth_table(rows.assign(mask_label=rows["object_id"] + 1, track_id=rows["object_id"]), self.calibration)

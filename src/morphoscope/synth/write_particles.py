@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -56,7 +56,7 @@ def write_pictures(
             picture = ParticlePicture(scene, place=place)
             name = f"{sample}-{place + 1:02d}.tif"
             write_tiff(folder / "image" / name, picture.image, scene.pixel_size_nm)
-            write_tiff(folder / "instances" / name, picture.labels.astype(np.uint16), scene.pixel_size_nm)
+            write_tiff(folder / "instances" / name, picture.labels.astype(label_kind(picture.labels.max())), scene.pixel_size_nm)
             truth.append(picture.truth.assign(file=name, sample=sample))
             samples.append({"file": name, "sample": sample, **population(scene)})
             conditions.append({"file": name, **{key: getattr(scene, key) for key in CONDITIONS}})
@@ -100,21 +100,24 @@ def write_particle_video(video: ParticleVideo, folder: str | Path, *, labelled: 
     folder, scene = _cleared(Path(folder)), video.scene
     picked = {int(i) for i in np.linspace(0, len(video) - 1, max(1, min(labelled, len(video))))} if labelled else set()
     height, width = scene.shape[0] // 2 * 2, scene.shape[1] // 2 * 2
-    labels = [video.labels(i)[:height, :width] for i in range(len(video))]
-    kind = np.uint16 if max(int(page.max()) for page in labels) < 2**16 else np.int32
+    kind = label_kind(video.truth["mask_label"].max())
+
+    def labels(i: int) -> NDArray[Any]:
+        return video.labels(i)[:height, :width].astype(kind)
 
     def drawn(i: int) -> NDArray[np.uint8]:
         image = video[i]
         if i in picked:
             name = f"frame{i:05d}.tif"
             write_tiff(folder / "image" / name, image[:height, :width], scene.pixel_size_nm)
-            write_tiff(folder / "instances" / name, labels[i].astype(kind), scene.pixel_size_nm)
+            write_tiff(folder / "instances" / name, labels(i), scene.pixel_size_nm)
         if progress:
             progress(i + 1, len(video))
         return image
 
     write_mp4(folder / "video.mp4", (drawn(i) for i in range(len(video))), scene.shape)
-    write_tiff(folder / "instances.tif", np.stack(labels).astype(kind), scene.pixel_size_nm)
+    pages = Pages((len(video), height, width), kind, labels)
+    write_tiff(folder / "instances.tif", pages, scene.pixel_size_nm)
     video.truth.assign(file="video.mp4").to_parquet(folder / "truth.parquet", index=False)
     for name, table in (("tracks", video.tracks), ("events", video.merges), ("shifts", video.shifts), ("counts", counts(video))):
         table.to_csv(folder / f"{name}.csv", index=False)
@@ -135,16 +138,32 @@ def counts(video: ParticleVideo) -> pd.DataFrame:
     return table.assign(size_median_nm=table["frame"].map(truth.groupby("frame")["major_nm"].median()).round(3))
 
 
-def write_tiff(path: Path, image: NDArray[Any], pixel_size_nm: float) -> None:
+def label_kind(highest: float) -> type[np.uint16] | type[np.int32]:
+    """The dtype of label images with labels up to this one; none (not a number) where nothing shows."""
+    return np.int32 if highest > np.iinfo(np.uint16).max else np.uint16
+
+
+class Pages(NamedTuple):
+    """Pages of a TIFF, drawn one at a time: (n, h, w), dtype, and what gives a page."""
+
+    shape: tuple[int, int, int]
+    dtype: type[np.generic]
+    page: Callable[[int], NDArray[Any]]
+
+
+def write_tiff(path: Path, image: NDArray[Any] | Pages, pixel_size_nm: float) -> None:
     """A picture (h, w) or pages (n, h, w) as TIFF that carries its pixel size as ImageJ does (32-bit labels: none)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    axes = "TYX" if image.ndim == 3 else "YX"
-    if image.dtype == np.int32:
-        tifffile.imwrite(path, image, compression="zlib")
-        return
-    resolution = (1 / pixel_size_nm, 1 / pixel_size_nm)
-    metadata = {"axes": axes, "unit": "nm"}
-    tifffile.imwrite(path, image, imagej=True, resolution=resolution, metadata=metadata, compression="zlib")
+    settings: dict[str, Any] = {"compression": "zlib"}
+    if image.dtype != np.int32:
+        axes = "TYX" if len(image.shape) == 3 else "YX"
+        resolution = (1 / pixel_size_nm, 1 / pixel_size_nm)
+        settings |= {"imagej": True, "resolution": resolution, "metadata": {"axes": axes, "unit": "nm"}}
+    if isinstance(image, Pages):
+        pages = (image.page(i) for i in range(image.shape[0]))
+        tifffile.imwrite(path, pages, shape=image.shape, dtype=image.dtype, rowsperstrip=image.shape[1], **settings)
+    else:
+        tifffile.imwrite(path, image, **settings)
 
 
 def _cleared(folder: Path) -> Path:
