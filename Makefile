@@ -33,6 +33,7 @@ bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks.spots
 	$(BIN)/python -m benchmarks.particles
 	$(BIN)/python -m benchmarks.segment_speed
+	$(BIN)/python -m benchmarks.outlines
 
 train-defaults: $(VENV)/bench
 	$(BIN)/python -m benchmarks.defaults
