@@ -13,7 +13,6 @@ from gwyfile.objects import GwyContainer, GwyDataField, GwySIUnit
 
 from morphoscope.calibration import Calibration
 from morphoscope.errors import RecipeError
-from morphoscope.physics.heights import height_rows
 from morphoscope.pipeline import outputs, segment
 from morphoscope.pipeline.masks import Found, Masks, ThresholdSegmenter
 from morphoscope.pipeline.prepare import open_input
@@ -115,15 +114,6 @@ def test_pictures_have_no_heights(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "picture.tif", picture)
     run = segment(tmp_path / "picture.tif", parse_recipe(LEVEL | {"frames": {}}), tmp_path / "run")
     assert "height_max_nm" not in run.objects.columns and "mean height" not in set(run.quantities["name"])
-
-
-def test_rows_of_heights() -> None:
-    assert height_rows(pd.DataFrame({"area_px": [1.0]})) == []
-    table = pd.DataFrame({"height_max_nm": [4.0, 6.0, 50.0], "volume_nm3": [np.nan] * 3, "on_edge": [False, False, True]})
-    rows = {row["name"]: row for row in height_rows(table)}
-    assert set(rows) == {"mean height", "median height"}
-    assert rows["mean height"]["value"] == 5.0 and rows["mean height"]["n"] == 2
-    assert rows["mean height"]["low"] == pytest.approx(5 - 12.706 * 1.0, abs=0.01)
 
 
 def plateaus() -> tuple[np.ndarray, np.ndarray]:

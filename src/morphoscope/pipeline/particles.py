@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from morphoscope.calibration import Calibration
 from morphoscope.measure.threshold import METHODS
+from morphoscope.physics.heights import height_rows
 from morphoscope.physics.particle_sizes import particle_rows, particle_weights, particles_by_frame
 from morphoscope.physics.size_distribution import LogNormal, fit_lognormal, size_distribution
 from morphoscope.pipeline.assembly import Assembly, assembly_of, cut_are_there
@@ -124,6 +125,7 @@ def particles_of(
                 name=named,
                 where=where,
             )
+            rows += height_rows(own, edge=edge, independent=not series, name=named, where=where)
             fits.append(_fit(own, weight[objects["frame"].isin(chosen)], calibration, smallest, independent=not series))
     tables |= sample_tables(objects, frames, by_frame, calibration, weight=weight)
     remarks = _remarks(objects, weight, recipe, series=series, files=frames["file"].nunique())

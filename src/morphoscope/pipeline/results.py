@@ -14,7 +14,6 @@ from morphoscope.errors import InputError
 from morphoscope.physics.density import density, sizes
 from morphoscope.physics.doubts import not_one_d
 from morphoscope.physics.dynamics import change_rows, diffusion_rows, pooled_rows, reasons, survival_rows
-from morphoscope.physics.heights import height_rows
 from morphoscope.physics.summary import in_frame_numbers, quantities
 from morphoscope.physics.tracks import track_table
 from morphoscope.pipeline.follow import Field, displace, follow, register
@@ -106,8 +105,6 @@ def compute_results(
     life = [] if motion is None else survival_rows(motion.lived, calibration.frame_interval_s)
     found = quantities(objects, frames, tracks if track else None, calibration, lag_frames=lag, life=life)
     found = pd.concat([found, _dynamics(frames, tracks, motion, recipe, calibration)], ignore_index=True)
-    if standing := height_rows(objects):
-        found = pd.concat([found, conform(pd.DataFrame(standing), QUANTITIES)], ignore_index=True)
     particles = None
     if wanted(objects, recipe, masks=masks):
         pooled = at_one_scale(objects, views, calibration)
