@@ -15,6 +15,7 @@ from morphoscope.calibration import Calibration
 from morphoscope.errors import InputError, UsageError
 from morphoscope.measure.heights import heights
 from morphoscope.measure.levelling import Level, level, without_scars
+from morphoscope.measure.line_levels import ground_seen
 from morphoscope.recipe import FramesRecipe
 
 Map = NDArray[np.float64]
@@ -71,6 +72,37 @@ def test_plain_medians_of_lines_would_not_do() -> None:
     ours = level(raw, "rows")
     ground = flat == 0
     assert abs(float(ours[ground].mean())) < 0.1 < 0.5 < abs(float(plain[ground].mean()))
+
+
+def lattice(radius: float, kind: str, side: int = 216) -> Map:
+    """5 x 5 caps or plates of 20 nm in rows along the scan lines."""
+    y, x = np.mgrid[:side, :side].astype(float)
+    rng = np.random.default_rng(4)
+    places = [(22 + 43 * i + rng.uniform(-3, 3), 22 + 43 * j + rng.uniform(-3, 3)) for i, j in np.ndindex(5, 5)]
+    square = np.min([(x - a) ** 2 + (y - b) ** 2 for a, b in places], axis=0) / radius**2
+    return np.asarray(20 * (np.sqrt(np.maximum(1 - square, 0)) if kind == "cap" else square < 1))
+
+
+@pytest.mark.parametrize(("kind", "radius"), [("cap", 14), ("cap", 17), ("plate", 14), ("plate", 16)])
+def test_lines_that_are_mostly_covered_keep_their_level(kind: str, radius: float) -> None:
+    flat = lattice(radius, kind)
+    rng = np.random.default_rng(5)
+    still = flat + NOISE * rng.normal(size=flat.shape)
+    tilted = still + 0.3 * np.arange(len(flat)) - 0.2 * np.arange(len(flat))[:, None]
+    assert (flat == 0).mean(axis=1).min() < 0.4
+    for size in (0.0, 3.0):
+        found = level(tilted + size * rng.normal(size=(len(flat), 1)), "plane+rows")
+        assert np.abs((found - still).mean(axis=1)).max() < 0.25
+        assert ground_seen(found).doubts() == ()
+
+
+def test_where_too_little_ground_is_left_that_is_said() -> None:
+    flat = lattice(9, "cap")
+    flat[50] = 20 + np.arange(216.0)
+    stored = flat + NOISE * np.random.default_rng(5).normal(size=flat.shape)
+    assert "1 of 216 scan lines" in ground_seen(stored).doubts()[0]
+    flat = np.where(lattice(20, "plate") > 0, 0, -20)
+    assert "below" in " ".join(ground_seen(flat + NOISE * np.random.default_rng(5).normal(size=flat.shape)).doubts())
 
 
 def test_rows_leave_the_slope_along_the_lines() -> None:

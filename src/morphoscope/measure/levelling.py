@@ -1,13 +1,18 @@
 """Levelling of height maps: tilt, bow and jumps between scan lines taken out, whatever stands on the ground left alone.
 
-Slopes and jumps are first taken from differences between neighbouring pixels, the middle half of them, which particles hardly
-change; then the ground is what lies near the surface found so far, and the surface is fitted to it by least squares, until the
-ground stays the same. Line correction by medians and by medians of differences is what Gwyddion offers as well (Necas &
-Klapetek, Cent. Eur. J. Phys. 10 (2012) 181); there particles are masked by hand.
+Slopes are first taken from differences between neighbouring pixels, the middle half of them, which particles hardly change, and
+the levels of lines from the step that most pixels of two lines share (`line_levels`); then the ground is what lies near the
+surface found so far, and the surface is fitted to it by least squares, until the ground stays the same. Line correction by
+medians and by medians of differences is what Gwyddion offers as well (Necas & Klapetek, Cent. Eur. J. Phys. 10 (2012) 181);
+there particles are masked by hand.
+
+Limits: ground must show in a sixth of each scan line and in 40 % of the map, and more of it than of any other height (flat tops
+of one height that cover more are taken for the ground); beyond, `ground_seen` tells (`python -m benchmarks.height_maps`).
 """
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any, Literal, get_args
 
 import cv2
@@ -16,13 +21,12 @@ from numpy.typing import NDArray
 from scipy.stats import trim_mean
 
 from morphoscope.errors import InputError, UsageError
+from morphoscope.measure.line_levels import PART_WIDTH, ROUNDING, densest, line_levels
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Level = Literal["none", "plane", "quadratic", "rows", "plane+rows", "quadratic+rows"]
 ROUNDS = 12
-ROUNDING = 1e-9  # of the range of heights: a map without noise has no ground otherwise
-PART = 0.3  # of the pixels that the height of the ground is taken from
 NEAR = 3.0  # standard deviations of the noise that the ground may lie off the surface
 GROWN_PX = 5  # side of the square by which what stands out is enlarged, so that its foot is left out too
 FEWEST = 0.05  # share of a line, and of the map, that must be ground
@@ -58,12 +62,13 @@ def level(heights: NDArray[Any], how: Level = "plane+rows", *, scars: bool = Fal
         return z.astype(np.float32)
     order = 2 if "quadratic" in how else 1
     surface = _Surface(z.shape, order, rows="rows" in how)
-    # sums of differences run off where all is texture; a fit to everything is pulled along by particles
+    # sums of differences run off where all is texture; a fit to everything is pulled along by particles, each line by its own
     starts = (surface.guess(z), surface.fit(z, np.ones(z.shape, bool), np.zeros(z.shape)))
-    found = [fit for fit in (_fit(surface, z, start) for start in starts) if fit is not None]
+    fits = (fit for fit in (_fit(surface, z, start) for start in starts) if fit is not None)
+    found = list(islice(fits, 1 if "rows" in how else 2))
     if not found:
         raise InputError("no ground is left to level to: less than 5 % of the map lies near one surface")
-    fitted, ground = min(found, key=lambda fit: _densest(z - fit[0])[1])
+    fitted, ground = min(found, key=lambda fit: densest(z - fit[0])[1])
     if how == "rows":
         fitted = fitted - surface.along(z, ground)
     return (z - fitted).astype(np.float32)
@@ -87,8 +92,10 @@ class _Surface:
             twist = np.polyfit(np.arange(z.shape[0]), _middle(dx, 1), 1)[0]
             y, x = np.indices(z.shape, dtype=float)
             along = along + twist * (y - y.mean()) * (x - x.mean())
-        jumps = _middle(dy - np.diff(along, axis=0), 1)
-        down = np.r_[0.0, np.cumsum(jumps)] if self._rows else _summed(jumps, self._order)
+        jumps = dy - np.diff(along, axis=0)
+        if self._rows:
+            return np.asarray(along + line_levels(z - along, jumps)[:, None])
+        down = _summed(_middle(jumps, 1), self._order)
         return np.asarray(along + down[:, None])
 
     def fit(self, z: Array, ground: Flags, before: Array) -> Array:
@@ -159,21 +166,13 @@ def _fit(surface: _Surface, z: Array, start: Array) -> tuple[Array, Flags] | Non
 
 def _ground(rest: Array, before: Flags) -> Flags:
     """Which pixels lie near 0 once the height of the ground is taken out; the noise is that below it, where no particle is."""
-    middle, _ = _densest(rest[before])
+    middle, width = densest(rest[before])
     below = middle - rest[rest < middle]
     smooth = cv2.medianBlur(rest.astype(np.float32), 3).astype(np.float64)
-    noise = max(1.4826 * float(np.median(below)) if len(below) else 0.0, ROUNDING * float(np.ptp(rest)))
+    spread = 1.4826 * float(np.median(below)) if len(below) else 0.0
+    noise = max(min(spread, width / PART_WIDTH), ROUNDING * float(np.ptp(rest)))
     out = (np.abs(smooth - middle) > NEAR * noise).astype(np.uint8)
     return np.asarray(cv2.dilate(out, np.ones((GROWN_PX, GROWN_PX), np.uint8)) == 0)
-
-
-def _densest(values: Array) -> tuple[float, float]:
-    """Middle and width of the shortest interval that holds a part of the values: there most ground is, if less than half too."""
-    ordered = np.sort(values, axis=None)
-    count = max(int(PART * len(ordered)), 1)
-    first = int(np.argmin(ordered[count:] - ordered[:-count])) if len(ordered) > count else 0
-    part = ordered[first : first + count + 1]
-    return float(np.median(part)), float(part[-1] - part[0])
 
 
 def without_scars(heights: NDArray[Any]) -> Array:

@@ -15,6 +15,7 @@ from morphoscope.io.base import Reader
 from morphoscope.io.frames import Frames, Image, StatingFrames
 from morphoscope.measure.heights import heights
 from morphoscope.measure.levelling import Level, level
+from morphoscope.measure.line_levels import ground_seen
 from morphoscope.pipeline.stages import Plan
 from morphoscope.recipe import Recipe
 from morphoscope.schema import HEIGHTS
@@ -50,6 +51,14 @@ def height_warnings(frames: Frames, recipe: Recipe) -> tuple[str, ...]:
     if not is_height_map(frames) or recipe.frames.level != "none":
         return ()
     return ('The heights were not levelled; a tilted or bowed map has no one threshold: frames.level = "quadratic+rows".',)
+
+
+def ground_warnings(image: Image, recipe: Recipe) -> tuple[str, ...]:
+    """What speaks against the levelling of a height map (h, w) that the recipe had levelled."""
+    if recipe.frames.level == "none":
+        return ()
+    doubts = ground_seen(image).doubts() if min(image.shape) >= 3 else ()
+    return tuple(f"Look at the levelled map: {doubt}. Heights and volumes of it may be wrong." for doubt in doubts)
 
 
 def with_heights(

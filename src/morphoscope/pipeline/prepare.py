@@ -18,7 +18,7 @@ from morphoscope.io.independent import open_independent
 from morphoscope.io.open import open_frames
 from morphoscope.pipeline.finders import ObjectFinder
 from morphoscope.pipeline.given import GivenObjects
-from morphoscope.pipeline.height_maps import height_warnings, is_height_map, levelled
+from morphoscope.pipeline.height_maps import ground_warnings, height_warnings, is_height_map, levelled
 from morphoscope.pipeline.masks import Masks
 from morphoscope.pipeline.motion import corners
 from morphoscope.pipeline.remarks import overruled
@@ -100,10 +100,12 @@ def prepare(path: Path, recipe: Recipe, frames: Frames, finder: ObjectFinder) ->
     picture = _first_good(frames, numbers)
     scale = Scale(recipe.calibrate(frames.calibration))
     bottom = None
+    doubts: tuple[str, ...] = ()
     independent = is_independent(path, recipe)
     if picture is not None and not independent:
         scale = settle_scale(scale.calibration, picture, recipe.calibration.scale_bar)
         bottom = info_bar(recipe, frames.metadata, picture)
+        doubts = ground_warnings(picture, recipe)
     calibration, notes = scale.calibration, scale.notes
     if recipe.report.axis is not None:
         calibration.axis(recipe.report.axis)
@@ -111,7 +113,7 @@ def prepare(path: Path, recipe: Recipe, frames: Frames, finder: ObjectFinder) ->
         notes += (f'The info bar from row {bottom} on is left out of the analysis (frames.info_bar = "keep" keeps it).',)
     known, region = _known_region(recipe, frames, finder, bottom)
     notes += known
-    warnings = scale.warnings + tuple(overruled(recipe, frames.calibration)) + height_warnings(frames, recipe)
+    warnings = scale.warnings + tuple(overruled(recipe, frames.calibration)) + height_warnings(frames, recipe) + doubts
     views = None
     if independent:
         views = Views(cast(StatingFrames, frames), region, finder.card, finder.rim, is_height_map(frames))

@@ -15,6 +15,7 @@ from morphoscope.calibration import Calibration
 from morphoscope.io.frames import StatingFrames
 from morphoscope.measure.info_bar import find_info_bar
 from morphoscope.models.card import ModelCard
+from morphoscope.pipeline.height_maps import ground_warnings
 from morphoscope.pipeline.scale import settle_scale
 from morphoscope.pipeline.stages import Image, Plan, make_plan
 from morphoscope.recipe import Recipe
@@ -22,6 +23,7 @@ from morphoscope.recipe import Recipe
 SIZE_Y, SIZE_X, VALID = "pixel_y_nm", "pixel_x_nm", "own_valid_px"  # columns that the parts of independent images have
 WARNINGS = "own_warnings"
 BOX = ("own_x0", "own_y0", "own_x1", "own_y1")
+SMALLEST_VIEW = 16  # px; a picture that is smaller shows no field of view worth the name
 
 
 @dataclass
@@ -45,7 +47,7 @@ class Views:
         """
         known, metadata = self.frames.stated(number)
         scale = settle_scale(self.recipe.calibrate(known), image, self.recipe.calibration.scale_bar)
-        self.warnings[number] = scale.warnings
+        self.warnings[number] = (*scale.warnings, *_empty_view(image), *ground_warnings(image, self.recipe))
         bottom = info_bar(self.recipe, metadata, image)
         shape = (image.shape[0], image.shape[1])
         plan = make_plan(self.recipe, shape, scale.calibration, self.card, bottom=bottom, rim=self.rim)
@@ -70,6 +72,16 @@ class Views:
             f"{self.frames.name(numbers[0])}{f' and {len(numbers) - 1} more' if len(numbers) > 1 else ''}: {warning}"
             for warning, numbers in found.items()
         ]
+
+
+def _empty_view(image: Image) -> tuple[str, ...]:
+    """What is to be said of a picture (h, w) that shows nothing, and yet is a field of view with no object in it."""
+    height, width = image.shape[:2]
+    if float(np.ptp(image)) == 0:
+        return ("the picture has one grey value only; it counts as a field of view without objects. Leave it out if it is none.",)
+    if min(height, width) < SMALLEST_VIEW:
+        return (f"the picture has only {width} x {height} px; it counts as a field of view. Leave it out if it is none.",)
+    return ()
 
 
 def info_bar(recipe: Recipe, metadata: Mapping[str, Any], picture: Image) -> int | None:
