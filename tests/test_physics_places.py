@@ -134,3 +134,14 @@ def test_missing_columns_and_wrong_weights_are_refused():
         compare_samples(table.assign(w=0.0), "d_nm", weight="w")
     empty = table.iloc[:0]
     assert len(sample_statistics(empty, "d_nm")) == 0 and len(compare_samples(empty, "d_nm")) == 0
+
+
+def test_values_in_steps_have_no_interval_of_no_width() -> None:
+    """Areas of whole pixels: nine of ten are the same."""
+    steps = pd.DataFrame({"x": [8.0] * 10 + [9.0] * 180 + [10.0] * 10, "sample": "", "file": np.arange(200)})
+    found = sample_statistics(steps, "x").iloc[0]
+    assert (found["median_low"], found["median"], found["median_high"]) == (8.5, 9.0, 9.5)
+    rng = np.random.default_rng(3)
+    smooth = steps.assign(x=rng.normal(10, 1, 200))
+    low, high = sample_statistics(smooth, "x").iloc[0][["median_low", "median_high"]]
+    assert 0.2 < high - low < 0.6

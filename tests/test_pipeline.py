@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ from morphoscope.errors import InputError, ModelError, RecipeError, RunExistsErr
 from morphoscope.io.tables import table_hash
 from morphoscope.pipeline import Run, analyse_frame, analyze, open_run, outputs, stages
 from morphoscope.pipeline.again import analyze_again, differences
+from morphoscope.pipeline.remarks import unplaced_warnings
 from morphoscope.recipe import Recipe, parse_recipe
 from morphoscope.schema import FRAMES, OBJECTS, QUANTITIES, TRACKS
 
@@ -146,7 +148,8 @@ def test_damaged_pictures_among_independent_ones_are_listed_and_the_rest_is_kept
     settings = recipe(frames={"series": False}, run={"chunk": chunk}, report={"overlay": True})
     run = analyze(folder, settings, tmp_path / "run", detector=BlobDetector())
     assert run.frames["frame"].tolist() == [1, 2, 4, 5, 6] and run.frames["count"].tolist() == [5] * 5
-    assert run.exit_code == 4 and (run.path / "overlay.mp4").is_file()
+    assert run.exit_code == 4 and (run.path / "figures" / "overlay_1.png").is_file()
+    assert not (run.path / "overlay.mp4").exists(), "pictures of different places are no video"
     left_out = [line for line in run.warnings if line.startswith("Left out")]
     assert len(left_out) == 3 and all(f"frame{i}.png" in line for i, line in zip((0, 3, 7), left_out, strict=True))
     stopped = BlobDetector(fail_at=3)
@@ -345,3 +348,21 @@ def test_without_a_scale_results_are_in_px_and_the_run_says_so(stack, tmp_path):
     assert any("thickness" in warning for warning in run.warnings)
     assert "No scale" in run.report.read_text()
     assert Calibration().has_scale is False
+
+
+def test_pictures_that_show_nothing_are_named(tmp_path):
+    folder = write_folder(tmp_path / "pictures", film(2))
+    cv2.imwrite(str(folder / "grey.png"), np.full(SHAPE, 90, np.uint8))
+    cv2.imwrite(str(folder / "tiny.png"), film(1)[0][:8, :8])
+    run = analyze(folder, recipe(frames={"series": False}), tmp_path / "run", detector=BlobDetector())
+    assert any("grey.png" in line and "one grey value" in line for line in run.warnings)
+    assert any("tiny.png" in line and "8 x 8 px" in line for line in run.warnings)
+    assert not any("frame0" in line for line in run.warnings)
+
+
+def test_pictures_of_different_places_are_no_series():
+    frames = pd.DataFrame({"frame": range(6), "count": 3, "shift_quality": [1.0, 0.9, 0.0, 0.0, 0.8, 0.7]})
+    (some,) = unplaced_warnings(frames)
+    (most,) = unplaced_warnings(frames.assign(shift_quality=[1.0] + [0.0] * 5))
+    assert "different places" in most and "frames.series = false" in most and "segment" in most
+    assert "frame 2, 3" in some and "different places" not in some

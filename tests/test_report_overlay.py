@@ -91,3 +91,10 @@ def test_still_is_the_frame(tmp_path) -> None:
 def test_stamp_says_what_is_known() -> None:
     assert stamp_text(SCALED, 12) == "frame 12   24.0 s   0.97 dpa"
     assert stamp_text(Calibration(), 12) == "frame 12"
+
+
+def test_the_stamp_hides_little() -> None:
+    grey = np.full((120, 160), 120, dtype=np.uint8)
+    stamped = draw_overlay(grey, _objects().iloc[:0], Calibration(), "fr\u00e4me 12   3.0 s")
+    assert 0.002 < (stamped != 120).any(axis=-1).mean() < 0.08 and stamped.max() > 240
+    assert (draw_overlay(grey, _objects().iloc[:0], Calibration(), "a very long name of a file " * 9) != 120).any()

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from morphoscope.calibration import Calibration
+from morphoscope.cli.show import readable
 from morphoscope.physics.particle_sizes import NAMES
 from morphoscope.physics.places import compare_samples, sample_statistics
 from morphoscope.physics.size_distribution import LogNormal, fit_lognormal, size_distribution
@@ -156,3 +157,10 @@ def test_methods_say_what_was_done_and_whence_intervals_come() -> None:
     assert "Holm" not in text and "Miles" not in " ".join(citations(kept, card))
     spots = methods_paragraph({**kept, "counts": {"frames": 1}}, {"name": "spots", "task": "detect", "postprocess": "none"})
     assert "Crocker & Grier" in spots and "masks" not in spots
+
+
+def test_numbers_on_the_console_are_told_apart() -> None:
+    assert readable(1.0004, 0.99996, 1.002) == ("1.0004", "1.0000", "1.0020")
+    assert readable(16970.0, math.nan, math.nan)[0] == "16970" and readable(30.594, 28.74, 31.51) == ("30.59", "28.74", "31.51")
+    assert readable(0.00012345, math.nan, math.nan)[0] == "0.0001234" and readable(2.5e22, 2e22, 3e22)[1] == "2e+22"
+    assert readable(2.0, 2.0, 2.0) == ("2", "2", "2")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from morphoscope.pipeline import Run
     from morphoscope.pipeline.stream import Progress
 
+WHOLE = 1e7  # numbers below it are printed without an exponent
 INTERRUPTED = 130  # 128 and the number of the signal, as shells have it
 
 
@@ -90,5 +91,18 @@ def _say_quantities(run: Run) -> None:
     for row in run.quantities.to_dict("records"):
         if row["name"] in counts or math.isnan(row["value"]):
             continue
-        spread = "" if math.isnan(row["low"]) else f"  ({row['low']:.4g} to {row['high']:.4g})"
-        typer.echo(f"  {row['name']:<24} {row['value']:>11.4g} {row['unit']}{spread}")
+        value, low, high = readable(row["value"], row["low"], row["high"])
+        spread = "" if math.isnan(row["low"]) else f"  ({low} to {high})"
+        typer.echo(f"  {row['name']:<24} {value:>11} {row['unit']}{spread}")
+
+
+def readable(value: float, low: float, high: float) -> tuple[str, str, str]:
+    """A value and its interval (nan: none) with the digits that tell them apart; whole numbers without an interval in full."""
+    half, top = (high - low) / 2, max(abs(end) for end in (value, low, high) if not math.isnan(end))
+    known = math.isfinite(half) and half > 0
+    if not known and value == round(value) and abs(value) < WHOLE:
+        return f"{value:.0f}", f"{low:.4g}", f"{high:.4g}"
+    if not (known and 1e-3 <= top < WHOLE and half > 1e-6 * top):
+        return f"{value:.4g}", f"{low:.4g}", f"{high:.4g}"
+    decimals = max(1 - math.floor(math.log10(half)), 3 - math.floor(math.log10(top)), 0)
+    return f"{value:.{decimals}f}", f"{low:.{decimals}f}", f"{high:.{decimals}f}"

@@ -203,7 +203,8 @@ def _lognormal(table: pd.DataFrame, column: str, unit: str, place: Any, smallest
     if not math.isfinite(fit.median):
         return []
     cut = f", cut off below {smallest:.3g} {unit}" if smallest > 0 else ""
-    how = f"log-normal distribution by number{cut}; {fit.method}; {kind}"
+    bare = f"log-normal distribution by number{cut}; {fit.method}"
+    how = f"{bare}; {kind}"
     off = lognormal_misfit(table[column], fit, weight=table["w"], smallest=smallest)
     far = "; here the sizes are not log-normal" if off.difference > off.critical else ""
     against = f"Kolmogorov's distance of the sizes; log-normal ones seldom exceed {off.critical:.2g} (Lilliefors){far}"
@@ -211,7 +212,11 @@ def _lognormal(table: pd.DataFrame, column: str, unit: str, place: Any, smallest
         quantity("log-normal median diameter", fit.median, unit, fit.n, how, (fit.median_low, fit.median_high)),
         quantity("geometric standard deviation", fit.geometric_sd, "", fit.n, how, (fit.geometric_sd_low, fit.geometric_sd_high)),
         quantity(
-            "log-normal median diameter by area", fit.area_median, unit, fit.n, f"half of the area is in larger ones; {how}"
+            "log-normal median diameter by area",
+            fit.area_median,
+            unit,
+            fit.n,
+            f"half of the area is in larger ones; {bare}; no interval",
         ),
         quantity("distance from the log-normal distribution", off.difference, "", fit.n, against),
     ]

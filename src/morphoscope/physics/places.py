@@ -51,7 +51,8 @@ def sample_statistics(
     Returns:
         A row per sample: `sample`, `n`, `n_places`, `mean`, `mean_low`, `mean_high`, `median`, `median_low`, `median_high`,
         `sd` (of particles), `sd_within`, `sd_between` (of the means of places, without what particles alone do; null for one
-        place), `share_between` (of the variance). The median's interval is that of the share below it (Woodruff 1952).
+        place), `share_between` (of the variance). The median's interval is that of the share below it (Woodruff 1952); an
+        end on a value that comes more than once, as sizes of whole pixels do, lies half-way to the next one.
 
     Raises:
         InputError: a column is missing, or a weight is not positive.
@@ -178,7 +179,18 @@ def _median_interval(one: _Sample, median: float, confidence: float) -> tuple[fl
         return math.nan, math.nan
     half = _t(confidence, freedom) * se
     low, high = weighted_quantile(one.x, np.clip([share - half, share + half], 0, 1), one.w)
-    return float(low), float(high)
+    return _beyond_steps(one.x, float(low), float(high))
+
+
+def _beyond_steps(x: Array, low: float, high: float) -> tuple[float, float]:
+    """An end on a value that came more than once, half-way out to the next one: areas of whole pixels come in steps."""
+    value, times = np.unique(x, return_counts=True)
+    i, j = (min(int(np.searchsorted(value, end)), len(value) - 1) for end in (low, high))
+    if value[i] == low and times[i] > 1 and i > 0:
+        low = float(value[i - 1] + low) / 2
+    if value[j] == high and times[j] > 1 and j + 1 < len(value):
+        high = float(value[j + 1] + high) / 2
+    return low, high
 
 
 def _components(one: _Sample) -> tuple[float, float]:

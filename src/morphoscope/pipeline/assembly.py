@@ -153,7 +153,7 @@ def _pairs(own: pd.DataFrame, calibration: Calibration, box: Box, *, independent
     area, side = (box[2] - box[0]) * (box[3] - box[1]), min(box[2] - box[0], box[3] - box[1])
     reach = min(side / 2, REACH * math.sqrt(area / each))
     seen = (frames if independent else 1) * each**2 * math.pi * reach**2 / area / 2
-    bins = int(np.clip(math.sqrt(seen), 12, 120))
+    bins = int(np.clip(2 * seen ** (1 / 3), 8, 120))  # of Rice's rule
     return pair_correlation(own, calibration, field=box, r_max_px=reach if _square(calibration) else None, bins=bins)
 
 

@@ -63,9 +63,10 @@ def write_outputs(
     stills: dict[str, str] = {}
     if recipe.report.overlay and overlays is not None:
         with clock.stage("overlay"):
-            overlays.write_video(folder / "overlay.mp4")
             if SIZE_Y in results.frames.columns:  # independent images
                 stills = overlays.write_first(folder / "figures")
+            else:
+                overlays.write_video(folder / "overlay.mp4")
     with clock.stage("report"):
         parts = _parts(recipe, results, frames)
         timed = {**info, "timings_s": {name: round(seconds, 3) for name, seconds in clock.seconds.items()}}

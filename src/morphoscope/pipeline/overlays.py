@@ -19,6 +19,7 @@ from morphoscope.pipeline.views import SIZE_X, SIZE_Y
 from morphoscope.report.overlay import Rgb, draw_overlay, stamp_text, write_still
 
 STILLS = tuple(f"overlay_{k}" for k in range(1, 7))  # of independent images, beside the one with the most objects
+NARROW = 100  # grey values of 8 bits, below which a picture is too dark or too flat to be shown as it is
 LabelImages = Callable[[int], NDArray[Any] | None]
 
 
@@ -40,9 +41,8 @@ class Overlays:
         objects = self.results.objects
         shown = objects.iloc[self._rows.get(number, [])]
         calibration = self._calibration(number)
-        return draw_overlay(
-            self.frames[number], shown, calibration, stamp_text(calibration, number), limits=limits, labels=self.labels(number)
-        )
+        stamp = self.frames.name(number) if SIZE_Y in self.results.frames.columns else stamp_text(calibration, number)
+        return draw_overlay(self.frames[number], shown, calibration, stamp, limits=limits, labels=self.labels(number))
 
     def write_fullest(self, folder: Path) -> None:
         """The frame with the most objects as `overlay.png`."""
@@ -82,9 +82,9 @@ class Overlays:
         return replace(self.results.calibration, pixel_size_nm=(float(size_y), float(size_x)) if known else None)
 
     def _limits(self, numbers: list[int]) -> tuple[float, float] | None:
-        """Grey values shown as black and white in all these frames: None for 8 bits, else from five of them."""
+        """Grey values shown as black and white in all these frames: None for 8 bits that are used, else from five of them."""
         chosen = [numbers[i] for i in np.unique(np.linspace(0, len(numbers) - 1, 5).astype(int))]
-        if self.frames[chosen[0]].dtype == np.uint8:
-            return None
         low, high = np.percentile(np.concatenate([self.frames[i].ravel()[::7] for i in chosen]), (0.1, 99.9))
+        if self.frames[chosen[0]].dtype == np.uint8 and high - low >= NARROW:
+            return None
         return float(low), float(high)

@@ -31,6 +31,14 @@ def unplaced_warnings(frames: pd.DataFrame) -> list[str]:
     if lost.empty:
         return []
     listed = ", ".join(map(str, lost[:LISTED])) + (" and so on" if len(lost) > LISTED else "")
+    if len(lost) > len(peopled) / 2:
+        return [
+            f"How the picture moved is not known in {len(lost)} of the {len(peopled)} frames that have objects: next to "
+            "nothing of an earlier one was found again. These seem to be pictures of different places, and their objects "
+            "were followed as if they were the same: tracks, growth and motion then mean nothing. State "
+            "frames.series = false, or use `morphoscope segment`, to take each for itself. If they do show one place, "
+            "track.register_frames = false leaves positions as they are."
+        ]
     return [
         f"How the picture moved is not known in {len(lost)} of the {len(peopled)} frames that have objects: too "
         f"little of an earlier one was found again (frame {listed}). Positions there, and later where it did move, may be off. "

@@ -64,12 +64,12 @@ def _sizes(run: Mapping[str, Any], physics: Mapping[str, Any]) -> str:
     if (run.get("counts") or {}).get("fields of view", 0) > 1:
         return text + (
             " Intervals come from the differences between fields of view (jackknife, t with the number of fields less one; "
-            "medians after Woodruff 1952)."
+            "medians after Woodruff 1952, half a step wider where sizes come in steps)."
         )
     frames = " of a frame" if (run.get("counts") or {}).get("frames") != 1 else ""
     return text + (
-        f" Intervals come from the particles{frames} of one field of view (jackknife; medians after Woodruff 1952) and do not "
-        "hold the variance between places."
+        f" Intervals come from the particles{frames} of one field of view (jackknife; medians after Woodruff 1952, half a step "
+        "wider where sizes come in steps) and do not hold the variance between places."
     )
 
 

@@ -211,12 +211,16 @@ def _scale_bar(canvas: Rgb, nm_per_px: float) -> None:
 
 
 def _plate(canvas: Rgb, text: str, corner: tuple[int, int]) -> None:
+    """White letters with a dark rim and nothing behind them, so that they hide as little as can be."""
+    plain = text.encode("ascii", "replace").decode()  # the font has no others
     size = _text_size(canvas.shape[1])
-    (wide, high), base = cv2.getTextSize(text, FONT, size, 1)
-    margin = max(5, canvas.shape[1] // 120)
-    x, y = corner
-    _shade(canvas, x, y, x + wide + 2 * margin, y + high + base + 2 * margin)
-    cv2.putText(canvas, text, (x + margin, y + margin + high), FONT, size, (255, 255, 255), 1, cv2.LINE_AA)
+    ink, rim = _glyphs.__wrapped__(plain, size)
+    size *= min(1.0, canvas.shape[1] / ink.shape[1])
+    ink, rim = _glyphs.__wrapped__(plain, size)
+    y, x = (at + 3 for at in corner)
+    patch = canvas[y : y + ink.shape[0], x : x + ink.shape[1]]
+    ink, rim = (mask[: patch.shape[0], : patch.shape[1]] for mask in (ink, rim))
+    patch[:] = (patch * (1 - 0.85 * rim) * (1 - ink) + 255 * ink).astype(np.uint8)
 
 
 def _text_size(width: int) -> float:
