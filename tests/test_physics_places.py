@@ -141,6 +141,8 @@ def test_values_in_steps_have_no_interval_of_no_width() -> None:
     steps = pd.DataFrame({"x": [8.0] * 10 + [9.0] * 180 + [10.0] * 10, "sample": "", "file": np.arange(200)})
     found = sample_statistics(steps, "x").iloc[0]
     assert (found["median_low"], found["median"], found["median_high"]) == (8.5, 9.0, 9.5)
+    nearly = sample_statistics(steps.assign(x=steps["x"] * (1 + 1e-12 * np.arange(200))), "x").iloc[0]
+    assert nearly["median_low"] == pytest.approx(8.5) and nearly["median_high"] == pytest.approx(9.5)
     rng = np.random.default_rng(3)
     smooth = steps.assign(x=rng.normal(10, 1, 200))
     low, high = sample_statistics(smooth, "x").iloc[0][["median_low", "median_high"]]

@@ -19,6 +19,7 @@ from morphoscope.errors import InputError
 from morphoscope.physics.size_distribution import weighted_quantile
 
 Array = NDArray[np.float64]
+SAME = 1e-7  # of the largest value: sizes that differ by less are the same but for rounding
 
 
 class _Sample(NamedTuple):
@@ -184,12 +185,14 @@ def _median_interval(one: _Sample, median: float, confidence: float) -> tuple[fl
 
 def _beyond_steps(x: Array, low: float, high: float) -> tuple[float, float]:
     """An end on a value that came more than once, half-way out to the next one: areas of whole pixels come in steps."""
-    value, times = np.unique(x, return_counts=True)
-    i, j = (min(int(np.searchsorted(value, end)), len(value) - 1) for end in (low, high))
-    if value[i] == low and times[i] > 1 and i > 0:
-        low = float(value[i - 1] + low) / 2
-    if value[j] == high and times[j] > 1 and j + 1 < len(value):
-        high = float(value[j + 1] + high) / 2
+    unit = SAME * max(float(np.abs(x).max()), SAME)
+    value, times = np.unique(np.rint(x / unit), return_counts=True)
+    first, last = (round(end / unit) for end in (low, high))
+    i, j = (min(int(np.searchsorted(value, end)), len(value) - 1) for end in (first, last))
+    if value[i] == first and times[i] > 1 and i > 0:
+        low = (float(value[i - 1]) * unit + low) / 2
+    if value[j] == last and times[j] > 1 and j + 1 < len(value):
+        high = (float(value[j + 1]) * unit + high) / 2
     return low, high
 
 

@@ -49,7 +49,7 @@ PIECES: dict[str, tuple[tuple[str, str], ...]] = {
     "shape_distribution": (
         ("", "(a) Circularity and (b) aspect ratio by number, with their medians"),
         ("edge", "; weighted for particles left out at the edge"),
-        ("", ". Circularity exceeds 1 a little where a perimeter is only a few pixels long."),
+        ("", ". Perimeters are estimated from pixels: the circularity of discs scatters about 1 and so exceeds it, too."),
     ),
     "sample_comparison": (
         (

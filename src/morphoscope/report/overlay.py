@@ -211,7 +211,7 @@ def _scale_bar(canvas: Rgb, nm_per_px: float) -> None:
 
 
 def _plate(canvas: Rgb, text: str, corner: tuple[int, int]) -> None:
-    """White letters with a dark rim and nothing behind them, so that they hide as little as can be."""
+    """White letters with a dark rim on a plate no larger than they are, which what lies below shines through."""
     plain = text.encode("ascii", "replace").decode()  # the font has no others
     size = _text_size(canvas.shape[1])
     ink, rim = _glyphs.__wrapped__(plain, size)
@@ -220,7 +220,7 @@ def _plate(canvas: Rgb, text: str, corner: tuple[int, int]) -> None:
     y, x = (at + 3 for at in corner)
     patch = canvas[y : y + ink.shape[0], x : x + ink.shape[1]]
     ink, rim = (mask[: patch.shape[0], : patch.shape[1]] for mask in (ink, rim))
-    patch[:] = (patch * (1 - 0.85 * rim) * (1 - ink) + 255 * ink).astype(np.uint8)
+    patch[:] = (0.5 * patch * (1 - 0.85 * rim) * (1 - ink) + 255 * ink).astype(np.uint8)
 
 
 def _text_size(width: int) -> float:

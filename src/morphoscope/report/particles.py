@@ -141,7 +141,7 @@ def _shapes(ax: Axes, rows: pd.DataFrame, column: str, edges: Array, colour: str
     middle = float(weighted_quantile(rows[column], 0.5, weight))
     ax.stairs(share, edges, fill=True, color=colour, alpha=0.45 if filled else 0.16)
     head = f"{name}: " if name else f"n = {len(rows)}, "
-    ax.stairs(share, edges, color=colour, linewidth=1.0, label=f"{head}median {middle:.3g}")
+    ax.stairs(share, edges, color=colour, linewidth=1.0, label=f"{head}median {middle:#.3g}")
     ax.axvline(middle, color=colour, linewidth=0.9, linestyle=(0, (3, 2)))
 
 
