@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from morphoscope.errors import InputError, UsageError
+from morphoscope.measure.polarity import bright_side
 from morphoscope.measure.smooth import smoothed
 from morphoscope.measure.watershed import connected, part_touching
 
@@ -32,8 +33,9 @@ WINDOW_TO_SIGMA = 0.25  # a Gaussian window of this standard deviation weighs it
 class ThresholdSettings(NamedTuple):
     """How particles are outlined; lengths in px.
 
-    polarity: the ground is the class of grey that makes up most of the picture's rim, particles are the brighter or darker
-    classes, or all other ones (auto); the brightest class is never the ground of bright ones, nor the darkest that of dark ones.
+    polarity: particles are the brighter or darker classes; auto: of two classes what `polarity.bright_side` finds, of more all
+    but the ground, which is the class that makes up most of the picture's rim. The brightest class is never the ground of bright
+    particles, nor the darkest that of dark ones.
     median_px: width of the square whose median replaces each pixel, odd, 0 for none. blur_px: standard deviation of the smoothing
     after it. window_px: width of the surroundings of `local`. levels: classes of `multi-otsu`. level: grey value of `level`, the
     highest of dark pixels after the smoothing. separate_px: least distance of two centres in touching particles, 0 for not
@@ -73,20 +75,13 @@ def threshold_labels(image: NDArray[Any], method: Method = "otsu", settings: Thr
 
 def foreground(image: NDArray[Any], method: Method, settings: ThresholdSettings) -> Inside:
     """Which pixels (h, w) a threshold takes for particles; none without contrast but for `level`. Errors: `threshold_labels`."""
-    check_settings(method, settings)
-    _check_image(image)
-    calm = _median(image, settings.median_px)
-    mean = float(calm.mean(dtype=np.float64))
-    grey = smoothed(_less(calm, mean), settings.blur_px)
-    if method == "local":
-        grey = grey - smoothed(grey, settings.window_px * WINDOW_TO_SIGMA)
-    if method != "level" and not grey.max() > grey.min():
+    classes = _classes(image, method, settings)
+    if classes is None:
         return np.zeros(image.shape, bool)
-    if method == "level" and settings.level is not None:
-        classes = (grey > _less(np.array(settings.level), mean)).astype(np.uint8)
-    else:
-        classes = _otsu_classes(grey, settings.levels if method == "multi-otsu" else 2)
     highest = settings.levels - 1 if method == "multi-otsu" else 1
+    if settings.polarity == "auto" and highest == 1:
+        bright = classes == 1
+        return np.asarray(bright if bright_side(bright, settings.smallest_px, settings.separate_px) > 0 else ~bright)
     rim = np.concatenate([classes[0], classes[-1], classes[1:-1, 0], classes[1:-1, -1]])
     ground = int(np.bincount(rim).argmax())
     taken = {
@@ -95,6 +90,30 @@ def foreground(image: NDArray[Any], method: Method, settings: ThresholdSettings)
         "auto": classes != ground,
     }[settings.polarity]
     return np.asarray(taken)
+
+
+def particles_side(image: NDArray[Any], method: Method, settings: ThresholdSettings) -> float | None:
+    """`polarity.bright_side` of a picture (h, w); None where nothing is to be chosen. Errors: `threshold_labels`."""
+    if settings.polarity != "auto" or (method == "multi-otsu" and settings.levels > 2):
+        return None
+    classes = _classes(image, method, settings)
+    return None if classes is None else bright_side(classes == 1, settings.smallest_px, settings.separate_px)
+
+
+def _classes(image: NDArray[Any], method: Method, settings: ThresholdSettings) -> NDArray[np.uint8] | None:
+    """The class (h, w) of each pixel, 0 the darkest; None without contrast."""
+    check_settings(method, settings)
+    _check_image(image)
+    calm = _median(image, settings.median_px)
+    mean = float(calm.mean(dtype=np.float64))
+    grey = smoothed(_less(calm, mean), settings.blur_px)
+    if method == "local":
+        grey = grey - smoothed(grey, settings.window_px * WINDOW_TO_SIGMA)
+    if method != "level" and not grey.max() > grey.min():
+        return None
+    if method == "level" and settings.level is not None:
+        return (grey > _less(np.array(settings.level), mean)).astype(np.uint8)
+    return _otsu_classes(grey, settings.levels if method == "multi-otsu" else 2)
 
 
 def check_settings(method: Method, settings: ThresholdSettings) -> None:

@@ -13,8 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from morphoscope.measure.label_resize import resized_labels
+from morphoscope.measure.polarity import side_doubts, side_named
 from morphoscope.measure.shape import shapes
-from morphoscope.measure.threshold import Method, ThresholdSettings, check_settings, threshold_labels
+from morphoscope.measure.threshold import Method, ThresholdSettings, check_settings, particles_side, threshold_labels
 from morphoscope.models.card import ModelCard
 from morphoscope.models.segment import Segmenter
 from morphoscope.pipeline.finders import Labels, MaskFinder, Measured, NamingFinder
@@ -45,6 +46,17 @@ class ThresholdSegmenter:
             training={"settings": self._settings._asdict()},
         )
 
+    def sided(self, pictures: Sequence[Image]) -> tuple[ThresholdSegmenter, float | None]:
+        """The same for the side, bright or dark, that these pictures speak for, and by how much; None: none is to be chosen."""
+        sides = [side for image in pictures if (side := particles_side(image, self._method, self._settings)) is not None]
+        if not sides:
+            return self, None
+        mean = float(np.mean(sides))
+        own = copy.copy(self)
+        own._settings = self._settings._replace(polarity="bright" if mean > 0 else "dark")
+        own.card = self.card.model_copy(update={"training": {"settings": own._settings._asdict()}})
+        return own, mean
+
     def segment(self, images: Image | Sequence[Image], *, threshold: float | None = None) -> list[Labels]:
         """A label image (h, w) for each image (h, w); `threshold` has no meaning here."""
         return [threshold_labels(image, self._method, self._settings) for image in images]
@@ -68,6 +80,7 @@ class Masks:
 
     masks = True
     rim = 0
+    doubts: tuple[str, ...] = ()  # warnings of what was settled
 
     def __init__(self, segmenter: MaskFinder, recipe: SegmentRecipe | None = None) -> None:
         self.card = segmenter.card
@@ -96,10 +109,13 @@ class Masks:
         }
 
     def settled(self, pictures: Sequence[Image], plan: Plan) -> tuple[Masks, tuple[str, ...]]:
-        """The same at the magnification that suits these frames of a series best, and what is to be said about it.
+        """The same at the magnification, or with the side of a threshold, that suits these frames of a series best, and what is
+        to be said about it.
 
         Frames that follow each other must not differ in it, or sizes would jump.
         """
+        if isinstance(self._segmenter, ThresholdSegmenter):
+            return self._sided(pictures, plan)
         if not isinstance(self._segmenter, Segmenter) or len(self._segmenter.zooms) == 1 or not pictures:
             return self, ()
         views = [self._view(image, plan) for image in pictures]
@@ -109,6 +125,23 @@ class Masks:
         own = copy.copy(self)
         own._segmenter = self._segmenter.at(zoom)
         return own, (f"All frames are magnified {zoom:g} times for the network, which suits them best (segment.zoom sets it).",)
+
+    def doubts_of(self, image: Image, plan: Plan) -> tuple[str, ...]:
+        """Warnings of a picture (h, w) that stands for itself: whether the side of a threshold is clear."""
+        if not isinstance(self._segmenter, ThresholdSegmenter):
+            return ()
+        speaks = self._segmenter.sided([self._view(image, plan).picture])[1]
+        return () if speaks is None else side_doubts(speaks)
+
+    def _sided(self, pictures: Sequence[Image], plan: Plan) -> tuple[Masks, tuple[str, ...]]:
+        own = copy.copy(self)
+        assert isinstance(self._segmenter, ThresholdSegmenter)
+        own._segmenter, speaks = self._segmenter.sided([self._view(image, plan).picture for image in pictures])
+        own.card = own._segmenter.card
+        if speaks is None:
+            return self, ()
+        own.doubts = side_doubts(speaks)
+        return own, (f"The {side_named(speaks)} parts were taken for the particles (segment.polarity sets it).",)
 
     def _view(self, image: Image, plan: Plan) -> _View:
         """How the segmenter sees a frame (h, w). Excluded parts are filled, so that they tell it nothing."""

@@ -117,6 +117,7 @@ def prepare(path: Path, recipe: Recipe, frames: Frames, finder: ObjectFinder) ->
     views = None
     if independent:
         views = Views(cast(StatingFrames, frames), region, finder.card, finder.rim, is_height_map(frames))
+        views.doubts = finder.doubts_of if isinstance(finder, Masks) else None
         plan = _first_plan(views, frames, numbers)
     else:
         plan = make_plan(region, frames.shape, calibration, finder.card, bottom=bottom, rim=finder.rim)
@@ -128,6 +129,7 @@ def prepare(path: Path, recipe: Recipe, frames: Frames, finder: ObjectFinder) ->
     elif isinstance(finder, Masks) and not independent:
         finder, said = finder.settled(_samples(frames, numbers), plan)
         notes += said
+        warnings += finder.doubts
     return Task(path, recipe, frames, calibration, finder, plan, numbers, read_truth(recipe), warnings, notes, views)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,6 +36,7 @@ class Views:
     rim: int = 0
     heights: bool = False
     warnings: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    doubts: Callable[[Image, Plan], tuple[str, ...]] | None = None
 
     def plan(self, number: int, image: Image) -> Plan:
         """The plan of an image (h, w): its own region, info bar and scale.
@@ -51,7 +52,10 @@ class Views:
         bottom = info_bar(self.recipe, metadata, image)
         shape = (image.shape[0], image.shape[1])
         plan = make_plan(self.recipe, shape, scale.calibration, self.card, bottom=bottom, rim=self.rim)
-        return replace(plan, heights=self.heights)
+        plan = replace(plan, heights=self.heights)
+        if self.doubts is not None:
+            self.warnings[number] += self.doubts(image, plan)
+        return plan
 
     def row(self, number: int, plan: Plan) -> dict[str, Any]:
         """What of an image and its plan the results need, for the row of its frame."""
