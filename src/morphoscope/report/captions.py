@@ -39,8 +39,8 @@ PIECES: dict[str, tuple[tuple[str, str], ...]] = {
         ("", ". Curves: the log-normal distribution fitted by maximum likelihood, the same in both"),
         (
             "series",
-            ". Of the first and of the last 5 % of the frames with particles, the one of median size is shown, as a single frame may "
-            "be an odd one",
+            ". Of the first and of the last 5 % of the frames with particles, the one of median size is shown, as a single frame "
+            "may be an odd one",
         ),
         ("places", "; intervals come from differences between fields of view"),
         ("no places", "; intervals come from the particles of one field of view"),
