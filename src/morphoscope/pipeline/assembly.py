@@ -25,6 +25,7 @@ from morphoscope.recipe import Recipe
 Box = tuple[float, float, float, float]
 FEWEST = 10  # points a frame, on average, below which curves of structure say nothing
 MOST_POINTS = 60_000  # of one end of a series
+PAIRS = 100  # in a bin of g(r), on average
 MOST_WAVES = 1_000_000
 REACH_Q = 4.0  # times 2 pi over the mean spacing that S(q) goes out to
 DIAMETERS = 1.5  # median diameters that centres in one cluster are apart at most, where the recipe says nothing
@@ -153,7 +154,7 @@ def _pairs(own: pd.DataFrame, calibration: Calibration, box: Box, *, independent
     area, side = (box[2] - box[0]) * (box[3] - box[1]), min(box[2] - box[0], box[3] - box[1])
     reach = min(side / 2, REACH * math.sqrt(area / each))
     seen = (frames if independent else 1) * each**2 * math.pi * reach**2 / area / 2
-    bins = int(np.clip(2 * seen ** (1 / 3), 8, 120))  # of Rice's rule
+    bins = int(np.clip(seen / PAIRS, 8, 120))
     return pair_correlation(own, calibration, field=box, r_max_px=reach if _square(calibration) else None, bins=bins)
 
 
