@@ -16,7 +16,7 @@ from morphoscope.cli.main import main
 from morphoscope.errors import UsageError
 from morphoscope.io.tables import table_hash
 from morphoscope.measure.shape import shapes
-from morphoscope.pipeline import Run, analyse_frame, analyze, outputs, segment
+from morphoscope.pipeline import Run, analyse_frame, analyze, outputs, overlays, segment
 from morphoscope.pipeline.again import differences
 from morphoscope.pipeline.masks import ThresholdSegmenter
 from morphoscope.pipeline.overlays import Overlays
@@ -320,3 +320,20 @@ def test_first_images_are_drawn_with_outlines(tmp_path, no_figures, monkeypatch)
         assert yellow[rim & free].all() and not yellow[(labels == 0) & free].any()
     assert "Objects found in b.tif" in run.report.read_text() and not (run.path / "overlay.mp4").exists()
     assert drawn_numbers[1:] == [0, 1, 2], "images of several sizes are no video, nothing is drawn for one"
+
+
+def test_overlays_of_dark_pictures_are_stretched_and_bear_the_name_of_the_file(tmp_path, no_figures, monkeypatch):
+    no_figures()
+    seen = []
+    monkeypatch.setattr(
+        overlays, "draw_overlay", lambda *a, **k: seen.append((a[3], k["limits"])) or np.zeros((9, 9, 3), np.uint8)
+    )
+    image = film(1)[0]
+    dark = (10 + image / 255 * 18).astype(np.uint8)
+    folder = write_folder(tmp_path / "images", np.stack([dark]))
+    run = segment(folder, recipe(report={"overlay": True}), tmp_path / "run")
+    name, limits = seen[-1]
+    assert name == run.frames["file"][0] and dark.min() <= limits[0] < limits[1] <= dark.max()
+    assert not any("foil" in note for note in run.info["notes"])
+    segment(write_folder(tmp_path / "plain", film(1)), recipe(report={"overlay": True}), tmp_path / "run2")
+    assert seen[-1][1] is None

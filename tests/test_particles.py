@@ -15,6 +15,7 @@ from morphoscope.measure.shape import shapes
 from morphoscope.physics.density import poisson_interval
 from morphoscope.physics.particle_sizes import particle_rows, particle_weights, particles_by_frame
 from morphoscope.physics.places import sample_statistics
+from morphoscope.pipeline.assembly import _pairs
 from morphoscope.pipeline.doubts import result_warnings
 from morphoscope.pipeline.particle_figures import density_of_particles, particle_figures
 from morphoscope.pipeline.particles import even_edges, groups_of, particles_of, smallest_diameter, wanted
@@ -415,3 +416,13 @@ def test_the_covered_share_is_what_is_seen_even_of_vast_particles() -> None:
     weighed = particles_by_frame(objects, frames, NM, area_px=SIDE**2, cut_are_there=False)["area_share"].iloc[0]
     whole = objects[~objects["on_edge"]]
     assert weighed == pytest.approx((whole["area_px"] * whole["edge_weight"]).sum() / SIDE**2) and weighed > 1
+
+
+def test_few_pairs_have_few_bins() -> None:
+    rng = np.random.default_rng(0)
+
+    def bins(count: int) -> int:
+        own = pd.DataFrame({"frame": 0, "x_px": rng.uniform(0, 300, count), "y_px": rng.uniform(0, 300, count)})
+        return len(_pairs(own, NM, (0, 0, 300, 300), independent=True))
+
+    assert bins(30) == 8 and 30 < bins(100) < 50 and bins(900) == 120
