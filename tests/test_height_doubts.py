@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from gwyfile.objects import GwyContainer, GwyDataField, GwySIUnit
 
+from morphoscope.cli.info import describe
+from morphoscope.io.open import open_frames
 from morphoscope.pipeline import analyze, outputs
 from morphoscope.recipe import parse_recipe
 
@@ -32,3 +34,13 @@ def test_a_map_that_cannot_be_levelled_is_warned_of(
     recipe = parse_recipe({"frames": frames, "report": {"overlay": False}, "detect": {"model": "otsu"}})
     warned = " ".join(analyze(write_gwy(tmp_path / "map.gwy", z), recipe, tmp_path / "run").warnings)
     assert ("Look at the levelled map" in warned) == ("below what was taken for the ground" in warned) == (gap == 6)
+
+
+def test_no_scale_bar_is_looked_for_in_a_height_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("looked for a bar")
+
+    monkeypatch.setattr("morphoscope.models.scale_bar.find_scale_bar", refuse)
+    path = write_gwy(tmp_path / "map.gwy", np.random.default_rng(0).normal(0, 1, (60, 80)))
+    with open_frames(path) as frames:
+        assert describe(path, frames)["scale_bar"] is None

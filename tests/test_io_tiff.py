@@ -146,6 +146,15 @@ def test_a_resolution_for_printing_is_no_scale(tmp_path: Path) -> None:
         assert any("printing" in note for note in frames.notes)
 
 
+@pytest.mark.parametrize(("unit", "size"), [("CENTIMETER", 0.5), ("INCH", 1.27)])
+def test_a_resolution_finer_than_printers_may_be_a_scale_but_is_not_taken(tmp_path: Path, unit: str, size: float) -> None:
+    tifffile.imwrite(tmp_path / "fine.tif", stack(1)[0], resolution=(2e7, 2e7), resolutionunit=unit, metadata=None)
+    with open_frames(tmp_path / "fine.tif") as frames:
+        assert frames.calibration.pixel_size_nm is None
+        said = " ".join(frames.notes)
+        assert f"{size:g} nm per px" in said and "pixel_size_nm" in said and "printing" not in said
+
+
 def test_pages_of_different_sizes_and_several_axes_are_refused(tmp_path: Path) -> None:
     with tifffile.TiffWriter(tmp_path / "mixed.tif") as file:
         file.write(np.zeros((20, 30), np.uint8), metadata=None)

@@ -37,13 +37,15 @@ def describe(file: Path, frames: Frames) -> dict[str, Any]:
     from morphoscope.errors import TruncatedError
     from morphoscope.measure.info_bar import find_info_bar
     from morphoscope.models.scale_bar import find_scale_bar
+    from morphoscope.pipeline.height_maps import is_height_map
     from morphoscope.pipeline.scale import check_scale
 
     try:
         picture = frames[0]
     except TruncatedError:
         picture = None
-    bar = None if picture is None else find_scale_bar(picture)
+    drawn_on = picture is not None and not is_height_map(frames)  # no bar is drawn into heights
+    bar = find_scale_bar(picture) if drawn_on and picture is not None else None
     info_bar = frames.metadata.get("image_height_px") or (None if picture is None else find_info_bar(picture))
     return {
         "file": str(file),

@@ -17,7 +17,7 @@ from morphoscope.io.sem_sidecars import Sidecars
 from morphoscope.io.sem_text import Stated
 from morphoscope.io.tiff_directory import HEIGHT, WIDTH, Chain
 from morphoscope.io.tiff_layout import Layout
-from morphoscope.io.tiff_scale import PRINT_NOTE, read_calibration
+from morphoscope.io.tiff_scale import OF_RESOLUTION, read_calibration
 from morphoscope.io.units import length_nm, to_number
 
 MAKE, MODEL, DATE_TIME = 271, 272, 306
@@ -47,7 +47,7 @@ def read_stated(tiff: tifffile.TiffFile, chain: Chain, layout: Layout, path: Pat
     sources = [*([header] if header else []), *sidecars.read(path)]
     agreed = agree(found.calibration, sources, (first.number(HEIGHT, 0), first.number(WIDTH, 0)))
     if agreed.calibration.has_scale:
-        found.notes = [note for note in found.notes if note != PRINT_NOTE]
+        found.notes = [note for note in found.notes if not note.startswith(OF_RESOLUTION)]
     found.calibration = agreed.calibration
     found.metadata = {**_plain(layout), **agreed.metadata, **found.metadata}
     found.notes += agreed.notes

@@ -30,7 +30,9 @@ SECONDS = {
     },
     **{"s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "hours": 3600.0, "d": 86400.0, "day": 86400.0},
 }
-PRINT_NOTE = "the resolution in the header is one for printing (dots per inch or cm), not a scale"
+FINEST_DPI = 20000
+OF_RESOLUTION = "the resolution in the header"
+PRINT_NOTE = f"{OF_RESOLUTION} is one for printing (dots per inch or cm), not a scale"
 PRINT_UNITS = ("inch", "inches", "in", "cm")
 SMALLEST_NM, LARGEST_NM = 1e-4, 1e7
 Stated = tuple[float, str] | None
@@ -42,8 +44,20 @@ def read_calibration(tiff: tifffile.TiffFile) -> tuple[Calibration, list[str]]:
         return _from_imagej(tiff.imagej_metadata, tiff.pages.first)
     dots = _dots(tiff.pages.first, "XResolution")
     if dots is not None and dots > 1:
-        return Calibration(), [PRINT_NOTE]
+        return Calibration(), [_of_resolution(dots, tiff.pages.first)]
     return Calibration(), []
+
+
+def _of_resolution(dots: float, page: Any) -> str:
+    """What is said of a resolution: printers have none finer than `FINEST_DPI`, but it is not stated to be a scale either."""
+    unit = {2: 25.4e6, 3: 1e7}.get(int(page.tags.valueof("ResolutionUnit") or 2))
+    if unit is None or dots * 25.4e6 / unit <= FINEST_DPI:
+        return PRINT_NOTE
+    name = "inch" if unit > 1e7 else "cm"
+    return (
+        f"{OF_RESOLUTION} is {dots:g} dots per {name}, finer than printers are: it may be {unit / dots:.6g} nm per px, "
+        "but is not taken for a scale; if it is right, state it as calibration.pixel_size_nm"
+    )
 
 
 def plain_unit(text: str) -> str:

@@ -13,8 +13,8 @@ from morphoscope.physics.summary import quantity
 
 HOW = "above the ground around each particle"
 ROWS = (
-    ("mean", "height_max_nm", "height", "nm", "highest point"),
-    ("median", "height_max_nm", "height", "nm", "highest point"),
+    ("mean", "height_max_nm", "height", "nm", "of height_max_nm, the highest point"),
+    ("median", "height_max_nm", "height", "nm", "of height_max_nm, the highest point"),
     ("median", "volume_nm3", "volume", "nm3", "volume with the foot"),
 )
 

@@ -53,6 +53,16 @@ def height_warnings(frames: Frames, recipe: Recipe) -> tuple[str, ...]:
     return ('The heights were not levelled; a tilted or bowed map has no one threshold: frames.level = "quadratic+rows".',)
 
 
+def outline_notes(frames: Frames) -> tuple[str, ...]:
+    """What the outlines of particles on a height map mean."""
+    if not is_height_map(frames):
+        return ()
+    return (
+        "Outlines on a height map lie where they were found, with a threshold about half-way up: diameters and areas of rounded "
+        "particles are smaller than those of their feet. Volumes take in the foot.",
+    )
+
+
 def ground_warnings(image: Image, recipe: Recipe) -> tuple[str, ...]:
     """What speaks against the levelling of a height map (h, w) that the recipe had levelled."""
     if recipe.frames.level == "none":

@@ -18,7 +18,7 @@ from morphoscope.io.independent import open_independent
 from morphoscope.io.open import open_frames
 from morphoscope.pipeline.finders import ObjectFinder
 from morphoscope.pipeline.given import GivenObjects
-from morphoscope.pipeline.height_maps import ground_warnings, height_warnings, is_height_map, levelled
+from morphoscope.pipeline.height_maps import ground_warnings, height_warnings, is_height_map, levelled, outline_notes
 from morphoscope.pipeline.masks import Masks
 from morphoscope.pipeline.motion import corners
 from morphoscope.pipeline.remarks import overruled
@@ -112,7 +112,7 @@ def prepare(path: Path, recipe: Recipe, frames: Frames, finder: ObjectFinder) ->
     if bottom is not None:
         notes += (f'The info bar from row {bottom} on is left out of the analysis (frames.info_bar = "keep" keeps it).',)
     known, region = _known_region(recipe, frames, finder, bottom)
-    notes += known
+    notes += known + (outline_notes(frames) if finder.masks else ())
     warnings = scale.warnings + tuple(overruled(recipe, frames.calibration)) + height_warnings(frames, recipe) + doubts
     views = None
     if independent:

@@ -99,7 +99,8 @@ class SegmentRecipe(Section):
         None, description="a model's outlines as it learnt them from people, or moved to half level; none: as its card says"
     )
     polarity: Literal["auto", "bright", "dark"] = Field(
-        "auto", description="of the particles against their ground; auto: the ground is what touches more of the picture's edge"
+        "auto",
+        description="of the particles against their ground; auto: the side whose parts are convex and touch less of the rim",
     )
     median_px: int = Field(0, ge=0, le=31, description="width of a median filter before the threshold, odd; 0: none")
     blur_px: float = Field(1.0, ge=0, le=100, description="standard deviation of the smoothing before the threshold")
