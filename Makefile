@@ -34,6 +34,10 @@ bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks.particles
 	$(BIN)/python -m benchmarks.segment_speed
 	$(BIN)/python -m benchmarks.outlines
+	$(BIN)/python -m benchmarks.gold --video
+	$(BIN)/python -m benchmarks.polarity
+	$(BIN)/python -m benchmarks.height_maps
+	$(BIN)/python -m benchmarks.demo_particles
 
 train-defaults: $(VENV)/bench
 	$(BIN)/python -m benchmarks.defaults
