@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from morphoscope.errors import RecipeError
+from morphoscope.errors import ModelError, RecipeError
 from morphoscope.pipeline.load import load_finder
 from morphoscope.recipe import parse_recipe
 
@@ -28,3 +28,8 @@ def test_settings_of_segmenters_are_refused_of_a_detector_that_takes_a_threshold
             load_finder(parse_recipe(settings))
     assert load_finder(parse_recipe({"detect": {"threshold": 0.3}}))
     assert load_finder(parse_recipe({**ZOOM, **OUTLINE, "detect": {"model": "particles", "threshold": 0.5}}))
+
+
+def test_an_unknown_model_is_told_what_there_is_with_and_without_one() -> None:
+    with pytest.raises(ModelError, match=r"particles.*'nope'.*without a model there are otsu"):
+        load_finder(parse_recipe({"detect": {"model": "nope"}}))

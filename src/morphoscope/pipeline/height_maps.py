@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from morphoscope.calibration import Calibration
 from morphoscope.errors import RecipeError
-from morphoscope.io.base import Reader
-from morphoscope.io.frames import Frames, Image, StatingFrames
+from morphoscope.io.adjust import Changed
+from morphoscope.io.frames import Frames, Image
 from morphoscope.measure.heights import heights
-from morphoscope.measure.levelling import Level, level
+from morphoscope.measure.levelling import level
 from morphoscope.measure.line_levels import ground_seen
 from morphoscope.pipeline.stages import Plan
 from morphoscope.recipe import Recipe
@@ -43,7 +41,9 @@ def levelled(frames: Frames, recipe: Recipe) -> Frames:
             f"{asked} is for height maps, and {frames.name(0)} {states}; leave it out, or give the file as the instrument "
             "or Gwyddion saved it (.gwy, .spm, .000, text with `# Value units: m`), and its channel of heights by frames.part"
         )
-    return _Levelled(frames, how, scars=scars)
+    said = f"heights are levelled ({how})" if how != "none" else "heights are not levelled"
+    note = said + (", scars filled" if scars else "")
+    return Changed(frames, partial(level, how=how, scars=scars), name="levelled", note=note, dtype=np.dtype(np.float32))
 
 
 def height_warnings(frames: Frames, recipe: Recipe) -> tuple[str, ...]:
@@ -86,40 +86,3 @@ def with_heights(
     found = heights(plan.crop(image), everything, calibration=plan.calibration, valid=plan.valid_mask())
     known = found.set_index("mask_label").reindex(value).set_axis(objects.index)
     return objects.assign(**{name: known[name] for name in HEIGHTS})
-
-
-class _Levelled(Reader):
-    def __init__(self, frames: Frames, how: Level, *, scars: bool) -> None:
-        super().__init__()
-        self._frames, self._how, self._scars = frames, how, scars
-        self.shape, self.dtype, self.calibration = frames.shape, np.dtype(np.float32), frames.calibration
-        said = f"heights are levelled ({how})" if how != "none" else "heights are not levelled"
-        self.notes = (*frames.notes, said + (", scars filled" if scars else ""))
-        self.metadata, self.frame_data = frames.metadata, frames.frame_data
-
-    def __repr__(self) -> str:
-        return f"levelled({self._frames!r})"
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    def name(self, index: int) -> str:
-        """The file a frame comes from."""
-        return self._frames.name(index)
-
-    def stated(self, index: int) -> tuple[Calibration, Mapping[str, Any]]:
-        """See `StatingFrames`."""
-        return cast(StatingFrames, self._frames).stated(index)
-
-    def close(self) -> None:
-        """Free file handles; a second call does nothing."""
-        super().close()
-        self._frames.close()
-
-    def _read(self, index: int) -> Image:
-        return level(self._frames[index], self._how, scars=self._scars)
-
-    def blocks(self, start: int, stop: int, size: int) -> Iterator[tuple[int, Image]]:
-        """See `Frames.blocks`."""
-        for first, block in self._frames.blocks(start, stop, size):
-            yield first, np.stack([level(image, self._how, scars=self._scars) for image in block])

@@ -7,7 +7,7 @@ from typing import cast
 import pandas as pd
 
 from morphoscope.calibration import Calibration
-from morphoscope.errors import RecipeError, UsageError
+from morphoscope.errors import ModelError, RecipeError, UsageError
 from morphoscope.measure.threshold import METHODS
 from morphoscope.models.card import resolve_model
 from morphoscope.models.class_maps import CLASSES
@@ -45,7 +45,10 @@ def load_finder(recipe: Recipe) -> tuple[ObjectFinder, bool]:
         return Masks(ThresholdSegmenter(name, wanted), wanted), True
     parallel = recipe.run.provider == "cpu"
     cores = recipe.run.threads or available_cores()
-    path = resolve_model(name)
+    try:
+        path = resolve_model(name)
+    except ModelError as error:
+        raise ModelError(f"{error}; without a model there are {', '.join(WITHOUT_MODEL)}") from error
     threads = max(cores // WORKERS, 1) if parallel else cores
     session = load_session(path, threads=threads, provider=recipe.run.provider, precision=recipe.run.precision)
     if session.card.task == "segment":

@@ -92,10 +92,7 @@ def compute_results(
         objects = objects.assign(track_id=pd.Series(pd.NA, objects.index, dtype="Int64"))
     objects = with_own_nm(register(objects, frames), views, calibration)
     areas = areas_at_one_scale(views, calibration) if VALID in views.columns else valid_px
-    frames = _frames_table(objects, frames, recipe, calibration, areas)
-    frames = frames.assign(magnified=views["magnified"] if "magnified" in views.columns else np.nan)
-    if VALID in views.columns:  # each image has a size and a scale of its own
-        frames = frames.assign(valid_area_px=views[VALID], **{name: views[name] for name in (SIZE_Y, SIZE_X)})
+    frames = _own_columns(_frames_table(objects, frames, recipe, calibration, areas), views)
     tracks, motion = empty(TRACKS), None
     if track:
         began, happened = how_tracks_end(objects, frames, recipe, field)
@@ -134,6 +131,14 @@ def compute_results(
         particles=particles,
         remarks=tuple(unnamed),
     )
+
+
+def _own_columns(frames: pd.DataFrame, views: pd.DataFrame) -> pd.DataFrame:
+    """The frames table with how far each was magnified; of images that have sizes and scales of their own, with these too."""
+    frames = frames.assign(magnified=views["magnified"] if "magnified" in views.columns else np.nan)
+    if VALID not in views.columns:
+        return frames
+    return frames.assign(valid_area_px=views[VALID], **{name: views[name] for name in (SIZE_Y, SIZE_X)})
 
 
 def _dynamics(
