@@ -112,6 +112,17 @@ def test_iou_of_classes_is_that_of_their_pixels(classes: Path) -> None:
         evaluate_classes(Segmenter(Seen(names, semantic=True)), [], names)
 
 
+def test_a_tolerance_forgives_what_lies_beside_the_truth(classes: Path) -> None:
+    """A quarter of one of six squares of 16 px is missed, the last four rows: after 2 px half of it counts as found."""
+    pairs, names = read_classes(classes)
+    table = evaluate_classes(Segmenter(Seen(names, semantic=True)), pairs, names).by_tolerance
+    second = table[table["class"] == names[1]].set_index("tolerance_px")
+    missed = np.array([second.loc[px, "recall"] for px in (0, 2, 5)])
+    np.testing.assert_allclose(missed, 1 - np.array([4, 2, 0]) / (3 * 16) / 2, atol=1e-12)
+    assert (second["precision"] == 1).all()
+    assert second.loc[0, "f1_low"] <= second.loc[0, "f1"] <= second.loc[0, "f1_high"]
+
+
 def test_the_interval_is_that_of_the_binomial_for_single_pixels() -> None:
     counts = np.zeros((200, 3), int)
     counts[:140, 0], counts[140:, 1] = 1, 1
@@ -149,7 +160,11 @@ def test_the_folder_holds_tables_metrics_figures_and_pictures(
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["iou" if semantic else "f1"] == result.metrics["iou" if semantic else "f1"]
     made = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")}
-    wanted = {"by_class.csv", "figures/iou_by_class.png"} if semantic else {"by_iou.csv", "by_size.csv", "figures/f1_vs_iou.png"}
+    wanted = (
+        {"by_class.csv", "by_tolerance.csv", "figures/iou_by_class.png"}
+        if semantic
+        else {"by_iou.csv", "by_size.csv", "figures/f1_vs_iou.png"}
+    )
     assert wanted | {"frames.csv", "metrics.json", "pictures/a.png"} <= made
 
 

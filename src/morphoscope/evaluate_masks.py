@@ -15,6 +15,7 @@ from morphoscope.evaluate import recall_by_size, smallest_reliable
 from morphoscope.io.label_images import Pair
 from morphoscope.measure.mask_scores import IOU, Counts, areas, count_matches, count_pixels, diameters, iou_of, mean_iou
 from morphoscope.measure.matching import match_labels, precision_recall_f1
+from morphoscope.measure.tolerance import TOLERANCES_PX, f1, within
 from morphoscope.models.segment import Segmenter
 
 CUTOFFS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -27,7 +28,8 @@ class MaskEvaluation:
     """Tables of an evaluation of masks; those that a kind of model has no use for are empty.
 
     `frames`: a row per image; `by_iou`: scores of particles pooled at each IoU cut-off, `by_iou_frame` the same per image;
-    `by_size`: recall by true diameter; `by_class`: IoU of the pixels of each class; `metrics`: the headline numbers.
+    `by_size`: recall by true diameter; `by_class`: IoU of the pixels of each class; `by_tolerance`: precision, recall and F1 of
+    each class where found and true pixels may lie some px apart; `metrics`: the headline numbers.
     """
 
     frames: pd.DataFrame
@@ -35,6 +37,7 @@ class MaskEvaluation:
     by_iou_frame: pd.DataFrame
     by_size: pd.DataFrame
     by_class: pd.DataFrame
+    by_tolerance: pd.DataFrame
     metrics: dict[str, float]
 
 
@@ -87,7 +90,8 @@ def evaluate_particles(
         **_errors(frames),
         "smallest_reliable_px": smallest_reliable(by_size) if len(by_size) else float("nan"),
     }
-    return MaskEvaluation(frames, by_iou, per_image.reset_index(drop=True), by_size, pd.DataFrame(), metrics)
+    per_image = per_image.reset_index(drop=True)
+    return MaskEvaluation(frames, by_iou, per_image, by_size, pd.DataFrame(), pd.DataFrame(), metrics)
 
 
 def evaluate_classes(
@@ -102,6 +106,7 @@ def evaluate_classes(
 
     Metrics: `iou`, the mean over classes without the background, with its interval (95 %, bootstrap over images), `iou_<class>`
     and `iou_background`, and `accuracy`, the share of right pixels. `by_class` has intervals, precision, recall and F1 (Dice).
+    `by_tolerance`, for thin things such as cracks, is the mean over images of `measure.tolerance.within`.
     A class that is neither in the truth nor found has no IoU (nan) and no part in the mean.
 
     Args:
@@ -118,9 +123,11 @@ def evaluate_classes(
     if len(classes) != len(segmenter.card.classes):
         raise InputError(f"the masks hold the classes {', '.join(classes)}, the model {', '.join(segmenter.card.classes)}")
     counts = np.zeros((len(data), len(classes) + 1, 3), np.int64)
+    near = np.zeros((len(data), len(classes), len(TOLERANCES_PX), 2))
     for k, one in enumerate(data):
         image = one.image()
         (found,) = segmenter.class_maps([image], threshold=threshold)
+        near[k] = [[within(found == c, one.labels == c, px) for px in TOLERANCES_PX] for c in range(1, len(classes) + 1)]
         counts[k, 1:] = count_pixels(found, one.labels, len(classes))
         both = int(((found == 0) & (one.labels == 0)).sum())
         counts[k, 0] = both, int((found == 0).sum()) - both, int((one.labels == 0).sum()) - both
@@ -141,10 +148,22 @@ def evaluate_classes(
         **{f"iou_{name}": float(value) for name, value in zip(names, each["iou"], strict=True)},
         "n_images": float(len(data)),
     }
-    return MaskEvaluation(frames, pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), by_class, metrics)
+    return MaskEvaluation(frames, pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), by_class, _by_tolerance(near, classes), metrics)
 
 
-def interval(counts: Counts, score: Callable[[Counts], float]) -> tuple[float, float]:
+def _by_tolerance(near: NDArray[np.float64], classes: Sequence[str]) -> pd.DataFrame:
+    """A row per class and tolerance of the precision and recall (images, classes, tolerances, 2) of each image."""
+    rows = []
+    for k, name in enumerate(classes):
+        for j, px in enumerate(TOLERANCES_PX):
+            precision, recall = near[:, k, j].mean(axis=0)
+            low, high = interval(near[:, k, j], lambda total: f1(*(total / len(near))))
+            scores = {"precision": precision, "recall": recall, "f1": f1(precision, recall), "f1_low": low, "f1_high": high}
+            rows.append({"class": name, "tolerance_px": px, **scores})
+    return pd.DataFrame(rows)
+
+
+def interval(counts: NDArray[Any], score: Callable[[NDArray[Any]], float]) -> tuple[float, float]:
     """Bounds of a score of pooled counts (images, ...) in 95 % of draws of as many images (percentile bootstrap).
 
     Draws in which the score is nan, as its class is in none of the images drawn, do not count.

@@ -47,7 +47,7 @@ def write_mask_evaluation(folder: Path, result: MaskEvaluation, *, semantic: boo
         semantic: the data are class maps.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("frames", "by_iou", "by_iou_frame", "by_size", "by_class"):
+    for name in ("frames", "by_iou", "by_iou_frame", "by_size", "by_class", "by_tolerance"):
         table = getattr(result, name)
         if len(table):
             table.to_csv(folder / f"{name}.csv", index=False)
