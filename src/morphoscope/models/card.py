@@ -13,6 +13,7 @@ from morphoscope.errors import ModelError
 
 KEY = "morphoscope"
 Task = Literal["detect", "classify", "score", "segment", "read"]
+Answer = Literal["multi-label", "exclusive", "ordinal"]
 
 
 class DataSource(BaseModel):
@@ -33,14 +34,33 @@ class ModelCard(BaseModel):
     name: str
     task: Task
     classes: tuple[str, ...] = Field(min_length=1)
-    preprocess: str = Field(description="input scaling: robust-1, rgb-letterbox-1 for the YOLO family, line-1 for texts")
-    postprocess: str = Field(description="the output read as: centres-1, instances-1, classes-1, yolo-v8-1, yolo-v5-1 or ctc-1")
-    stride: int = Field(1, ge=1, description="height and width are padded to a multiple of this")
+    preprocess: str = Field(
+        description="input scaling: robust-1, rgb-letterbox-1 for the YOLO family, line-1 for texts, unit-1, robust-rgb-1"
+    )
+    postprocess: str = Field(
+        description="the output read as: centres-1, instances-1, classes-1, yolo-v8-1, yolo-v5-1, ctc-1, scores-1 or neighbours-1"
+    )
+    stride: int = Field(
+        1, ge=1, description="height and width are padded to a multiple of this; scores: px from patch to patch in a dense pass"
+    )
     zoom: float = Field(1.0, gt=0, description="images are resized by this before the network sees them")
     zooms: tuple[float, ...] = Field((), description="magnifications of which each image gets the one that suits it; none: zoom")
     outline: Literal["learnt", "half level"] = Field("learnt", description="masks as learnt, or moved to half level")
     threshold: float = Field(0.25, gt=0, lt=1, description="lowest score, chosen on validation data")
     pixel_size_nm: float | None = Field(None, gt=0, description="pixel size the model was trained at; none: any")
+    patch_px: int | None = Field(None, ge=1, description="scores: side of the patch that the network sees, in its px")
+    seen_px: float | None = Field(
+        None, gt=0, description="scores: side, in px of the stored image, that a training patch covered"
+    )
+    channels: Literal[1, 3] = Field(1, description="1: grey, 3: red, green, blue")
+    dense: bool = Field(False, description="scores: a larger input gives the answers of all its patches, `stride` px apart")
+    answer: Answer | None = Field(None, description="scores: classes that may overlap, exclude each other, or are degrees")
+    levels: int = Field(10, ge=1, description="scores: degrees of an ordinal answer, 0 to this")
+    thresholds: tuple[float, ...] = Field((), description="scores: of each class, chosen on validation data")
+    temperature: float = Field(1.0, gt=0, description="scores: logits are divided by this, chosen on validation data")
+    extent_error: dict[str, float] = Field(
+        {}, description="scores: of each class, half the width of the 95 % interval of an image's extent, from images held out"
+    )
     architecture: dict[str, Any] = Field({}, description="what training needs to build the network again")
     data: tuple[DataSource, ...] = ()
     metrics: dict[str, float] = {}

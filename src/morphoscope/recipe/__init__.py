@@ -12,6 +12,7 @@ from morphoscope.calibration import Axis, Calibration
 from morphoscope.errors import InputError, RecipeError
 from morphoscope.recipe.finding import CalibrationRecipe, DetectRecipe, FramesRecipe, SegmentRecipe
 from morphoscope.recipe.parts import AxisRecipe, Region, Section
+from morphoscope.recipe.scoring import ScoreRecipe
 from morphoscope.recipe.telling import PhysicsRecipe, ReportRecipe, RunRecipe, TrackRecipe, TrainRecipe
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Region",
     "ReportRecipe",
     "RunRecipe",
+    "ScoreRecipe",
     "SegmentRecipe",
     "TrackRecipe",
     "TrainRecipe",
@@ -43,6 +45,7 @@ class Recipe(Section):
     frames: FramesRecipe = FramesRecipe()
     detect: DetectRecipe = DetectRecipe()
     segment: SegmentRecipe = SegmentRecipe()
+    score: ScoreRecipe = ScoreRecipe()
     track: TrackRecipe = TrackRecipe()
     physics: PhysicsRecipe = PhysicsRecipe()
     report: ReportRecipe = ReportRecipe()
@@ -105,7 +108,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def load_recipe(path: str | Path) -> Recipe:
-    """The recipe in a TOML file; the model, objects and hand counts it names are relative to it.
+    """The recipe in a TOML file; the models, objects, conditions and hand counts it names are relative to it.
 
     Raises:
         InputError: the file cannot be read.
@@ -133,4 +136,9 @@ def _from_folder(recipe: Recipe, folder: Path) -> Recipe:
         frames = frames.model_copy(update={"samples": str(folder / frames.samples)})
     if detect.objects is not None:
         detect = detect.model_copy(update={"objects": str(folder / detect.objects)})
-    return recipe.model_copy(update={"physics": physics, "detect": detect, "frames": frames})
+    score, scorer = recipe.score, folder / recipe.score.model
+    if scorer.is_file():
+        score = score.model_copy(update={"model": str(scorer)})
+    if score.conditions is not None:
+        score = score.model_copy(update={"conditions": str(folder / score.conditions)})
+    return recipe.model_copy(update={"physics": physics, "detect": detect, "frames": frames, "score": score})

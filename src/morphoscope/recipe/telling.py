@@ -91,6 +91,21 @@ class TrainRecipe(Section):
     crop_px: int = Field(256, ge=64, multiple_of=16, description="side of a crop")
     rate: Positive = Field(2e-3, description="highest learning rate (one cycle)")
     widths: tuple[int, int, int, int] = Field((16, 32, 64, 128), description="channels at strides 2, 4, 8 and 16")
+    network: Literal["film", "deepthin", "deepthin-road-50", "deepthin-road-27", "convnet", "crackcnn"] = Field(
+        "film", description="score: the network of patches"
+    )
+    answer: Literal["auto", "multi-label", "exclusive", "ordinal"] = Field(
+        "auto", description="score: classes that may overlap, that exclude each other, or degrees 0 to 10; auto: by the labels"
+    )
+    target: Literal["fraction", "centre", "any"] = Field(
+        "fraction", description="score, of masks: what a patch is taught: the share of its area, its centre pixel, or whether any"
+    )
+    patches: int = Field(100, ge=1, description="score: patches a step")
+    epochs: int | None = Field(None, ge=1, description="score: passes over the patches; none: early stopping decides")
+    patience: int = Field(5, ge=1, description="score: epochs without a better validation before the training stops")
+    split: Literal["image", "copy"] = Field(
+        "image", description="score: held out by image or group; by augmented copy only to show how that flatters"
+    )
     seed: int = Field(0, ge=0)
     bands: int = Field(4, ge=2, description="the labelled width is cut into this many bands of x for validation by place")
     folds: int = Field(1, ge=0, description="how many of the bands are held out in turn, each costing one more training")

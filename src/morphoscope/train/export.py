@@ -19,6 +19,7 @@ from morphoscope.errors import ModelError
 from morphoscope.models.card import KEY, ModelCard
 from morphoscope.models.runtime import load_session
 from morphoscope.train.networks import CentreNet
+from morphoscope.train.patch_networks import PatchNet
 
 
 class _Peaks(nn.Module):
@@ -74,6 +75,28 @@ def export_segmenter(network: nn.Module, card: ModelCard, path: Path) -> None:
     example = torch.randn(1, 1, 64, 96, generator=torch.Generator().manual_seed(0))
     free = {0: "n", 2: "h", 3: "w"}
     _export(wrapped, example, card, path, axes={"image": free, "maps": free}, check=_same_values, half=True)
+
+
+def export_scorer(network: PatchNet, card: ModelCard, path: Path) -> ModelCard:
+    """Write a network of patches to one .onnx file: `image` (n, channels, h, w) to `logits` (n, outputs, rows, columns).
+
+    The file's card says of the network what `models.score` needs: its patch, its channels and the step of a dense pass.
+
+    Returns:
+        The card as written.
+
+    Raises:
+        ModelError: the file's outputs differ from the network's by more than 1e-3.
+    """
+    step = network.pool if network.dense else 1
+    facts = {"patch_px": network.input_px, "channels": network.channels, "dense": network.dense, "stride": step}
+    written = card.model_copy(update={**facts, "architecture": network.architecture()})
+    wrapped = network.eval().to(memory_format=torch.contiguous_format)
+    side = network.input_px
+    example = torch.randn(2, network.channels, side, side, generator=torch.Generator().manual_seed(0))
+    axes = {"image": {0: "n", 2: "h", 3: "w"}, "logits": {0: "n", 2: "rows", 3: "columns"}}
+    _export(wrapped, example, written, path, axes=axes, check=_same_values)
+    return written
 
 
 def round_to_half(network: nn.Module) -> None:

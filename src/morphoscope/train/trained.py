@@ -15,6 +15,7 @@ from morphoscope.errors import ModelError
 from morphoscope.models.runtime import read_card
 from morphoscope.train.instance_network import InstanceNet
 from morphoscope.train.networks import CentreNet
+from morphoscope.train.patch_networks import PatchNet, build_network
 
 
 def weights_of(path: Path) -> dict[str, Tensor]:
@@ -49,6 +50,25 @@ def load_segmenter_network(path: Path, *, outputs: int) -> InstanceNet:
     shape, _ = _architecture(path, "InstanceNet")
     network = InstanceNet(width=shape["width"], outputs=outputs)
     _fill(network, path, anew="head.1.")
+    return network
+
+
+def load_patch_network(path: Path, *, outputs: int | None = None) -> PatchNet:
+    """The network of patches in a file, to train on; with another number of outputs the last layer starts anew.
+
+    Raises:
+        ModelError: the file holds another kind of network.
+    """
+    shape, _ = _architecture(path, "PatchNet")
+    network = build_network(
+        shape["name"],
+        outputs=outputs or shape["outputs"],
+        channels=shape["channels"],
+        input_px=shape["input_px"],
+        widths=tuple(shape["widths"]) or None,
+    )
+    last = len(network.head) - 1
+    _fill(network, path, anew=f"head.{last}.")
     return network
 
 
