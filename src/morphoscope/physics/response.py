@@ -1,10 +1,10 @@
 """A response surface over two conditions: Gaussian-process regression whose interval knows what the data leave open.
 
 Scores at conditions x are m + f(x) + noise: m unknown, f a Gaussian process with the Matern kernel of order 5/2 and a length of
-its own for each condition (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, eq. 4.17), noise independent. Mean and
-variance are integrated out (eq. 2.42 and Student's t, O'Hagan, J. R. Stat. Soc. B 40 (1978) 1); lengths and noise are not set
-to the values of highest likelihood but averaged over a grid, each weighed by its marginal likelihood: from a few dozen scores
-a single choice makes intervals too narrow.
+its own for each condition (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, eq. 4.17), noise independent.
+Mean and variance are integrated out (eq. 2.42 and Student's t, O'Hagan, J. R. Stat. Soc. B 40 (1978) 1); lengths and noise are
+not set to the values of highest likelihood but averaged over a grid, each weighed by its marginal likelihood: from a few dozen
+scores a single choice makes intervals too narrow.
 """
 
 from __future__ import annotations
@@ -145,7 +145,8 @@ class Surface:
         cross = matern(at, self._at, node.lengths)
         slack = 1 - cross @ node.ones
         explained = cross @ node.inverse @ cross.T
-        return node.variance * (matern(at, at, node.lengths) - explained + np.outer(slack, slack) / node.ones.sum())
+        left = matern(at, at, node.lengths) - explained + np.outer(slack, slack) / node.ones.sum()
+        return np.asarray(node.variance * left)
 
 
 def fit_surface(
@@ -239,7 +240,7 @@ def _nodes(data: _Data, n: int, stated: float | None) -> tuple[_Node, ...]:
 
 def _solved(data: _Data, weight: float, lengths: Array, noise: float, variance: float) -> _Node:
     matrix = matern(data.at, data.at, lengths) + noise * np.diag(data.spread)
-    inverse = np.linalg.inv(matrix)
+    inverse = np.asarray(np.linalg.inv(matrix), float)
     ones = inverse.sum(1)
     centre = float(ones @ data.mean / ones.sum())
     return _Node(weight, lengths, noise, inverse, ones, centre, inverse @ (data.mean - centre), variance)
