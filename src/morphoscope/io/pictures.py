@@ -49,6 +49,12 @@ def read_flat(path: Path, channel: int | str | None = None) -> tuple[Image, tupl
         InputError: the file is missing, not a picture, cut off, or claims more than 2000 times its bytes (from 64 MiB on).
         UsageError: it has no such channel.
     """
+    stored, header = read_stored(path)
+    return _grey(stored, header.table if header is not None else None, channel, str(path))
+
+
+def read_stored(path: Path) -> tuple[Image, FlatHeader | None]:
+    """The values of a PNG, JPEG or BMP file as OpenCV gives them (blue first), and its header; errors as in `read_flat`."""
     try:
         header = flat_header(path)
         raw = path.read_bytes()
@@ -64,8 +70,7 @@ def read_flat(path: Path, channel: int | str | None = None) -> tuple[Image, tupl
     stored = _decoded(raw)
     if stored is None:
         raise InputError(f"{path} is not a readable picture: it is damaged, cut off or of another kind; copy or export it again")
-    table = header.table if header is not None else None
-    return _grey(stored, table, channel, str(path))
+    return stored, header
 
 
 def _decoded(raw: bytes) -> Image | None:

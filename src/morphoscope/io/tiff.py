@@ -6,6 +6,7 @@ import logging
 import lzma
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,11 @@ class TiffFrames(Reader):
         if self._tiff is not None:
             self._tiff.close()
 
-    def _read(self, index: int) -> Image:
+    def colours(self, index: int) -> Image:
+        """Frame `index` with its colours, red first, where it has any: (height, width, 3), else (height, width)."""
+        return self._read(self._checked(index), self._grey.colours)
+
+    def _read(self, index: int, turned: Callable[[NDArray[Any]], Image] | None = None) -> Image:
         if not self._is_there(index):
             raise TruncatedError(f"{self.path} ends early: it should hold at least {len(self)} frames.", self._count_good())
         assert self._tiff is not None
@@ -132,7 +137,7 @@ class TiffFrames(Reader):
             check_claim(page, f"page {index} of {self.path}")
             number, offset = self._layout.numbers[index], self._layout.offset
             values = decode(self._tiff, page, number) if offset is None else self._read_from(page, offset, number)
-            return self._grey(values)
+            return (turned or self._grey)(values)
         except ImportError as error:
             raise InputError(f"{self.path} cannot be read: {error}") from error
         except DAMAGE as error:

@@ -41,7 +41,8 @@ class Grey:
         self.bits = page.number(BITS, 1)
         names = self._channel_names(page)
         self.channel = self._chosen(channel, names)
-        self.table = self._colour_table(page) if self.meaning == PALETTE else None
+        self.colour_table = self._colour_table(page) if self.meaning == PALETTE else None
+        self.table = None if self.colour_table is None else grey_palette(self.colour_table)
         self.inverted = self._is_inverted(page, stored)
         self.dtype = grey_dtype(stored if self.table is None else self.table.dtype, where)
         if stored not in (np.uint8, np.uint16, np.float32, np.bool_) and self.table is None:
@@ -80,10 +81,10 @@ class Grey:
         rgb = colours.reshape(3, -1).T
         eight = bool((rgb % 257 == 0).all() or (rgb % 256 == 0).all() or rgb.max(initial=0) < 256)
         rgb = (rgb >> 8 if eight and rgb.max(initial=0) > 255 else rgb).astype(np.uint8 if eight else np.uint16)
-        if np.array_equal(grey_palette(rgb), np.arange(len(rgb))):
+        if (rgb == np.arange(len(rgb))[:, None]).all():
             return None
         self.notes.append(palette_note(rgb))
-        return grey_palette(rgb)
+        return rgb
 
     def _is_inverted(self, page: Directory, stored: np.dtype[Any]) -> bool:
         if self.meaning != WHITE_IS_ZERO:
@@ -102,6 +103,18 @@ class Grey:
         if self.samples > 1 and values.ndim == 3:
             planes = values if self.planar else np.moveaxis(values, -1, 0)
             values = luma(planes[:3]) if self.channel is None else planes[self.channel]
+        return self._finished(values)
+
+    def colours(self, values: NDArray[Any]) -> Image:
+        """The same with its colours, red first, where it has any: (y, x, 3)."""
+        if self.colour_table is not None and values.ndim == 2:
+            return stored_dtype(self.colour_table[values.astype(np.uint8) if values.dtype == bool else values], self.where)
+        if self.samples < 3 or values.ndim != 3 or self.channel is not None:
+            return self(values)
+        planes = values[:3] if self.planar else np.moveaxis(values, -1, 0)[:3]
+        return np.ascontiguousarray(np.stack([self._finished(plane) for plane in planes], axis=-1))
+
+    def _finished(self, values: NDArray[Any]) -> Image:
         if values.ndim != 2:
             raise InputError(f"{self.where}: wanted a grey or RGB picture, got an array of shape {values.shape}")
         if self.table is not None:
