@@ -12,7 +12,9 @@ from morphoscope.measure.threshold import METHODS
 from morphoscope.models.card import resolve_model
 from morphoscope.models.class_maps import CLASSES
 from morphoscope.models.detect import Detector
+from morphoscope.models.patch_segment import PatchSegmenter
 from morphoscope.models.runtime import available_cores, load_session
+from morphoscope.models.score import Scorer
 from morphoscope.models.segment import Segmenter
 from morphoscope.pipeline.finders import Boxes, MaskFinder, ObjectFinder
 from morphoscope.pipeline.given import GivenObjects
@@ -55,6 +57,9 @@ def load_finder(recipe: Recipe) -> tuple[ObjectFinder, bool]:
         if session.card.postprocess == CLASSES:
             check_used(recipe, f"{name} names classes of pixels", "segment.outline")
         return Masks(Segmenter(session, path), wanted), parallel
+    if session.card.task == "score":
+        check_used(recipe, f"{name} scores patches", "segment.zoom", "segment.outline")
+        return Masks(PatchSegmenter(Scorer(session, path)), wanted), parallel
     check_used(recipe, f"{name} finds boxes", "segment.zoom", "segment.outline")
     return Boxes(Detector(session, path)), parallel
 
