@@ -42,9 +42,7 @@ def test_each_pixel_up_to_the_edge_has_the_class_of_the_patch_around_it(image):
     np.testing.assert_array_equal(found, wanted)
     assert segmenter.card.threshold == pytest.approx(0.75)
     (lower,) = segmenter.class_maps([image], threshold=0.55)
-    np.testing.assert_array_equal(
-        lower, np.where((unit > 0.4) & (unit >= 0.5), 1, np.where(unit < 0.3, 2, np.where(unit > 0.4, 1, 0)))
-    )
+    np.testing.assert_array_equal(lower, np.where(unit > 0.4, 1, np.where(unit < 0.3, 2, 0)))
 
 
 def test_labels_are_the_connected_parts_of_the_classes():
