@@ -38,6 +38,7 @@ bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks.polarity
 	$(BIN)/python -m benchmarks.height_maps
 	$(BIN)/python -m benchmarks.demo_particles
+	$(BIN)/python -m benchmarks.score_speed
 
 train-defaults: $(VENV)/bench
 	$(BIN)/python -m benchmarks.defaults

@@ -56,7 +56,9 @@ def exported(tmp_path_factory):
     folder, made = tmp_path_factory.mktemp("models"), {}
     for name, channels, side in (("deepthin", 3, 50), ("deepthin-road-27", 1, 27), ("film", 3, 16)):
         torch.manual_seed(3)
-        network = build_network(name, outputs=2, channels=channels, input_px=side, widths=(8, 12) if name == "film" else None)
+        network = build_network(
+            name, outputs=2, channels=channels, input_px=side, layers="8 8 / 12 12" if name == "film" else None
+        )
         network(torch.rand(16, channels, side, side))
         path = folder / f"{name}.onnx"
         export_scorer(network, card(), path)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from morphoscope.errors import UsageError
 
-FILM_WIDTHS = (32, 64, 96, 128)
+FILM_LAYERS = "32 32 / 64 64 / 96 96 / 128 128"
 DROPOUT = 0.25
 
 
@@ -39,11 +39,11 @@ class PatchNet(nn.Module):
         *,
         channels: int,
         input_px: int,
-        widths: tuple[int, ...] = (),
+        layers: str = "",
     ) -> None:
         super().__init__()
         self.features, self.head = features, head
-        self.name, self.channels, self.input_px, self.widths = name, channels, input_px, widths
+        self.name, self.channels, self.input_px, self.layers = name, channels, input_px, layers
         convolutions = [m for m in self.modules() if isinstance(m, nn.Conv2d)]
         self.outputs: int = convolutions[-1].out_channels
         self.dense = all(m.padding == (0, 0) for m in convolutions)
@@ -71,19 +71,19 @@ class PatchNet(nn.Module):
             "outputs": self.outputs,
             "channels": self.channels,
             "input_px": self.input_px,
-            "widths": list(self.widths),
+            "layers": self.layers,
         }
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """How a network is built: of its channels in, the side of its input, its outputs and widths."""
+    """How a network is built: of its channels in, the side of its input, what its layers are, its outputs."""
 
     channels: int
     input_px: int
-    features: Callable[[int, int, tuple[int, ...]], nn.Sequential]
+    features: Callable[[int, int, str], nn.Sequential]
     head: Callable[[int, int, int], nn.Sequential]
-    widths: tuple[int, ...] = ()
+    layers: str = ""
 
 
 def build_network(
@@ -92,7 +92,7 @@ def build_network(
     outputs: int,
     channels: int | None = None,
     input_px: int | None = None,
-    widths: tuple[int, ...] | None = None,
+    layers: str | None = None,
 ) -> PatchNet:
     """A network of `NETWORKS` with fresh weights.
 
@@ -103,7 +103,8 @@ def build_network(
         outputs: number of logits.
         channels: 1 or 3; None for the published.
         input_px: side of a patch; None for the published. The first dense layer takes what the convolutions leave of it.
-        widths: channels of each block of `film`, as many as the patch has room for; None for its own.
+        layers: of `film`: the channels of its 3 x 3 convolutions, and `/` where it pools, such as "32 32 / 64 64"; what a
+            patch has no room for is left out. None for its own.
 
     Raises:
         UsageError: no such network, or a patch too small for its layers.
@@ -112,14 +113,14 @@ def build_network(
         raise UsageError(f"wanted one of the networks {', '.join(NETWORKS)}, got {name!r}")
     kind = _KINDS[name]
     channels, side = channels or kind.channels, input_px or kind.input_px
-    widths = tuple(widths or kind.widths)
-    features = kind.features(channels, side, widths)
+    layers = layers or kind.layers
+    features = kind.features(channels, side, layers)
     left = side_left(features, side)
     if left < 1:
-        least = next(n for n in range(side, 10_000) if side_left(kind.features(channels, n, widths), n) >= 1)
+        least = next(n for n in range(side, 10_000) if side_left(kind.features(channels, n, layers), n) >= 1)
         raise UsageError(f"the network {name} needs patches of at least {least} px, got {side} px")
     width = [m for m in features if isinstance(m, nn.Conv2d)][-1].out_channels
-    return PatchNet(name, features, kind.head(width, left, outputs), channels=channels, input_px=side, widths=widths)
+    return PatchNet(name, features, kind.head(width, left, outputs), channels=channels, input_px=side, layers=layers)
 
 
 def side_left(features: nn.Sequential, side: int) -> int:
@@ -145,32 +146,33 @@ def _relu_stack(channels: int, layers: tuple[tuple[int, ...] | None, ...], *, pa
         channels = layer[1]
 
 
-def _deepthin(channels: int, side: int, widths: tuple[int, ...]) -> nn.Sequential:
+def _deepthin(channels: int, side: int, layers: str) -> nn.Sequential:
     block = ((3, 32), (3, 32), None)
     return nn.Sequential(*_relu_stack(channels, (*block, *block)))
 
 
-def _convnet(channels: int, side: int, widths: tuple[int, ...]) -> nn.Sequential:
+def _convnet(channels: int, side: int, layers: str) -> nn.Sequential:
     return nn.Sequential(*_relu_stack(channels, ((4, 48), None, (5, 48), None, (3, 48), None, (4, 48), None)))
 
 
-def _crackcnn(channels: int, side: int, widths: tuple[int, ...]) -> nn.Sequential:
+def _crackcnn(channels: int, side: int, layers: str) -> nn.Sequential:
     return nn.Sequential(*_relu_stack(channels, ((3, 16), (3, 16), (3, 16), None, (3, 32), (3, 32), None), padding=1))
 
 
-def _film(channels: int, side: int, widths: tuple[int, ...]) -> nn.Sequential:
-    """Blocks of two convolutions with batch norm, pooled as long as another block has room."""
-    layers: list[nn.Module] = []
-    for width in widths:
-        if layers:
+def _film(channels: int, side: int, layers: str) -> nn.Sequential:
+    """Convolutions with batch norm as long as the patch has room for them."""
+    built: list[nn.Module] = []
+    for layer in layers.split():
+        if built and side < (6 if layer == "/" else 3):  # a pooling that leaves no room for a convolution is none
+            break
+        if layer == "/":
+            built.append(nn.MaxPool2d(2))
             side //= 2
-            if side < 5:
-                break
-            layers.append(nn.MaxPool2d(2))
-        for inputs in (channels, width):
-            layers += [nn.Conv2d(inputs, width, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
-        channels, side = width, side - 4
-    return nn.Sequential(*layers)
+            continue
+        width = int(layer)
+        built += [nn.Conv2d(channels, width, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+        channels, side = width, side - 2
+    return nn.Sequential(*built)
 
 
 def _dense_head(*widths: int) -> Callable[[int, int, int], nn.Sequential]:
@@ -189,7 +191,7 @@ def _mean_head(width: int, side: int, outputs: int) -> nn.Sequential:
 
 
 _KINDS = {
-    "film": _Kind(3, 50, _film, _mean_head, widths=FILM_WIDTHS),
+    "film": _Kind(3, 50, _film, _mean_head, layers=FILM_LAYERS),
     "deepthin": _Kind(3, 50, _deepthin, _dense_head(20, 20)),
     "deepthin-road-50": _Kind(1, 50, _deepthin, _dense_head(20, 20)),
     "deepthin-road-27": _Kind(1, 27, _deepthin, _dense_head(20, 20)),

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from morphoscope.errors import ModelError
 from morphoscope.models.runtime import read_card
 from morphoscope.train.instance_network import InstanceNet
+from morphoscope.train.lite_encoder import LiteEncoder
+from morphoscope.train.neighbour_network import Features, NeighbourNet
 from morphoscope.train.networks import CentreNet
 from morphoscope.train.patch_networks import PatchNet, build_network
 
@@ -65,10 +67,25 @@ def load_patch_network(path: Path, *, outputs: int | None = None) -> PatchNet:
         outputs=outputs or shape["outputs"],
         channels=shape["channels"],
         input_px=shape["input_px"],
-        widths=tuple(shape["widths"]) or None,
+        layers=shape["layers"],
     )
     last = len(network.head) - 1
     _fill(network, path, anew=f"head.{last}.")
+    return network
+
+
+def load_neighbour_network(path: Path) -> NeighbourNet:
+    """The network in a model of good images, with its banks.
+
+    Raises:
+        ModelError: the file holds another kind of network.
+    """
+    shape, classes = _architecture(path, "NeighbourNet")
+    weights = weights_of(path)
+    features = Features(LiteEncoder(shape["channels"]), middle=[0.0] * shape["channels"], gain=1.0)
+    network = NeighbourNet(features, [weights[f"banks.{k}"] for k in range(classes)], float(weights["reach"]))
+    _fill(network, path, anew="banks.")
+    network.eval()
     return network
 
 
