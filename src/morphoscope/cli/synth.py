@@ -9,9 +9,9 @@ import typer
 
 from morphoscope.errors import UsageError
 
-KINDS = ("loops", "particles")
-FRAMES = {"loops": 200, "particles": 100}
-SIZES = {"loops": "1120x710", "particles": "640x480"}
+KINDS = ("loops", "particles", "films")
+FRAMES = {"loops": 200, "particles": 100, "films": 24}
+SIZES = {"loops": "1120x710", "particles": "640x480", "films": "512x384"}
 Look = Literal["tem", "sem"]
 Motion = Literal["brownian", "assembly", "growth", "coalescence"]
 
@@ -20,9 +20,14 @@ def synth(
     kind: Annotated[str, typer.Argument(help="What to draw: " + ", ".join(KINDS))],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write into")],
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same pictures")] = 0,
-    frames: Annotated[int | None, typer.Option(min=1, help="Frames of a video; default: 200 of loops, 100 of particles")] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Frames of a video; default: 200 of loops, 100 of particles, 24 of films")
+    ] = None,
     size: Annotated[
-        str | None, typer.Option(metavar="WxH", help="Width and height in px; default: 1120x710 for loops, 640x480 for particles")
+        str | None,
+        typer.Option(
+            metavar="WxH", help="Width and height in px; default: 1120x710 for loops, 640x480 for particles, 512x384 for films"
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in the folder")] = False,
     look: Annotated[Look, typer.Option(help="Particles: dark before a film (tem) or bright with bright edges (sem)")] = "tem",
@@ -34,6 +39,15 @@ def synth(
     conserved: Annotated[
         Literal["area", "volume"], typer.Option(help="What two coalescing particles keep: area of flat ones, volume of spheres")
     ] = "area",
+    pictures: Annotated[int, typer.Option(min=1, help="Films: pictures of films that have nothing to do with each other")] = 24,
+    series: Annotated[
+        bool, typer.Option("--series", help="Films: one film that dewets, instead; --frames pictures of it")
+    ] = False,
+    surface: Annotated[
+        str | None, typer.Option(metavar="NxM", help="Films: a film per pair of two conditions instead, such as 8x8")
+    ] = None,
+    field: Annotated[Literal["dark", "bright"] | None, typer.Option(help="Films: dark or bright field; default: either")] = None,
+    objective: Annotated[float | None, typer.Option(min=1, help="Films: magnification; default: 5 or 20")] = None,
 ) -> None:
     """Draw pictures or a video with known truth: pictures, truth tables, label images or boxes, and a recipe for analyze."""
     if kind not in KINDS:
@@ -43,6 +57,11 @@ def synth(
         raise UsageError(f"{output} holds drawn pictures already; --overwrite replaces them, another -o keeps them")
     if kind == "loops":
         _loops(output, seed, frames or FRAMES[kind], shape)
+        return
+    if kind == "films":
+        given = {"field": field, "objective": objective, "shape": shape}
+        count = (frames or FRAMES[kind]) if series else pictures
+        _films(output, seed, count, (series, surface), {k: v for k, v in given.items() if v is not None})
         return
     settings: dict[str, Any] = {"seed": seed, "shape": shape, "look": look}
     if shapes:
@@ -91,12 +110,33 @@ def _particle_pictures(output: Path, settings: dict[str, Any], samples: int, pla
     typer.echo(f"next: morphoscope segment {output / 'image'} --model otsu --recipe {output / 'recipe.toml'} -o RUN")
 
 
+def _films(output: Path, seed: int, count: int, kind: tuple[bool, str | None], settings: dict[str, Any]) -> None:
+    from morphoscope.cli.show import progress_bar
+    from morphoscope.synth.write_films import film_series, film_surface, independent_films, write_films
+
+    series, surface = kind
+    if series and surface is not None:
+        raise UsageError("--series and --surface draw different sets; give one of them")
+    if surface is not None:
+        down, across = parse_size(surface, "--surface")
+        films = film_surface(seed, (across, down), **settings)
+    else:
+        films = (film_series if series else independent_films)(seed, count, **settings)
+    with progress_bar("drawing") as progress:
+        write_films(films, output, progress=progress)
+    typer.echo(f"{output / 'image'}: {len(films.scenes)} pictures of films; masks and true extents lie beside them")
+    if len(films.conditions.columns):
+        typer.echo(f"next: morphoscope score {output / 'image'} --conditions {output / 'conditions.csv'} -o RUN")
+    else:
+        typer.echo(f"next: morphoscope train score {output} -o FILMS.onnx, or morphoscope score {output / 'image'} -o RUN")
+
+
 def _say_video(output: Path, frames: int, shape: tuple[int, int], command: str) -> None:
     typer.echo(f"{output / 'video.mp4'}: {frames} frames of {shape[1]}x{shape[0]} px; the truth lies beside it")
     typer.echo(f"next: morphoscope {command} {output / 'video.mp4'} --recipe {output / 'recipe.toml'} -o RUN")
 
 
-def parse_size(size: str) -> tuple[int, int]:
+def parse_size(size: str, option: str = "--size") -> tuple[int, int]:
     """(height, width) from `WxH`.
 
     Raises:
@@ -104,5 +144,6 @@ def parse_size(size: str) -> tuple[int, int]:
     """
     parts = size.lower().split("x")
     if len(parts) != 2 or not all(p.strip().isdigit() for p in parts):
-        raise UsageError(f"--size wants WIDTHxHEIGHT in px such as 1120x710, got {size!r}")
+        example = "WIDTHxHEIGHT in px such as 1120x710" if option == "--size" else "two numbers of values such as 8x8"
+        raise UsageError(f"{option} wants {example}, got {size!r}")
     return int(parts[1]), int(parts[0])
