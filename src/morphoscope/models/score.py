@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from morphoscope.errors import InputError, ModelError, UsageError
 from morphoscope.models.card import ModelCard, resolve_model
+from morphoscope.models.neighbours import NEIGHBOURS, gathered, over_tiles
 from morphoscope.models.patches import PatchGrid, PatchImage, patch_grid
 from morphoscope.models.runtime import Provider, Session, load_session
 from morphoscope.models.score_map import ScoreMap, outputs_of, read_logits
@@ -38,10 +39,10 @@ class Scorer:
         card = session.card
         if card.task != "score":
             raise ModelError(f"wanted a model for the task 'score', {card.name} is for {card.task!r}")
-        if card.postprocess != SCORES or card.patch_px is None or card.answer is None:
+        if card.postprocess not in (SCORES, NEIGHBOURS) or card.patch_px is None or card.answer is None:
             raise ModelError(
-                f"{card.name} needs {card.postprocess!r}, this version knows {SCORES!r} with patch_px and answer on the card; "
-                "update morphoscope"
+                f"{card.name} needs {card.postprocess!r}, this version knows {SCORES!r} and {NEIGHBOURS!r} with patch_px and "
+                "answer on the card; update morphoscope"
             )
         self.card: ModelCard = card
         self.path = path
@@ -67,6 +68,8 @@ class Scorer:
         if min(seen, step) <= 0:
             raise UsageError(f"wanted a patch and a stride of more than 0 px, got {seen:g} and {step:g} px")
         zoom = self._side / seen
+        if self.card.postprocess == NEIGHBOURS:
+            return self._gathered(image, seen, step)
         prepared = PatchImage(image, channels=self.card.channels, preprocess=self.card.preprocess, zoom=zoom)
         try:
             grid = patch_grid(prepared.shape, self._side, max(round(step * zoom), 1))
@@ -84,6 +87,8 @@ class Scorer:
         side = batch.shape[1] if batch.ndim in (3, 4) else 0
         if batch.ndim not in (3, 4) or batch.shape[2] != side:
             raise InputError(f"wanted patches (n, s, s) or (n, s, s, 3), got an array of shape {batch.shape}")
+        if self.card.postprocess == NEIGHBOURS:
+            return np.stack([self.scores(one).values.mean(axis=(1, 2)) for one in batch])
         card, out = self.card, np.empty((len(batch), outputs_of(self.card)), np.float32)
         for first in range(0, len(batch), self._batch):
             zoom = self._side / side
@@ -93,6 +98,16 @@ class Scorer:
             ]
             out[first : first + len(seen)] = self._session.run(np.stack(seen))[0][:, :, 0, 0]
         return read_logits(out, card)
+
+    def _gathered(self, image: NDArray[Any], seen: float, step: float) -> ScoreMap:
+        """The means of a map of cells over patches of `seen` px of the image, `step` px apart, both rounded to whole cells."""
+        cell = (self.card.seen_px or self._side) / self._side * self.card.stride  # px of the image
+        prepared = PatchImage(image, channels=self.card.channels, preprocess=self.card.preprocess, zoom=self.card.stride / cell)
+        logits = over_tiles(prepared, lambda batch: self._session.run(batch)[0][0], cell=self.card.stride)
+        side, stride = (max(round(px / cell), 1) for px in (seen, step))
+        values, y, x = gathered(read_logits(logits[None], self.card)[0], side=side, stride=stride)
+        first_x, first_y = ((first + side / 2) * cell - 0.5 for first in (x, y))
+        return ScoreMap(values, first_x, first_y, stride * cell, side * cell, self.card.classes)
 
     def _dense_pays(self, shape: tuple[int, int], grid: PatchGrid) -> bool:
         passes = (self.card.stride // gcd(self.card.stride, grid.stride)) ** 2

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from morphoscope.errors import ModelError
 from morphoscope.models.card import KEY, ModelCard
 from morphoscope.models.runtime import load_session
+from morphoscope.train.neighbour_network import NeighbourNet
 from morphoscope.train.networks import CentreNet
 from morphoscope.train.patch_networks import PatchNet
 
@@ -97,6 +98,21 @@ def export_scorer(network: PatchNet, card: ModelCard, path: Path) -> ModelCard:
     axes = {"image": {0: "n", 2: "h", 3: "w"}, "logits": {0: "n", 2: "rows", 3: "columns"}}
     _export(wrapped, example, written, path, axes=axes, check=_same_values)
     return written
+
+
+def export_neighbours(network: NeighbourNet, card: ModelCard, path: Path) -> None:
+    """Write a network of good images to one .onnx file: `image` (n, channels, h, w) to `logits` (n, k, h / 8, w / 8).
+
+    Weights and banks are stored in half precision, as in `export_segmenter`; the network's own are rounded in place.
+
+    Raises:
+        ModelError: the file's outputs differ from the network's by more than 1e-3.
+    """
+    wrapped = network.eval().to(memory_format=torch.contiguous_format)
+    round_to_half(wrapped)
+    example = torch.rand(1, network.features.channels, 64, 96, generator=torch.Generator().manual_seed(0))
+    axes = {"image": {0: "n", 2: "h", 3: "w"}, "logits": {0: "n", 2: "rows", 3: "columns"}}
+    _export(wrapped, example, card, path, axes=axes, check=_same_values, half=True)
 
 
 def round_to_half(network: nn.Module) -> None:

