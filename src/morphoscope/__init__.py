@@ -14,6 +14,7 @@ _HOME = {
     "Axis": "calibration",
     "Calibration": "calibration",
     "Detector": "models.detect",
+    "FilmPicture": "synth.films",
     "LoopVideo": "synth.loops",
     "ModelCard": "models.card",
     "MorphoscopeError": "errors",
@@ -47,6 +48,7 @@ _HOME = {
     "read_boxes": "io.labels",
     "read_features": "io.features",
     "sample_statistics": "physics.places",
+    "score": "pipeline",
     "segment": "pipeline",
     "shapes": "measure.shape",
     "size_distribution": "physics.size_distribution",
@@ -99,11 +101,13 @@ if TYPE_CHECKING:
     from morphoscope.physics.survival import kaplan_meier as kaplan_meier
     from morphoscope.physics.tracks import track_table as track_table
     from morphoscope.pipeline import analyze as analyze
+    from morphoscope.pipeline import score as score
     from morphoscope.pipeline import segment as segment
     from morphoscope.project import Project as Project
     from morphoscope.recipe import Recipe as Recipe
     from morphoscope.recipe import load_recipe as load_recipe
     from morphoscope.recipe import parse_recipe as parse_recipe
+    from morphoscope.synth.films import FilmPicture as FilmPicture
     from morphoscope.synth.loops import LoopVideo as LoopVideo
     from morphoscope.synth.particle_video import ParticleVideo as ParticleVideo
     from morphoscope.synth.particles import ParticlePicture as ParticlePicture

@@ -21,6 +21,10 @@ Tell = Callable[[int, int], None]
 HEAD = "# drawn films: what the pictures do not say about themselves"
 STEP_S = 30.0  # between two pictures of a series
 AVRAMI = 2.5  # exponent of the kinetics of dewetting: holes that start all along would have 3, all at once 2
+MICROSCOPE = (
+    *("shape", "field", "objective", "film", "substrate", "thickness_nm", "haze", "grain"),
+    *("exposure", "balance", "vignetting", "defocus_px", "noise"),
+)
 RATIOS, MINUTES = (0.0, 1.0), (5.0, 60.0)  # ends of the two conditions of a surface
 
 
@@ -37,22 +41,31 @@ def independent_films(seed: int, count: int, **settings: Any) -> Films:
     return Films(scenes, pd.DataFrame(index=range(count)))
 
 
-def film_series(seed: int, count: int, *, most: float = 0.85, **settings: Any) -> Films:
-    """One film that dewets under the camera; `time_s` is its condition.
+def films_alike(seed: int, like: FilmScene, count: int) -> Films:
+    """Films with random defects, of the material and under the microscope of another one."""
+    return independent_films(seed, count, **_same(like))
+
+
+def film_series(seed: int, count: int, *, most: float = 0.85, like: FilmScene | None = None, **settings: Any) -> Films:
+    """One film that dewets under the camera; `time_s` is its condition. `like`: see `films_alike`.
 
     The bare share follows 1 - exp(-(t / tau)^n) (Avrami, J. Chem. Phys. 7 (1939) 1103) up to `most`.
     """
     time = np.arange(count) * STEP_S
     tau = max(time[-1], STEP_S) / 1.6
     share = most * (1 - np.exp(-((time / tau) ** AVRAMI))) / (1 - np.exp(-(1.6**AVRAMI)))
-    given: dict[str, Any] = {"cracks": None, "scratches": 1, "particles_per_mm2": 25.0, "unevenness": 0.03} | settings
+    given: dict[str, Any] = (
+        {"cracks": None, "scratches": 1, "particles_per_mm2": 25.0, "unevenness": 0.03} | _same(like) | settings
+    )
     first = random_film(seed, **given)
     scenes = [replace(first, dewetting=float(s), shot=k) for k, s in enumerate(share)]
     return Films(scenes, pd.DataFrame({"time_s": time}))
 
 
-def film_surface(seed: int, grid: tuple[int, int], **settings: Any) -> Films:
+def film_surface(seed: int, grid: tuple[int, int], *, like: FilmScene | None = None, **settings: Any) -> Films:
     """A film for each pair of `ratio` (of a dopant) and `anneal_min` (minutes): other places, the same material and microscope.
+
+    `like`: see `films_alike`.
 
     Raises:
         UsageError: fewer than two values of a condition.
@@ -61,11 +74,15 @@ def film_surface(seed: int, grid: tuple[int, int], **settings: Any) -> Films:
         raise UsageError(f"a surface needs at least two values of each condition, got {grid[0]} x {grid[1]}")
     ratios, minutes = np.linspace(*RATIOS, grid[0]), np.linspace(*MINUTES, grid[1])
     table = pd.DataFrame([(r, m) for m in minutes for r in ratios], columns=["ratio", "anneal_min"])
-    given: dict[str, Any] = {"cracks": None, "scratches": 0, "unevenness": 0.03, "mechanism": "holes"} | settings
+    given: dict[str, Any] = {"cracks": None, "scratches": 0, "unevenness": 0.03, "mechanism": "holes"} | _same(like) | settings
     first = random_film(seed, **given)
     bare = dewetting_surface(table["ratio"].to_numpy(), table["anneal_min"].to_numpy())
     scenes = [replace(first, seed=seed * 100_000 + k, dewetting=float(share)) for k, share in enumerate(bare)]
     return Films(scenes, table)
+
+
+def _same(like: FilmScene | None) -> dict[str, Any]:
+    return {name: getattr(like, name) for name in MICROSCOPE} if like else {}
 
 
 def dewetting_surface(ratio: Any, anneal_min: Any) -> Any:
