@@ -22,6 +22,8 @@ _HOME = {
     "ParticleVideo": "synth.particle_video",
     "Project": "project",
     "Recipe": "recipe",
+    "ScoreMap": "models.score_map",
+    "Scorer": "models.score",
     "analyze": "pipeline",
     "anomalous": "physics.anomalous",
     "bonds": "physics.neighbours",
@@ -38,6 +40,7 @@ _HOME = {
     "link": "track.link",
     "load_detector": "models.detect",
     "load_recipe": "recipe",
+    "load_scorer": "models.score",
     "measure_ellipses": "measure.geometry",
     "nearest_distances": "physics.structure",
     "neighbourhood": "physics.neighbours",
@@ -46,6 +49,7 @@ _HOME = {
     "parse_recipe": "recipe",
     "particles_by_frame": "physics.particle_sizes",
     "read_boxes": "io.labels",
+    "read_colour": "io.colour",
     "read_features": "io.features",
     "sample_statistics": "physics.places",
     "score": "pipeline",
@@ -68,6 +72,7 @@ if TYPE_CHECKING:
     from morphoscope.calibration import Calibration as Calibration
     from morphoscope.errors import MorphoscopeError as MorphoscopeError
     from morphoscope.evaluate import evaluate_detector as evaluate_detector
+    from morphoscope.io.colour import read_colour as read_colour
     from morphoscope.io.features import read_features as read_features
     from morphoscope.io.labels import read_boxes as read_boxes
     from morphoscope.io.open import open_frames as open_frames
@@ -77,6 +82,9 @@ if TYPE_CHECKING:
     from morphoscope.models.card import ModelCard as ModelCard
     from morphoscope.models.detect import Detector as Detector
     from morphoscope.models.detect import load_detector as load_detector
+    from morphoscope.models.score import Scorer as Scorer
+    from morphoscope.models.score import load_scorer as load_scorer
+    from morphoscope.models.score_map import ScoreMap as ScoreMap
     from morphoscope.physics.anomalous import anomalous as anomalous
     from morphoscope.physics.brownian import fit_pooled as fit_pooled
     from morphoscope.physics.brownian import fit_tracks as fit_tracks
