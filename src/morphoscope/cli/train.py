@@ -7,20 +7,25 @@ from typing import Annotated
 
 import typer
 
-TASKS = ("detect", "segment")
+from morphoscope.cli.scores import say_trained
+
+TASKS = ("detect", "segment", "score")
 
 
 def train(
-    task: Annotated[str, typer.Argument(help="what the model shall do: detect or segment")],
+    task: Annotated[str, typer.Argument(help="what the model shall do: detect, segment or score")],
     data: Annotated[
         Path,
         typer.Argument(
             help="detect: labels in any format of `labels convert`, a file or a folder (with labels.toml); "
-            "segment: a folder with image/ and instances/ (touching objects apart) or mask/ (grey values are classes)"
+            "segment: a folder with image/ and instances/ (touching objects apart) or mask/ (grey values are classes); "
+            "score: a folder per class, a CSV file,label or file,<scores>, image/ and mask/ or masks/<class>/, boxes, an .npz"
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="the model file to write, .onnx")],
-    recipe: Annotated[Path | None, typer.Option(help="settings, see `morphoscope init`: [train] and [calibration]")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="settings, see `morphoscope init`: [train], [score] and [calibration]")
+    ] = None,
     start: Annotated[
         str | None, typer.Option("--from", help="a trained model to go on from: an .onnx file or a shipped model's name")
     ] = None,
@@ -46,23 +51,30 @@ def train(
         raise UsageError(f"{output} is there already; --overwrite replaces it")
     try:
         from morphoscope.train.detect import train_detector
+        from morphoscope.train.score import train_scorer
         from morphoscope.train.segment import train_segmenter
     except ImportError as error:
         raise UsageError(f"training needs the extra 'train' ({error}): pip install 'morphoscope[train]'") from error
     settings = load_recipe(recipe) if recipe else Recipe()
     begin = resolve_model(start) if start is not None else None
+    total = settings.train.epochs if task == "score" else settings.train.steps
     with Progress(transient=True) as bar:
         rows = {}
 
         def show(stage: str, step: int, loss: float) -> None:
             if stage not in rows:
-                rows[stage] = bar.add_task(stage, total=settings.train.steps)
+                rows[stage] = bar.add_task(stage, total=total)
             bar.update(rows[stage], completed=step, description=f"{stage}, loss {loss:.3f}")
 
-        if task == "segment":
+        if task == "score":
+            scored = train_scorer(data, output, settings, start=begin, freeze=freeze, progress=show)
+        elif task == "segment":
             card = train_segmenter(data, output, settings, imagenet=imagenet, start=begin, freeze=freeze, progress=show)
         else:
             card = train_detector(data, output, settings, start=begin, freeze=freeze, progress=show)
+    if task == "score":
+        say_trained(output, scored)
+        return
     typer.echo(f"{output}: classes {', '.join(card.classes)}, threshold {card.threshold:g}")
     typer.echo(_validation(card.metrics, task, started=begin is not None))
 

@@ -1,0 +1,151 @@
+"""The training loop of networks of patches."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from morphoscope.train.patch_networks import PatchNet
+from morphoscope.train.score_pictures import Array
+from morphoscope.train.score_sampling import Sampler
+
+DECAY, AVERAGE = 0.01, 0.98  # weight decay, memory of the average
+LEAST_STEPS = 10  # of an epoch: of few patches, an epoch sees each several times
+MOST_EPOCHS = 30  # where none are given
+CHUNK = 256  # patches judged at once
+
+Held = tuple[Array, Array]  # patches (n, c, s, s) and targets (n, k) that are not learnt
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a network is trained: `answer` and `levels` as on its card; epochs and patience as in the recipe."""
+
+    answer: str
+    levels: int
+    batch: int
+    rate: float
+    epochs: int | None
+    patience: int
+    seed: int
+
+    @property
+    def horizon(self) -> int:
+        """The epochs that the rate falls over."""
+        return self.epochs or MOST_EPOCHS
+
+
+def loss_of(logits: Tensor, target: Tensor, answer: str, levels: int) -> Tensor:
+    """Loss (n,) of logits (n, outputs) for targets (n, k), 0 to 1.
+
+    Exclusive: cross entropy. Multi-label: binary cross entropy, of shares as of probabilities. Ordinal: that of P(y > j) for each
+    level j of a class (Frank & Hall, ECML 2001), whose targets of a share between two levels lie between 0 and 1.
+    """
+    if answer == "exclusive":
+        return -(target * torch.log_softmax(logits, dim=1)).sum(dim=1)
+    if answer == "ordinal":
+        steps = torch.arange(levels, dtype=target.dtype)
+        target = (target[:, :, None] * levels - steps).clamp(0, 1).flatten(1)
+    return nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(dim=1)
+
+
+def train_patches(
+    network: PatchNet,
+    sampler: Sampler,
+    fit: Fit,
+    *,
+    held: Held | None = None,
+    epochs: int | None = None,
+    progress: Callable[[int, float], None] | None = None,
+) -> tuple[PatchNet, int]:
+    """Train and give the moving average of the weights, in eval mode, and after how many epochs it was taken.
+
+    AdamW, the rate warmed up and let down by a cosine; channels_last and bfloat16 autocast on the CPU.
+
+    Args:
+        network: parameters with requires_grad False stay as they are, as do norms in features that are frozen whole.
+        sampler: gives the patches.
+        fit: settings.
+        held: patches for early stopping: the best epoch on them is taken; None to train to the end.
+        epochs: stop after so many.
+        progress: called with (epoch, mean loss).
+    """
+    network = network.to(memory_format=torch.channels_last)
+    averaged = torch.optim.swa_utils.AveragedModel(network, avg_fn=_average, use_buffers=True)
+    optimiser = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], fit.rate, weight_decay=DECAY)
+    steps = max(-(-len(sampler) // fit.batch), LEAST_STEPS)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps * fit.horizon))
+    rng, best, kept = np.random.default_rng(fit.seed), (float("inf"), 0), averaged.module
+    for epoch in range(1, (epochs or fit.horizon) + 1):
+        _learn(network)
+        running = 0.0
+        for _ in range(steps):
+            running += _step(network, sampler, fit, rng, optimiser)
+            schedule.step()
+            averaged.update_parameters(network)
+        if progress:
+            progress(epoch, running / steps)
+        if held is None:
+            continue
+        value = held_loss(averaged.module, held, fit)
+        if value < best[0]:
+            best, kept = (value, epoch), copy.deepcopy(averaged.module)
+        elif epoch - best[1] >= fit.patience:
+            break
+    result: PatchNet = (averaged.module if held is None else kept).eval()
+    return result, best[1] if held is not None else (epochs or fit.horizon)
+
+
+def _learn(network: PatchNet) -> None:
+    network.train()
+    if not any(p.requires_grad for p in network.features.parameters()):
+        network.features.eval()
+
+
+def _step(network: PatchNet, sampler: Sampler, fit: Fit, rng: np.random.Generator, optimiser: torch.optim.Optimizer) -> float:
+    """One step; the loss."""
+    patches, targets, weights = (torch.from_numpy(part) for part in sampler.draw(fit.batch, rng))
+    with torch.autocast("cpu", torch.bfloat16):
+        output = network(patches.contiguous(memory_format=torch.channels_last))
+    value = (loss_of(output.float()[:, :, 0, 0], targets, fit.answer, fit.levels) * weights).mean()
+    optimiser.zero_grad(set_to_none=True)
+    value.backward()
+    nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+    optimiser.step()
+    return float(value.detach())
+
+
+def logits_of(network: PatchNet, patches: Array) -> Tensor:
+    """Logits (n, outputs) of patches (n, c, s, s), in eval mode and single precision."""
+    network.eval()
+    with torch.inference_mode():
+        parts = [network(torch.from_numpy(patches[k : k + CHUNK]))[:, :, 0, 0] for k in range(0, len(patches), CHUNK)]
+    return torch.cat(parts)
+
+
+def held_loss(network: PatchNet, held: Held, fit: Fit, *, temperature: float = 1.0) -> float:
+    """Mean loss on patches that are not learnt, the logits divided by a temperature."""
+    logits = logits_of(network, held[0]) / temperature
+    return float(loss_of(logits, torch.from_numpy(held[1]), fit.answer, fit.levels).mean())
+
+
+def best_temperature(network: PatchNet, held: Held, fit: Fit) -> float:
+    """What logits are divided by so that the loss on held-out patches is least (Guo et al., arXiv:1706.04599), 0.5 to 4."""
+    logits, target = logits_of(network, held[0]), torch.from_numpy(held[1])
+    tried = np.geomspace(0.5, 4, 31)
+    losses = [float(loss_of(logits / t, target, fit.answer, fit.levels).mean()) for t in tried]
+    return float(round(tried[int(np.argmin(losses))], 3))
+
+
+def _rate(step: int, steps: int) -> float:
+    return float(min((step + 1) / 20, 1) * (0.02 + 0.49 * (1 + np.cos(np.pi * min(step / steps, 1)))))
+
+
+def _average(mean: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+    decay = min(AVERAGE, (1 + int(count)) / (10 + int(count)))
+    return mean + (new - mean) * (1 - decay)

@@ -1,0 +1,134 @@
+"""How labelled images are shown to a network of patches: what a patch covers, at which size, in which colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from morphoscope.errors import UsageError
+from morphoscope.io.open import open_frames
+from morphoscope.io.score_data import ScoreData, ScoreExample
+from morphoscope.models.preprocess import ROBUST_RGB, UNIT
+from morphoscope.models.runtime import read_card
+from morphoscope.recipe import Recipe
+from morphoscope.train.patch_networks import PatchNet, build_network
+from morphoscope.train.score_pictures import is_grey
+from morphoscope.train.score_sampling import Change
+from morphoscope.train.trained import load_patch_network
+
+OURS = "film"
+WHOLE_PX = 64  # side of the input of our network where a patch covers much of an image
+READY_PX = 96  # larger ready patches are resized to the network's own input
+Read = Sequence[tuple[ScoreExample, NDArray[Any]]]
+
+LIGHT = {UNIT: (0.15, 0.05, 0.03), ROBUST_RGB: (0.15, 0.15, 0.15)}  # contrast, brightness and noise of `Change`
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`side` of the network's input and what it covers of the stored image, `seen_px`, both in px; the rest as on the card."""
+
+    network: str
+    outputs: int
+    side: int
+    seen_px: float
+    channels: Literal[1, 3]
+    preprocess: str
+    change: Change
+    pixel_size_nm: float | None = None
+    start: Path | None = None
+
+    def build(self) -> PatchNet:
+        """The network, with fresh weights or those of `start`."""
+        if self.start:
+            return load_patch_network(self.start, outputs=self.outputs)
+        return build_network(self.network, outputs=self.outputs, channels=self.channels, input_px=self.side)
+
+
+def make_plan(data: ScoreData, read: Read, recipe: Recipe, *, start: Path | None = None) -> Plan:
+    """What suits the data, where the recipe is silent.
+
+    A patch covers `score.patch_px` (or `patch_nm`); else a ready patch is itself, a patch of a marked image is as wide as the
+    network's input, and one of images with a label each as wide as the shorter side of the smallest.
+
+    Raises:
+        UsageError: a patch in nm of images without a common scale, or a patch too small for the network.
+    """
+    settings = recipe.train
+    outputs = len(data.classes) * (10 if data.answer == "ordinal" else 1)
+    pixel = _pixel_size(read, recipe) if recipe.score.patch_nm else None
+    wanted = recipe.score.patch_nm / pixel if recipe.score.patch_nm and pixel else recipe.score.patch_px
+    smallest = float(min(min(image.shape[:2]) for _, image in read))
+    if start:
+        card = read_card(start)
+        network = load_patch_network(start, outputs=outputs)
+        seen = wanted or (smallest if data.ready else min(card.seen_px or network.input_px, smallest))
+        return Plan(
+            network=network.name,
+            outputs=outputs,
+            side=network.input_px,
+            seen_px=seen,
+            channels=card.channels,
+            preprocess=card.preprocess,
+            change=_change(network.name, card.preprocess, data),
+            pixel_size_nm=pixel,
+            start=start,
+        )
+    own = build_network(settings.network, outputs=outputs)
+    ours = settings.network == OURS
+    seen = wanted or (float(own.input_px) if data.marked else smallest)
+    side = own.input_px
+    if ours or data.ready:
+        side = _side(data, seen, own.input_px)
+    scaling = _scaling([image for _, image in read]) if ours else UNIT
+    grey = is_grey([image for _, image in read])
+    channels: Literal[1, 3] = 1 if (own.channels == 1 or (ours or data.ready) and grey) else 3
+    return Plan(settings.network, outputs, side, seen, channels, scaling, _change(settings.network, scaling, data), pixel)
+
+
+def _side(data: ScoreData, seen: float, own: int) -> int:
+    """Side of the input: as large as the patch, if that is small."""
+    if data.ready:
+        return round(seen) if seen <= READY_PX else own
+    return min(round(seen), WHOLE_PX) if not data.marked else min(round(seen), own)
+
+
+def _scaling(images: Sequence[NDArray[Any]]) -> str:
+    """By the full range of 8 bits; else by each image's own spread, as cameras use part of the range of other dtypes."""
+    return UNIT if all(image.dtype == np.uint8 for image in images) else ROBUST_RGB
+
+
+def _change(network: str, scaling: str, data: ScoreData) -> Change:
+    """Published networks learn turned and mirrored patches only; ready patches keep their size."""
+    if network != OURS:
+        return Change()
+    contrast, brightness, noise = LIGHT[scaling]
+    return Change(0.0 if data.ready else 0.1 if data.marked else 0.2, contrast, brightness, noise)
+
+
+def _pixel_size(read: Read, recipe: Recipe) -> float:
+    """nm per px of all images.
+
+    Raises:
+        UsageError: it is not known, or not the same for all.
+    """
+    found = set()
+    for one, _ in read:
+        if one.path is None:
+            raise UsageError("ready patches have no scale: leave out score.patch_nm")
+        with open_frames(one.path) as frames:
+            calibration = recipe.calibrate(frames.calibration)
+        if not calibration.has_scale:
+            raise UsageError(
+                f"score.patch_nm wants a scale, {one.name} states none; set calibration.pixel_size_nm, or score.patch_px"
+            )
+        found.add(float(f"{calibration.mean_pixel_nm:.4g}"))
+    if len(found) > 1:
+        sizes = ", ".join(f"{size:g}" for size in sorted(found)[:4])
+        raise UsageError(f"score.patch_nm wants images of one scale to learn from, these have {sizes} nm per px")
+    return found.pop()

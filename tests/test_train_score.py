@@ -1,0 +1,233 @@
+"""Training of score models: split, sampling, losses, and the whole life of a file on small drawn images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
+pytest.importorskip("onnx", reason="training needs the extra 'train'")
+
+from typer.testing import CliRunner  # noqa: E402
+
+from morphoscope.cli.main import build_app  # noqa: E402
+from morphoscope.errors import InputError, PartialError, UsageError  # noqa: E402
+from morphoscope.evaluate_scores import evaluate_scores  # noqa: E402
+from morphoscope.io.score_data import read_score_data  # noqa: E402
+from morphoscope.models.score import load_scorer  # noqa: E402
+from morphoscope.recipe import Recipe, parse_recipe  # noqa: E402
+from morphoscope.train.score import prepare, train_scorer  # noqa: E402
+from morphoscope.train.score_loop import loss_of  # noqa: E402
+from morphoscope.train.score_sampling import Change, Sampler, balanced, relit, turn  # noqa: E402
+from morphoscope.train.score_split import deal, split  # noqa: E402
+from morphoscope.train.trained import weights_of  # noqa: E402
+
+SIDE = 16
+
+
+def _recipe(*, patch: float | None = None, **train: object) -> Recipe:
+    few = {"epochs": 4, "patches": 16, "bands": 2, "rate": 5e-3, **train}
+    return parse_recipe({"train": few, "score": {"patch_px": patch}, "run": {"threads": 1}})
+
+
+def _film(seed: int, *, striped: bool, size: int = SIDE) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    x = np.arange(size)[None] + rng.integers(0, 6)
+    grey = 90 + (80 * (x % 6 < 2) if striped else 27) + rng.normal(0, 10, (size, size))
+    return np.clip(grey, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("films")
+    for name, striped in (("cracked", True), ("smooth", False)):
+        (root / name).mkdir()
+        for k in range(8):
+            cv2.imwrite(str(root / name / f"{k}.png"), _film(k, striped=striped))
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "m.onnx"
+    train_scorer(films, path, _recipe(licence="MIT", epochs=8))
+    return path
+
+
+def test_groups_stay_together_and_every_part_has_its_share_of_all_labels() -> None:
+    rng = np.random.default_rng(0)
+    groups = [f"g{k}" for k in rng.permutation(np.repeat(np.arange(60), 3))]
+    label = np.array([int(name[1:]) % 3 for name in groups])
+    targets = np.eye(3, dtype=np.float32)[label]
+    part = deal(groups, targets, 4)
+    for name in set(groups):
+        assert len({p for p, g in zip(part, groups, strict=True) if g == name}) == 1
+    table = np.array(
+        [[len({g for g, p, c in zip(groups, part, label, strict=True) if (p, c) == (k, j)}) for j in range(3)] for k in range(4)]
+    )
+    assert (table == 5).all()
+    chosen = split(groups, targets, parts=4, fold=1)
+    sets = [{groups[k] for k in some} for some in (chosen.train, chosen.validation, chosen.test)]
+    assert not (sets[0] & sets[1] or sets[0] & sets[2] or sets[1] & sets[2]) and sum(map(len, sets)) == 60
+    np.testing.assert_array_equal(chosen.test, np.flatnonzero(part == 1))
+    with pytest.raises(UsageError, match=r"train.folds = 0"):
+        split(["a", "b"], targets[:2], parts=4, fold=0)
+
+
+def test_draws_are_balanced_and_weights_make_up_for_it() -> None:
+    exclusive = np.eye(2, dtype=np.float32)[[0] * 9 + [1]]
+    share, weight = balanced(exclusive, exclusive=True)
+    np.testing.assert_allclose(share @ exclusive, [0.5, 0.5])
+    rng = np.random.default_rng(0)
+    rare = (rng.random((500, 2)) * (rng.random((500, 2)) < 0.02)).astype(np.float32)
+    share, weight = balanced(rare, exclusive=False)
+    assert share.sum() == pytest.approx(1) and (share * (rare > 0).any(axis=1)).sum() > 0.5
+    np.testing.assert_allclose((share * weight) @ rare, rare.mean(axis=0), rtol=1e-5)
+    assert balanced(np.zeros((3, 1), np.float32), exclusive=False)[1].tolist() == [1, 1, 1]
+
+
+def test_eight_ways_to_turn_are_all_different_and_light_keeps_its_shape() -> None:
+    patch = np.arange(2 * 5 * 5, dtype=np.float32).reshape(2, 5, 5)
+    seen = {turn(patch, way).tobytes() for way in range(8)}
+    assert len(seen) == 8 and patch.tobytes() in seen
+    rng = np.random.default_rng(0)
+    assert relit(patch, Change(), rng) is patch
+    other = relit(patch, Change(contrast=0.3, brightness=0.3, noise=0.1), rng)
+    assert other.shape == patch.shape and other.dtype == np.float32 and not np.array_equal(other, patch)
+
+
+def test_losses_are_least_where_probabilities_are_right() -> None:
+    target = torch.tensor([[0.3, 0.7]])
+    for answer in ("multi-label", "ordinal"):
+        outputs = 2 * (10 if answer == "ordinal" else 1)
+        logits = torch.zeros(1, outputs, requires_grad=True)
+        optimiser = torch.optim.Adam([logits], 0.3)
+        for _ in range(200):
+            optimiser.zero_grad()
+            loss_of(logits, target, answer, 10).sum().backward()
+            optimiser.step()
+        chance = torch.sigmoid(logits.detach()).reshape(2, -1).mean(dim=1)
+        np.testing.assert_allclose(chance, [0.3, 0.7], atol=0.03)
+    right, wrong = (
+        float(loss_of(torch.tensor([x]), torch.tensor([[0.0, 1.0]]), "exclusive", 10)) for x in ([0.0, 5.0], [5.0, 0.0])
+    )
+    assert right < 0.01 < 4 < wrong
+
+
+def test_a_model_is_trained_written_loaded_and_right_on_images_never_learnt(trained: Path, films: Path, tmp_path: Path) -> None:
+    scorer = load_scorer(trained, threads=1)
+    card = scorer.card
+    assert card.answer == "exclusive" and card.classes == ("cracked", "smooth") and card.seen_px == SIDE and card.channels == 1
+    assert {"accuracy", "train_accuracy", "validation_accuracy", "auc", "test_tp"} - {"test_tp"} <= set(card.metrics)
+    assert card.metrics["n_images"] == 8 and card.data[0].licence == "MIT"
+    for striped in (True, False):
+        (right,) = [scorer.scores(_film(100, striped=striped)).extents()["cracked" if striped else "smooth"]]
+        assert right > 0.6
+    result = evaluate_scores(scorer, read_score_data(films))
+    assert result.metrics["accuracy"] > 0.9 and len(result.frames) == 16
+
+
+def test_training_goes_on_from_a_model_whose_backbone_stays_as_it_is(trained: Path, films: Path, tmp_path: Path) -> None:
+    tuned = tmp_path / "t.onnx"
+    card = train_scorer(films, tuned, _recipe(epochs=1, folds=0), start=trained, freeze="backbone").card
+    before, after = weights_of(trained), weights_of(tuned)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and all(name.startswith("head.") for name in changed)
+    assert [source.licence for source in card.data] == ["MIT", "not stated"]
+    with pytest.raises(UsageError, match="--from"):
+        train_scorer(films, tuned, _recipe(), freeze="backbone")
+
+
+def test_marked_images_teach_the_share_of_each_patch(tmp_path: Path) -> None:
+    root = tmp_path / "marked"
+    for part in ("image", "masks/hole"):
+        (root / part).mkdir(parents=True)
+    for k in range(8):
+        rng = np.random.default_rng(k)
+        mask = np.zeros((48, 64), bool)
+        mask[: rng.integers(10, 40), : rng.integers(10, 50)] = True
+        cv2.imwrite(
+            str(root / "image" / f"{k}.png"), np.clip(60 + 120 * mask + rng.normal(0, 8, mask.shape), 0, 255).astype(np.uint8)
+        )
+        cv2.imwrite(str(root / "masks/hole" / f"{k}.png"), (255 * mask).astype(np.uint8))
+    found = train_scorer(root, tmp_path / "h.onnx", _recipe(patch=16, epochs=12))
+    assert (
+        found.card.seen_px == 16
+        and found.card.answer == "multi-label"
+        and set(found.parts["part"]) == {"train", "validation", "test"}
+    )
+    assert found.card.metrics["extent_rms"] < 0.15 and found.card.metrics["auc"] > 0.9
+    assert found.card.extent_error == {}  # too few images for an interval
+    job, _ = prepare(root, _recipe(patch=16), name="h")
+    sampler = Sampler(job.pictures, 16, exclusive=False, target="fraction", change=Change())
+    patches, targets, weights = sampler.draw(64, np.random.default_rng(0))
+    assert np.corrcoef(patches.mean(axis=(1, 2, 3)), targets[:, 0])[0, 1] > 0.99 and weights.shape == (64,)
+
+
+def test_levels_are_learnt_as_such_and_small_or_damaged_images_are_skipped(tmp_path: Path) -> None:
+    rows = ["file,dirt,group"]
+    for k in range(24):
+        level = k % 4 * 3
+        picture = np.full((SIDE, SIDE), 40 + 20 * level, np.uint8)
+        cv2.imwrite(str(tmp_path / f"{k}.png"), picture[:9] if k == 5 else picture)
+        rows.append(f"{k}.png,{level},{k // 2}")
+    (tmp_path / "7.png").write_bytes(b"no picture")
+    (tmp_path / "labels.csv").write_text("\n".join([*rows, "99.png,3,0"]), encoding="utf-8")
+    found = train_scorer(tmp_path, tmp_path / "l.onnx", _recipe(patch=SIDE, epochs=15))
+    assert found.card.answer == "ordinal" and found.card.metrics["level_error"] < 2 and "0 to 10" in found.notes[0]
+    assert [one.split(":")[0] for one in found.skipped] == ["99.png", "7.png", "5.png"]
+    assert "smaller than a patch of 16 px" in found.skipped[2]
+
+
+def test_what_is_left_without_bad_images_must_still_have_two_classes(films: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    for k in range(4):
+        cv2.imwrite(str(tmp_path / "a" / f"{k}.png"), _film(k, striped=True))
+        cv2.imwrite(str(tmp_path / "b" / f"{k}.png"), _film(k, striped=False)[:8])
+    with pytest.raises(InputError, match="same label for a, b"):
+        train_scorer(tmp_path, tmp_path / "m.onnx", _recipe(patch=SIDE))
+
+
+def test_the_command_trains_and_evaluates_and_ends_with_4_where_images_were_skipped(films: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "r.toml"
+    recipe.write_text("[train]\nepochs = 2\nbands = 2\npatches = 16\n[run]\nthreads = 1\n", encoding="utf-8")
+    model, runner = tmp_path / "m.onnx", CliRunner()
+    done = runner.invoke(build_app(), ["train", "score", str(films), "-o", str(model), "--recipe", str(recipe)])
+    assert done.exit_code == 0, done.output
+    for word in ("train", "validation", "test", "TP", "FN", "cracked", "auc"):
+        assert word in done.output
+    out = tmp_path / "scores"
+    command = ["evaluate", str(model), str(films), "-o", str(out)]
+    done = runner.invoke(build_app(), command)
+    assert done.exit_code == 0 and "16 images" in done.output, done.output
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["n_images"] == 16 and (out / "figures" / "roc.png").is_file() and (out / "figures" / "confusion.png").is_file()
+    assert {path.name for path in out.glob("*.csv")} == {"frames.csv", "by_class.csv", "confusion.csv", "roc.csv"}
+    table = tmp_path / "labels.csv"
+    names = [f"{films / 'smooth' / f'{k}.png'},smooth" for k in range(3)] + [f"{films / 'cracked' / '0.png'},cracked"]
+    table.write_text("\n".join(["file,label", *names, "gone.png,smooth"]), encoding="utf-8")
+    done = runner.invoke(build_app(), ["evaluate", str(model), str(table), "--json"])
+    assert (
+        isinstance(done.exception, PartialError)
+        and "gone.png" in str(done.exception)
+        and json.loads(done.output)["n_images"] == 4
+    )
+    done = runner.invoke(build_app(), ["evaluate", str(model), str(films), "--scale", "2"])
+    assert isinstance(done.exception, UsageError) and "--scale" in str(done.exception)
+
+
+def test_copies_of_an_image_are_dealt_apart_only_where_that_is_asked_for(films: Path) -> None:
+    job, _ = prepare(films, _recipe(split="copy"), name="c")
+    assert len(job.pictures) == 8 * 16
+    chosen = job.split(0)
+    learnt, tested = ({job.pictures[k].example.name.split("#")[0] for k in some} for some in (chosen.train, chosen.test))
+    assert learnt & tested
+    job, _ = prepare(films, _recipe(), name="i")
+    chosen = job.split(0)
+    learnt, tested = ({job.pictures[k].example.name for k in some} for some in (chosen.train, chosen.test))
+    assert not learnt & tested
