@@ -275,6 +275,50 @@ SIZE_DISTRIBUTION: dict[str, Column] = {
     "area_density_nm": Column("float64", "nm^-1", "the same per nm"),
 }
 
+SCORES: dict[str, Column] = {  # and S_<class>, S_<class>_low, S_<class>_high for each class, then the conditions
+    "file": FRAMES["file"],
+    "frame": Column("int64", "", "number from 0 in a stack or video; absent where all files hold one image"),
+    "time_s": Column("float64", "s", "when the frame was taken, with `frame`; null where that is unknown"),
+    "label": Column("str", "", "class of the largest extent, of models whose classes exclude each other"),
+    "probability": Column("float64", "", "extent of that class"),
+    "patches": Column("int64", "", "patches that were scored"),
+    "patch_px": Column("float64", "px", "side of a patch in the stored image"),
+    "width_px": Column("int64", "px", "width of the stored image"),
+    "height_px": Column("int64", "px", "height of the stored image"),
+    "pixel_size_nm": Column("float64", "nm", "nm per px; null without a scale"),
+}
+
+TRENDS: dict[str, Column] = {
+    "score": Column("str", "", "the score, such as S_crack"),
+    "series": Column("str", "", "conditions that its images have in common; empty for all images"),
+    "along": Column("str", "", "column of the time"),
+    "n": Column("int64", "", "images"),
+    "first": Column("float64", "", "mean score at the earliest time"),
+    "last": Column("float64", "", "mean score at the latest time"),
+    "tau": Column("float64", "", "Kendall's tau-b: 1 where the score always rises, -1 where it always falls"),
+    "p": Column("float64", "", "of Mann and Kendall's test, two-sided"),
+    "p_holm": Column("float64", "", "the same for all rows together (Holm)"),
+    "trend": Column("str", "", "rises, falls or no trend, by p_holm < 0.05; too few"),
+    "slope": Column("float64", "per unit of the time", "Theil-Sen slope; null for fewer than 6 images"),
+    "slope_low": Column("float64", "per unit of the time", "lower end of its 95 % interval"),
+    "slope_high": Column("float64", "per unit of the time", "upper end of the same"),
+}
+
+RESPONSE: dict[str, Column] = {  # with the two conditions in columns of their own names, after `score`
+    "score": TRENDS["score"],
+    "mean": Column("float64", "", "the response surface"),
+    "sd": Column("float64", "", "its standard deviation"),
+    "low": Column("float64", "", "lower end of its 95 % interval"),
+    "high": Column("float64", "", "upper end of the same"),
+}
+
+NEXT: dict[str, Column] = {  # with the two conditions in columns of their own names, after `rank`
+    "score": TRENDS["score"],
+    "rank": Column("int64", "", "which to measure first"),
+    "sd_before": Column("float64", "", "standard deviation of the surface (root of its mean square) before"),
+    "sd_after": Column("float64", "", "the same after this and those above it are measured, as expected"),
+}
+
 QUANTITIES: dict[str, Column] = {
     "name": Column("str", "", "what"),
     "value": Column("float64", "", "how much, in `unit`"),

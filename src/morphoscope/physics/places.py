@@ -145,7 +145,7 @@ def compare_samples(
         ratio = mean_b / mean_a if mean_a else math.nan
         rows.append([name_a, name_b, *known, ratio, *effect, _superiority(a, b), p_value, math.nan, freedom])
     found = pd.DataFrame(rows, columns=COMPARISON)
-    return found.assign(p_holm=_holm(found["p_value"].to_numpy(float)))
+    return found.assign(p_holm=holm(found["p_value"].to_numpy(float)))
 
 
 def _samples(table: pd.DataFrame, value: str, sample: str, place: str, weight: str | None) -> list[tuple[str, _Sample]]:
@@ -230,7 +230,7 @@ def _t(confidence: float, freedom: float) -> float:
     return float(t.ppf(0.5 + confidence / 2, freedom)) if freedom > 0 else math.nan
 
 
-def _holm(p: Array) -> Array:
+def holm(p: Array) -> Array:
     """Each p-value for all tests together (Holm 1979); nan stays and does not count."""
     adjusted, known = np.full(len(p), np.nan), np.flatnonzero(np.isfinite(p))
     order = known[np.argsort(p[known], kind="stable")]

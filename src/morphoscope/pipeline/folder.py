@@ -28,20 +28,24 @@ PARTICLES = (
     *("particles", "size_distribution", "samples", "sample_comparison"),
     *("structure", "pair_correlation", "structure_factor", "nearest_neighbours"),
 )
+SCORES = ("scores", "trends", "response", "next")
+MAPS = "maps"
 FIGURES = (
     *("density_and_size", "density", "size_boxes", "track_growth", "trajectory_map", "drift", "overlay"),
     *("displacement", "msd", "van_hove", "survival", "diffusion_by_size", "track_story", "slowest_fastest"),
     *("size_distribution", "shape_distribution", "sample_comparison", "structure_curves", "structure_over_time"),
     *(f"overlay_{k}" for k in range(1, 7)),
+    *("time_series", "response_surface", *(f"defects_{k}" for k in range(1, 7))),
 )
 OWN_FILES = (
     *(f"{table}.{ending}" for table in TABLES for ending in ("parquet", "csv")),
     *(f"{table}.csv" for table in (*MOTION, *PARTICLES)),
+    *("scores.parquet", *(f"{table}.csv" for table in SCORES)),
     *("quantities.csv", "overlay.mp4", "report.html", "run.json", "recipe.toml", "runs.csv"),
 )
-PART = re.compile(r"(objects|frames)-\d{6}\.parquet|mask-\d{6,}\.tif|key\.json")
-WRITTEN = "|".join((*TABLES, "quantities", *MOTION, *PARTICLES))
-UNFINISHED = re.compile(rf"\.({WRITTEN}|mask)\b.*\.[0-9a-f]{{8}}\.part|(run|key)\.json\.part")  # left by a kill
+PART = re.compile(r"(objects|frames|scores)-\d{6}\.parquet|(mask|map)-\d{6,}\.tif|key\.json")
+WRITTEN = "|".join((*TABLES, "quantities", *MOTION, *PARTICLES, *SCORES))
+UNFINISHED = re.compile(rf"\.({WRITTEN}|mask|map)\b.*\.[0-9a-f]{{8}}\.part|(run|key)\.json\.part")  # left by a kill
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,11 @@ class Run:
     def tracks(self) -> pd.DataFrame:
         """A row per track (`schema.TRACKS`)."""
         return self._table("tracks", empty(TRACKS))
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """A row per image (`schema.SCORES`), of a run of `score`."""
+        return self._table("scores", pd.DataFrame())
 
     @cached_property
     def quantities(self) -> pd.DataFrame:
@@ -228,7 +237,8 @@ def refuse_strangers(path: Path) -> None:
         return
     figures = [f"figures/{name}.{ending}" for name in FIGURES for ending in ("png", "svg")]
     strange = [name for name in (*OWN_FILES, *figures) if (path / name).exists()]
-    strange += [file.relative_to(path).as_posix() for file in sorted((path / mask_files.FOLDER).rglob("*.tif"))]
+    for folder in (mask_files.FOLDER, MAPS):
+        strange += [file.relative_to(path).as_posix() for file in sorted((path / folder).rglob("*.tif"))]
     if strange:
         raise RunExistsError(
             f"{path} holds no run, but files that a run there would replace: {', '.join(strange)}; choose another -o or move them"
@@ -285,7 +295,8 @@ def remove_run(path: Path) -> None:
     for name in known.get("runs", ()):
         remove_run(path / Path(name).name)
         _remove_empty(path / Path(name).name)
-    mask_files.remove_masks(path, _files(path))
+    mask_files.remove_masks(path, _files(path, mask_files.FOLDER, "frames"))
+    mask_files.remove_masks(path, _files(path, MAPS, "scores"), MAPS)
     figures = path / "figures"
     for name in FIGURES:
         for ending in ("png", "svg"):
@@ -297,12 +308,12 @@ def remove_run(path: Path) -> None:
     _remove_unfinished(path)
 
 
-def _files(path: Path) -> list[str]:
-    """The input files whose label images a run in a folder may have written."""
-    if not (path / mask_files.FOLDER).is_dir():
+def _files(path: Path, folder: str, table: str) -> list[str]:
+    """The input files, as a table names them, whose label images or maps a run may have written into a folder."""
+    if not (path / folder).is_dir():
         return []
     try:
-        return [str(file) for file in Run(path).frames["file"].unique()]
+        return [str(file) for file in getattr(Run(path), table)["file"].unique()]
     except (InputError, KeyError):
         return []
 

@@ -21,8 +21,8 @@ FOLDER = "masks"
 LARGE = 2**32  # bytes, uncompressed, from which on a TIFF is a BigTIFF
 
 
-def mask_names(files: Iterable[str]) -> dict[str, str]:
-    """Where the label image of each input file goes, relative to the run folder.
+def mask_names(files: Iterable[str], folder: str = FOLDER) -> dict[str, str]:
+    """Where the label image (or, in another folder, the map) of each input file goes, relative to the run folder.
 
     It is the file's relative path with the suffix .tif; added to the name where that is another file's too, as where two files
     differ in the suffix only.
@@ -33,7 +33,7 @@ def mask_names(files: Iterable[str]) -> dict[str, str]:
         count = Counter(names.values())
         shared = [file for file, name in names.items() if count[name] > 1 and name != long[file]]
         if not shared:
-            return {file: f"{FOLDER}/{name}" for file, name in names.items()}
+            return {file: f"{folder}/{name}" for file, name in names.items()}
         names.update({file: long[file] for file in shared})
 
 
@@ -92,9 +92,9 @@ def mask_part(parts: Path, number: int) -> Path:
     return parts / f"mask-{number:06d}.tif"
 
 
-def remove_masks(folder: Path, files: Sequence[str]) -> None:
-    """Remove the label images of these input files from a run folder, and the folders that leaves empty."""
-    for name in mask_names(files).values():
+def remove_masks(folder: Path, files: Sequence[str], kind: str = FOLDER) -> None:
+    """Remove the label images (or those of another kind) of these input files from a run folder, and folders left empty."""
+    for name in mask_names(files, kind).values():
         path = folder / name
         path.unlink(missing_ok=True)
         _remove_unfinished(path)

@@ -28,6 +28,12 @@ FILES: dict[str, str] = {
     "frames.parquet": "a row per frame: count, density, median and quartiles of size",
     "objects.parquet": "a row per object per frame",
     "tracks.parquet": "a row per track: life, how it began and ended, growth, D with localisation error, D_eff",
+    "scores.parquet": "a row per image: extent of each class with its interval, patches, scale, conditions",
+    "scores.csv": "the same as CSV",
+    "maps": "defect maps, a page per class, a px per patch",
+    "trends.csv": "test of monotonicity and slope of each score and series",
+    "response.csv": "response surfaces on a grid, with their interval",
+    "next.csv": "conditions to measure next",
     "masks": "label images, a value for each particle",
     "particles.csv": "number, covered area, sizes and shapes of the particles of each frame",
     "size_distribution.csv": "histogram of diameters by number and by area, as in the figure",
@@ -80,19 +86,19 @@ def write_report(
         left_out: (name, sentence): figures with nothing to show, and why.
     """
     folder = Path(folder)
-    title = str(run.get("title") or _input_name(run) or "morphoscope report")
+    title = str(run.get("title") or input_name(run) or "morphoscope report")
     body = "\n".join(
         [
             _header(title, run, frames, tracks),
             _boxes(run),
             headline(quantities),
-            _figures(folder, figures, left_out),
+            figures_section(folder, figures, left_out),
             long_table(quantities),
-            _methods(run, card),
-            _provenance(run, card),
-            _timings(run, frames),
-            _files(folder),
-            _footer(run),
+            methods_section(methods_paragraph(run, card), citations(run, card), card),
+            provenance_section(run, card),
+            timings_section(run, len(frames)),
+            files_section(folder),
+            footer(run),
         ]
     )
     path = folder / "report.html"
@@ -102,14 +108,15 @@ def write_report(
     return path
 
 
-def _input_name(run: Mapping[str, Any]) -> str:
+def input_name(run: Mapping[str, Any]) -> str:
+    """What was analysed, in a few words."""
     paths = [str(item.get("path", "")) for item in run.get("inputs") or ()]
     return Path(paths[0]).name + (f" and {len(paths) - 1} more" if len(paths) > 1 else "") if paths else ""
 
 
 def _header(title: str, run: Mapping[str, Any], frames: pd.DataFrame, tracks: pd.DataFrame) -> str:
     objects = int(frames["count"].sum()) if "count" in frames else 0
-    facts = [_input_name(run), f"{len(frames)} frames", f"{objects} detections", f"{len(tracks)} tracks"]
+    facts = [input_name(run), f"{len(frames)} frames", f"{objects} detections", f"{len(tracks)} tracks"]
     facts.append(str(run.get("created") or ""))
     links = [("results", "Results"), ("figures", "Figures"), ("quantities", "Quantities"), ("methods", "Methods")]
     links += [("provenance", "Provenance"), ("files", "Files")]
@@ -133,7 +140,8 @@ def _boxes(run: Mapping[str, Any]) -> str:
     return box("warn", "Read this before using the numbers", warnings) + box("note", "Notes", notes)
 
 
-def _figures(folder: Path, figures: Sequence[tuple[str, str]], left_out: Sequence[tuple[str, str]]) -> str:
+def figures_section(folder: Path, figures: Sequence[tuple[str, str]], left_out: Sequence[tuple[str, str]]) -> str:
+    """Figures with their captions, and why others are not there."""
     shown: list[str] = []
     for name, caption in figures:
         path = folder / "figures" / f"{name}.png"
@@ -169,19 +177,21 @@ def _is_wide(png: bytes) -> bool:
     return bool(width >= 1000 or width > 1.9 * height)
 
 
-def _methods(run: Mapping[str, Any], card: Mapping[str, Any] | None) -> str:
-    items = "".join(f"<li>{text(line)}</li>" for line in citations(run, card))
+def methods_section(paragraph: str, cited: Sequence[str], card: Mapping[str, Any] | None) -> str:
+    """A paragraph to paste, what to cite, and the limits of the model."""
+    items = "".join(f"<li>{text(line)}</li>" for line in cited)
     limits = (card or {}).get("limits")
     known = f"<h3>Limits of the model</h3><p>{text(limits)}</p>" if limits else ""
     return (
         '<section id="methods"><h2>Methods, to paste</h2>'
-        f'<blockquote id="paragraph">{text(methods_paragraph(run, card))}</blockquote>'
+        f'<blockquote id="paragraph">{text(paragraph)}</blockquote>'
         '<button type="button" data-copy="paragraph">Copy</button>'
         f'<h3>Cite</h3><ol class="cite">{items}</ol>{known}</section>'
     )
 
 
-def _provenance(run: Mapping[str, Any], card: Mapping[str, Any] | None) -> str:
+def provenance_section(run: Mapping[str, Any], card: Mapping[str, Any] | None) -> str:
+    """Inputs, calibration, model, versions and recipe."""
     inputs = [
         [text(i.get("path", "")), str(int(i["frames"])) if i.get("frames") else "", f"<code>{text(i.get('sha256', ''))}</code>"]
         for i in run.get("inputs") or ()
@@ -221,12 +231,13 @@ def _calibration(calibration: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
-def _timings(run: Mapping[str, Any], frames: pd.DataFrame) -> str:
+def timings_section(run: Mapping[str, Any], frames: int) -> str:
+    """How long each stage took, in all and per frame."""
     timings = {str(k): float(v) for k, v in (run.get("timings_s") or {}).items()}
     if not timings:
         return ""
     top = max(max(timings.values()), 1e-9)
-    per_frame = max(len(frames), 1)
+    per_frame = max(frames, 1)
     rows = [
         [
             text(plain(stage)),
@@ -239,7 +250,8 @@ def _timings(run: Mapping[str, Any], frames: pd.DataFrame) -> str:
     return f"<section><h2>Timings</h2>{table(['stage', 's', 'ms per frame', ''], rows, numeric=(1, 2))}</section>"
 
 
-def _files(folder: Path) -> str:
+def files_section(folder: Path) -> str:
+    """Links to the files of a run that are there."""
     rows = [
         [f'<a href="{text(quote(name))}">{text(name)}</a>', text(meaning)]
         for name, meaning in FILES.items()
@@ -250,7 +262,8 @@ def _files(folder: Path) -> str:
     return f'<section id="files"><h2>Files beside this page</h2>{table([], rows)}</section>'
 
 
-def _footer(run: Mapping[str, Any]) -> str:
+def footer(run: Mapping[str, Any]) -> str:
+    """The last line."""
     version = (run.get("versions") or {}).get("morphoscope", "")
     said = f"Made by morphoscope {text(version)}".strip()
     return f"<footer>{said}. This page holds all it shows and asks for nothing from the network.</footer>"

@@ -84,8 +84,8 @@ def text(value: Any) -> str:
 
 
 def plain(name: Any) -> str:
-    """A name for reading: `track_growth` as `Track growth`."""
-    said = str(name).replace("_", " ").strip()
+    """A name for reading: `track_growth` as `Track growth`; symbols such as `S_crack` stay."""
+    said = re.sub(r"(?<!\bS)_", " ", str(name)).strip()
     return said[:1].upper() + said[1:]
 
 

@@ -1,0 +1,68 @@
+"""What the parts of a run of `score` depend on: its files, its model, and the settings that change a row."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from morphoscope import __version__
+from morphoscope.io.films import FilmFile
+from morphoscope.pipeline.provenance import file_hash, text_hash
+from morphoscope.pipeline.score_images import PatchScorer
+from morphoscope.recipe import Recipe
+
+UNREADABLE = "0" * 64
+
+
+def hashed_inputs(sources: Sequence[Path], files: Sequence[FilmFile]) -> list[dict[str, Any]]:
+    """Path, SHA-256 of names and contents, and number of files of each input."""
+    left = list(files)
+    facts = []
+    for source in sources:
+        root = source.resolve()
+        own = [file for file in left if file.path.resolve() == root or file.path.resolve().is_relative_to(root)]
+        taken = {file.name for file in own}
+        left = [file for file in left if file.name not in taken]
+        if source.is_file():
+            digest = _hash(root)
+        else:
+            whole = hashlib.sha256()
+            for file in own:
+                whole.update(file.name.encode())
+                whole.update(bytes.fromhex(_hash(file.path)))
+            digest = whole.hexdigest()
+        facts.append({"path": str(root), "sha256": digest, "frames": len(own)})
+    return facts
+
+
+def _hash(path: Path) -> str:
+    try:
+        return file_hash(path)
+    except OSError:  # said when it is to be read
+        return UNREADABLE
+
+
+def model_facts(scorer: PatchScorer) -> dict[str, Any]:
+    """Name, SHA-256 and path of the model."""
+    path: Path | None = getattr(scorer, "path", None)
+    digest = file_hash(path) if path is not None else text_hash(scorer.card.model_dump_json())
+    return {"name": scorer.card.name, "sha256": digest, "path": None if path is None else str(path)}
+
+
+def score_key(recipe: Recipe, inputs: Sequence[Mapping[str, Any]], model: Mapping[str, Any]) -> dict[str, Any]:
+    """Runs may share parts only where this is equal (`chunk` aside)."""
+    settings = {
+        "score": recipe.score.model_dump(mode="json", include={"patch_px", "patch_nm", "stride_px", "maps"}),
+        "frames": recipe.frames.model_dump(mode="json", exclude={"series", "samples", "invert", "level", "scars"}),
+        "calibration": recipe.calibration.model_dump(mode="json", exclude={"axes"}),
+        "provider": [recipe.run.provider, recipe.run.precision],
+    }
+    return {
+        "input": [item["sha256"] for item in inputs],
+        "model": model["sha256"],
+        "recipe": settings,
+        "version of morphoscope": __version__,
+        "chunk": recipe.run.chunk,
+    }

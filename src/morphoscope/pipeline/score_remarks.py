@@ -1,0 +1,85 @@
+"""What a run of `score` says of itself: patches, scale, intervals, doubts."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+
+from morphoscope.models.card import ModelCard
+from morphoscope.pipeline.score_images import SAID, by_scale
+from morphoscope.pipeline.score_job import Job, good_rows
+from morphoscope.pipeline.score_results import ScoreResults
+
+
+def score_warnings(rows: pd.DataFrame, results: ScoreResults, job: Job) -> list[str]:
+    """What to know before using the numbers."""
+    said = _of_images(good_rows(rows))
+    card, scores, wanted = job.scorer.card, results.scores, job.recipe.score
+    bare = int(scores["pixel_size_nm"].isna().sum())
+    if by_scale(card) and bare and wanted.patch_px is None:
+        said.append(
+            f"{bare} of {len(scores)} images have no scale: they are scored by patches of {card.seen_px or card.patch_px:g} px "
+            f"as if they had the {card.pixel_size_nm:.4g} nm per px that {card.name} was trained at. State their scale "
+            "(--scale), or the patch (--patch)."
+        )
+    sizes = scores["patch_px"]
+    if float(sizes.max()) > 1.02 * float(sizes.min()) and not scores["pixel_size_nm"].notna().all():
+        said.append("Patches differ in size from image to image, as some images have a scale and some have none.")
+    return said
+
+
+def _of_images(rows: pd.DataFrame) -> list[str]:
+    """The warnings of single images, each once, with the first image it is about."""
+    found: dict[str, list[str]] = {}
+    for file, texts in zip(rows["file"], rows[SAID], strict=True):
+        for text in json.loads(texts):
+            found.setdefault(text, []).append(str(file))
+    return [f"{files[0]}{f' and {len(files) - 1} more' if len(files) > 1 else ''}: {text}" for text, files in found.items()]
+
+
+def score_notes(rows: pd.DataFrame, results: ScoreResults, job: Job) -> list[str]:
+    """How patches were chosen and where intervals come from."""
+    card, wanted = job.scorer.card, job.recipe.score
+    said = [_patches(results.scores, card, job)]
+    said += interval_notes(card, results)
+    if card.answer == "ordinal":
+        said.append(f"Scores are the expected degree over the highest: times {card.levels} they are on the scale of the labels.")
+    if wanted.conditions is not None and results.along is None and not results.surfaces and not results.said:
+        said.append("The conditions have no column of times and no two numbers that vary: no trend and no response surface.")
+    return said + results.said
+
+
+def _patches(scores: pd.DataFrame, card: ModelCard, job: Job) -> str:
+    low, high = float(scores["patch_px"].min()), float(scores["patch_px"].max())
+    size = f"{low:.4g} px" if high <= 1.001 * low else f"{low:.4g} to {high:.4g} px"
+    wanted = job.recipe.score
+    if wanted.patch_px is not None:
+        why = "as given"
+    elif wanted.patch_nm is not None:
+        why = f"{wanted.patch_nm:g} nm by each image's scale"
+    elif by_scale(card) and scores["pixel_size_nm"].notna().any():
+        why = "the size in nm that the model was trained at, by each image's scale"
+    else:
+        why = "as the model was trained"
+    return f"Patches have a side of {size} in the image ({why})."
+
+
+def interval_notes(card: ModelCard, results: ScoreResults) -> list[str]:
+    """Where the intervals of extents come from."""
+    known = [name for name in results.classes if name in card.extent_error]
+    others = [name for name in results.classes if name not in card.extent_error]
+    said = []
+    if known:
+        listed = ", ".join(f"S_{name} {card.extent_error[name]:.2g}" for name in known)
+        said.append(f"Intervals of extents are the model's own error on images that were held out of its training: {listed}.")
+    if others:
+        listed = ", ".join(f"S_{name}" for name in others)
+        said.append(
+            f"Intervals of {listed} say how far another place of the same film might differ (patches drawn again in blocks); the "
+            "model's own error on whole images is not known."
+        )
+        bare = int(results.scores[f"S_{others[0]}_low"].isna().sum())
+        if bare:
+            said.append(f"{bare} of {len(results.scores)} images have too few patches for an interval.")
+    return said

@@ -1,0 +1,146 @@
+"""`report.html` of a run of `score`: results, figures, the scores of images, how they were found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from morphoscope.report.html import (
+    figures_section,
+    files_section,
+    footer,
+    input_name,
+    methods_section,
+    provenance_section,
+    timings_section,
+)
+from morphoscope.report.methods_scores import score_citations, score_paragraph
+from morphoscope.report.page import box, number, page, plain, span, table, text
+from morphoscope.report.results import headline, long_table
+
+MOST_ROWS = 60
+CAPTIONS = {
+    "time_series": (
+        "Score of each image with its 95 % interval over time. Dashed: Theil-Sen line (six images or more); tau and p: Mann and "
+        "Kendall's test, p for all series and classes together (Holm). Errors that successive images share make p too small."
+    ),
+    "response_surface": (
+        "Left: response surface (Gaussian process) with the measured scores in the same colours. Right: half of its 95 % "
+        "interval; star: the condition whose measurement lowers the uncertainty of the surface most; numbers: what comes next."
+    ),
+}
+
+
+def write_score_report(
+    folder: Path,
+    *,
+    run: Mapping[str, Any],
+    scores: pd.DataFrame,
+    quantities: pd.DataFrame,
+    upcoming: pd.DataFrame,
+    card: Mapping[str, Any],
+    figures: Sequence[tuple[str, str]],
+    left_out: Sequence[tuple[str, str]] = (),
+) -> Path:
+    """Write the page into a run folder and return its path.
+
+    Args:
+        folder: the run folder; `figures/<name>.png` are read from it.
+        run: content of run.json.
+        scores: `schema.SCORES`.
+        quantities: `schema.QUANTITIES`.
+        upcoming: `schema.NEXT`; may be empty.
+        card: the model's card as plain values.
+        figures: (name, caption); an empty caption takes the one of `CAPTIONS`.
+        left_out: (name, sentence): figures with nothing to show, and why.
+    """
+    classes = [str(name) for name in card["classes"]]
+    title = str(run.get("title") or input_name(run) or "morphoscope report")
+    captioned = [(name, caption or CAPTIONS.get(name, "")) for name, caption in figures]
+    body = "\n".join(
+        [
+            _header(title, run, classes),
+            box("warn", "Read this before using the numbers", [str(line) for line in run.get("warnings") or ()]),
+            box("note", "Notes", [str(line) for line in run.get("notes") or ()]),
+            headline(quantities),
+            figures_section(folder, captioned, left_out),
+            _next(upcoming),
+            _images(scores, classes),
+            long_table(quantities),
+            methods_section(score_paragraph(run, card), score_citations(run, card), card),
+            provenance_section(run, card),
+            timings_section(run, len(scores)),
+            files_section(folder),
+            footer(run),
+        ]
+    )
+    path = folder / "report.html"
+    part = path.with_suffix(".html.part")
+    part.write_text(page(title, body), encoding="utf-8")
+    os.replace(part, path)
+    return path
+
+
+def _header(title: str, run: Mapping[str, Any], classes: Sequence[str]) -> str:
+    counts = run.get("counts") or {}
+    facts = [input_name(run), f"{counts.get('images', 0)} images", ", ".join(plain(name) for name in classes)]
+    facts.append(str(run.get("created") or ""))
+    links = [("results", "Results"), ("figures", "Figures"), ("images", "Images"), ("quantities", "Quantities")]
+    links += [("methods", "Methods"), ("provenance", "Provenance"), ("files", "Files")]
+    nav = "".join(f'<a href="#{anchor}">{name}</a>' for anchor, name in links)
+    line = " &middot; ".join(text(fact) for fact in facts if fact)
+    return f'<header><h1>{text(title)}</h1><div class="soft">{line}</div><nav>{nav}</nav></header>'
+
+
+def _next(upcoming: pd.DataFrame) -> str:
+    """What to measure next, the first three of each score."""
+    if upcoming.empty:
+        return ""
+    names = [str(name) for name in upcoming.columns if name not in ("score", "rank", "sd_before", "sd_after")]
+    rows = [
+        [
+            text(row["score"]),
+            str(row["rank"]),
+            *(number(row[name]) for name in names),
+            number(row["sd_before"]),
+            number(row["sd_after"]),
+        ]
+        for row in upcoming[upcoming["rank"] <= 3].to_dict("records")
+    ]
+    head = ["score", "rank", *names, "sd of the surface before", "after, as expected"]
+    return f"<section><h2>What to measure next</h2>{table(head, rows, numeric=range(1, len(head)))}</section>"
+
+
+def _images(scores: pd.DataFrame, classes: Sequence[str]) -> str:
+    """A row per image; of many those with the highest scores."""
+    chosen, said = scores, ""
+    if len(scores) > MOST_ROWS:
+        highest = scores[[f"S_{name}" for name in classes]].max(axis=1).to_numpy(float)
+        chosen = scores.iloc[np.sort(np.argsort(-highest, kind="stable")[:MOST_ROWS])]
+        said = f'<p class="soft">The {MOST_ROWS} images with the highest scores; scores.parquet has all {len(scores)}.</p>'
+    stacked, labelled = "frame" in scores, "label" in scores
+    head = [
+        "file",
+        *(["frame"] if stacked else []),
+        *(f"S_{name}" for name in classes),
+        *(["label"] if labelled else []),
+        "patches",
+    ]
+    rows = []
+    for row in chosen.to_dict("records"):
+        cells = [text(row["file"]), *([str(row["frame"])] if stacked else [])]
+        cells += [_with_interval(row, f"S_{name}") for name in classes]
+        rows.append([*cells, *([text(row["label"])] if labelled else []), str(row["patches"])])
+    return f'<section id="images"><h2>Scores of images</h2>{said}{table(head, rows, numeric=(len(head) - 1,))}</section>'
+
+
+def _with_interval(row: Mapping[str, Any], name: str) -> str:
+    between = (
+        span(round(row[f"{name}_low"], 3), round(row[f"{name}_high"], 3)) if row[f"{name}_low"] == row[f"{name}_low"] else ""
+    )
+    return f"{row[name]:.3f}" + (f' <span class="soft">({between})</span>' if between else "")
