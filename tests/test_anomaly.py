@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,10 @@ from scipy.spatial.distance import cdist
 
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 
-from morphoscope.errors import InputError, ModelError, UsageError  # noqa: E402
+from typer.testing import CliRunner  # noqa: E402
+
+from morphoscope.cli.main import build_app  # noqa: E402
+from morphoscope.errors import InputError, ModelError, PartialError, UsageError  # noqa: E402
 from morphoscope.models.card import ModelCard, resolve_model  # noqa: E402
 from morphoscope.models.neighbours import gathered, over_tiles  # noqa: E402
 from morphoscope.models.patches import PatchImage  # noqa: E402
@@ -238,3 +242,28 @@ def test_what_cannot_be_learnt_is_refused(
     with pytest.raises(ModelError, match="NeighbourNet"):
         teach_defects(boxes, output, recipe, start=particles)
     assert read_card(model).classes == ("anomaly",)
+
+
+def test_the_whole_way_by_the_command_line(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    app, run = build_app(), CliRunner()
+    made = run.invoke(app, ["train", "score", str(good), "--good", "--from", "particles", "-o", "good.onnx"])
+    assert made.exit_code == 0, made.output
+    assert "4 good images" in made.output and "S_anomaly of a good image held out: 0.0" in made.output
+    cv2.imwrite("miss.png", film(30, ((72, 56),)))
+    Path("boxes.csv").write_text("file,label,x0,y0,x1,y1\nmiss.png,spot,60,44,84,68\n", encoding="utf-8")
+    taught = run.invoke(app, ["train", "score", "boxes.csv", "--from", "good.onnx", "-o", "taught.onnx"])
+    assert taught.exit_code == 0, taught.output
+    assert "anomaly, spot; not validated" in taught.output
+    for wrong, message in (
+        (["train", "segment", str(good), "--good"], "no --good"),
+        (["train", "score", str(good), "--imagenet", "w.pth"], "it goes with --good"),
+        (["train", "score", "boxes.csv", "--from", "good.onnx", "--freeze", "backbone"], "leave out --freeze"),
+    ):
+        refused = run.invoke(app, [*wrong, "-o", "no.onnx"])
+        assert isinstance(refused.exception, UsageError) and message in str(refused.exception)
+    shutil.copytree(good, "more")
+    Path("more/broken.png").write_bytes(b"")
+    partly = run.invoke(app, ["train", "score", "more", "--good", "--from", "good.onnx", "-o", "partly.onnx"])
+    assert isinstance(partly.exception, PartialError) and "broken.png" in str(partly.exception)
+    assert Path("partly.onnx").exists()

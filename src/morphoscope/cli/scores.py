@@ -74,7 +74,7 @@ def say_evaluated(result: ScoreEvaluation) -> None:
         typer.echo("levels: {level_right:.3f} right, {level_within_1:.3f} within one; mean error {level_error:.2f}".format(**m))
 
 
-def refuse_skipped(skipped: tuple[str, ...], done: str) -> None:
+def refuse_skipped(skipped: tuple[str, ...], done: str, *, kind: str = "labelled") -> None:
     """End with exit code 4 where images were skipped.
 
     Raises:
@@ -85,4 +85,4 @@ def refuse_skipped(skipped: tuple[str, ...], done: str) -> None:
     if skipped:
         more = f"\n  and {len(skipped) - 20} more" if len(skipped) > 20 else ""
         listed = "".join(f"\n  {one}" for one in skipped[:20])
-        raise PartialError(f"{len(skipped)} of the labelled images were skipped ({done}):{listed}{more}")
+        raise PartialError(f"{len(skipped)} of the {kind} images were skipped ({done}):{listed}{more}")

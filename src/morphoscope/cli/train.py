@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from morphoscope.cli.good_images import learn_boxes, learn_good_images, of_good_images
 from morphoscope.cli.scores import say_trained
 
 TASKS = ("detect", "segment", "score")
@@ -19,7 +20,8 @@ def train(
         typer.Argument(
             help="detect: labels in any format of `labels convert`, a file or a folder (with labels.toml); "
             "segment: a folder with image/ and instances/ (touching objects apart) or mask/ (grey values are classes); "
-            "score: a folder per class, a CSV file,label or file,<scores>, image/ and mask/ or masks/<class>/, boxes, an .npz"
+            "score: a folder per class, a CSV file,label or file,<scores>, image/ and mask/ or masks/<class>/, boxes, an .npz; "
+            "with --good a folder of images"
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="the model file to write, .onnx")],
@@ -31,8 +33,12 @@ def train(
     ] = None,
     freeze: Annotated[str | None, typer.Option(help="layers of --from that stay as they are: backbone")] = None,
     imagenet: Annotated[
-        Path | None, typer.Option(help="segment: weights of EfficientNet-Lite0 (.pth) for the encoder to start from")
+        Path | None,
+        typer.Option(help="segment, score --good: weights of EfficientNet-Lite0 (.pth) for the encoder to start from"),
     ] = None,
+    good: Annotated[
+        bool, typer.Option("--good", help="score: DATA is a folder of images without defects; what is unlike them is an anomaly")
+    ] = False,
     overwrite: Annotated[bool, typer.Option(help="replace the model file if it is there")] = False,
 ) -> None:
     """Train a model from labelled examples (needs the extra: pip install 'morphoscope[train]')."""
@@ -44,7 +50,7 @@ def train(
 
     if task not in TASKS:
         raise UsageError(f"wanted one of the tasks {', '.join(TASKS)}, got {task!r}")
-    _refuse_strangers(task, imagenet=imagenet)
+    _refuse_strangers(task, imagenet=imagenet, good=good)
     if output.suffix != ".onnx":
         raise UsageError(f"a model file ends in .onnx, got {output.name}")
     if output.exists() and not overwrite:
@@ -57,6 +63,14 @@ def train(
         raise UsageError(f"training needs the extra 'train' ({error}): pip install 'morphoscope[train]'") from error
     settings = load_recipe(recipe) if recipe else Recipe()
     begin = resolve_model(start) if start is not None else None
+    if task == "score" and (good or of_good_images(begin)):
+        if freeze is not None:
+            raise UsageError("a model of good images learns no layers: leave out --freeze")
+        if good:
+            learn_good_images(data, output, settings, imagenet=imagenet, start=begin)
+        elif begin is not None:
+            learn_boxes(data, output, settings, start=begin)
+        return
     total = settings.train.epochs if task == "score" else settings.train.steps
     with Progress(transient=True) as bar:
         rows = {}
@@ -95,9 +109,11 @@ def _validation(metrics: dict[str, float], task: str, *, started: bool) -> str:
     return "not validated: nothing was held out (train.folds = 0)"
 
 
-def _refuse_strangers(task: str, *, imagenet: Path | None) -> None:
+def _refuse_strangers(task: str, *, imagenet: Path | None, good: bool) -> None:
     """An option that the task has no use for is an error, not passed over."""
     from morphoscope.errors import UsageError
 
-    if imagenet is not None and task != "segment":
-        raise UsageError(f"`train {task}` has no --imagenet")
+    if good and task != "score":
+        raise UsageError(f"`train {task}` has no --good")
+    if imagenet is not None and task != "segment" and not good:
+        raise UsageError(f"`train {task}` has no --imagenet{'; it goes with --good' if task == 'score' else ''}")
