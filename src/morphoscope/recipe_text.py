@@ -52,6 +52,7 @@ EXAMPLES: dict[str, str] = {
     "report.title": '"Fe-18Cr-3Al, 320 degC"',
     "report.citation": '"doi:10.0000/example"',
     "train.epochs": "20",
+    "train.zoom": "2.0",
     "train.video": '"video.mp4"',
     "run.threads": "2",
 }

@@ -117,6 +117,10 @@ class TrainRecipe(Section):
     synthetic: int = Field(
         0, ge=0, description="drawn scenes of dislocation loops mixed in, a sixth of all crops (class `loop` only)"
     )
+    zoom: Positive | None = Field(
+        None, description="segment, classes: how much images are magnified; none: by the size of what is labelled"
+    )
+    upright: bool = Field(False, description="segment, classes: images have an up and a down, so crops are mirrored, not turned")
     outline: Literal["learnt", "half level"] = Field(
         "learnt", description="segment: outlines as in the labels, or moved to half level where the labels are uneven"
     )

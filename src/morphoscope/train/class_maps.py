@@ -12,7 +12,11 @@ from torch import Tensor
 
 from morphoscope.io.label_images import read_classes
 from morphoscope.models.class_maps import SMALLEST_PX
-from morphoscope.train.label_images import LabelledImage, as_example, moved
+from morphoscope.train.label_images import LabelledImage, as_example, crop_matrix, turned
+
+NEAR = 0.7  # share of crops about a pixel of a class
+ABOUT = 0.15  # spread of the logarithm of the magnification
+FARTHEST = 6.0  # scaled grey values are clipped to -6..6
 
 
 def read_class_images(root: Path) -> tuple[list[LabelledImage], tuple[str, ...]]:
@@ -33,12 +37,42 @@ def typical_px(examples: list[LabelledImage]) -> float:
 
 
 def class_crop(
-    example: LabelledImage, size: int, rng: np.random.Generator, *, zoom: float | None = None
+    example: LabelledImage, size: int, rng: np.random.Generator, *, zoom: float | None = None, upright: bool = False
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """A random crop: input (1, s, s), class (1, s, s) of each pixel, valid (1, s, s); see `label_images.crop`."""
-    image, labels = moved(example, size, rng, zoom=zoom or 1.0, cell=1)
+    """A random crop: input (1, s, s), class (1, s, s) of each pixel, valid (1, s, s).
+
+    Grey values are scaled over the whole image, as they are when the network is used. Most crops lie about a pixel of a
+    class, each class as often as the others, so that rare ones are learnt too. Magnified, stretched, turned, mirrored, changed in
+    light, focus and noise; beyond the image nothing is learnt.
+
+    Args:
+        example: an image with its class map.
+        size: s, px.
+        rng: what chance decides.
+        zoom: magnified about so much.
+        upright: left and right are exchanged, but up stays up.
+    """
+    factor = (zoom or 1.0) * float(np.exp(rng.uniform(-ABOUT, ABOUT)))
+    about = None
+    if example.places and rng.random() < NEAR:
+        pixels = example.places[int(rng.choice(list(example.places)))]
+        about = tuple(pixels[rng.integers(len(pixels))].tolist())
+    matrix = crop_matrix(example.image.shape, size, factor, rng, about=about)
+    image = cv2.warpAffine(example.scaled, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    labels = cv2.warpAffine(example.labels.astype(np.float32), matrix, (size, size), flags=cv2.INTER_NEAREST, borderValue=-1)
+    image, labels = turned(np.asarray(image), np.asarray(labels).astype(np.int32), rng, upright=upright)
     valid = labels >= 0
-    return image[None], np.where(valid, labels, 0)[None].astype(np.float32), valid[None].astype(np.float32)
+    return _relit(image, rng)[None], np.where(valid, labels, 0)[None].astype(np.float32), valid[None].astype(np.float32)
+
+
+def _relit(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """A scaled crop in another light, now and then noisy or out of focus."""
+    out = image * np.float32(np.exp(rng.normal(0, 0.15))) + np.float32(rng.normal(0, 0.2))
+    if rng.random() < 0.3:
+        out = out + rng.standard_normal(out.shape, dtype=np.float32) * np.float32(rng.uniform(0, 0.15))
+    if rng.random() < 0.3:
+        out = cv2.GaussianBlur(out, (0, 0), float(rng.uniform(0.3, 1.2)))
+    return np.asarray(np.clip(out, -FARTHEST, FARTHEST), np.float32)
 
 
 def class_loss(output: Tensor, target: Tensor, valid: Tensor) -> Tensor:

@@ -38,6 +38,16 @@ class LabelledImage:
         area = np.bincount(self.labels.ravel())[1:]
         return float(np.sqrt(4 * np.median(area[area > 0]) / np.pi)) if area.any() else float("nan")
 
+    @cached_property
+    def scaled(self) -> NDArray[np.float32]:
+        """The whole image (h, w) as a network sees it."""
+        return robust_scale(self.image)
+
+    @cached_property
+    def places(self) -> dict[int, NDArray[np.int64]]:
+        """Where each label is: its pixels (n, 2) as x, y."""
+        return {int(k): np.argwhere(self.labels == k)[:, ::-1] for k in np.unique(self.labels[self.labels > 0])}
+
 
 def read_label_images(root: Path) -> list[LabelledImage]:
     """The pairs of `image/<name>.*` and `instances/<name>.*` in a folder, by name.
@@ -98,19 +108,19 @@ def crop(
 
 
 def moved(
-    example: LabelledImage, size: int, rng: np.random.Generator, *, zoom: float | None = None, cell: int = 2
+    example: LabelledImage, size: int, rng: np.random.Generator, *, zoom: float | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """A random crop (s, s) as the network sees it and its labels (s / cell, s / cell), -1 beyond the image; see `crop`."""
+    """A random crop (s, s) as the network sees it and its labels (s / 2, s / 2), -1 beyond the image; see `crop`."""
     factor = _factor(example, rng) if zoom is None else zoom * float(np.exp(rng.uniform(-ABOUT, ABOUT)))
-    matrix = _matrix(example.image.shape, size, factor, rng)
+    matrix = crop_matrix(example.image.shape, size, factor, rng)
     blurred = cv2.GaussianBlur(example.image, (0, 0), 0.4 / factor) if factor < 0.8 else example.image
     image = cv2.warpAffine(blurred, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    coarse = matrix / cell
-    coarse[:, 2] = (matrix[:, 2] - (cell - 1) / 2) / cell
-    side = (size // cell, size // cell)
+    coarse = matrix / 2
+    coarse[:, 2] = (matrix[:, 2] - 0.5) / 2
+    side = (size // 2, size // 2)
     # float32 holds integers up to 2^24 exactly; warpAffine takes no int32
     labels = cv2.warpAffine(example.labels.astype(np.float32), coarse, side, flags=cv2.INTER_NEAREST, borderValue=-1)
-    image, labels = _turned(np.asarray(image), np.asarray(labels).astype(np.int32), rng)
+    image, labels = turned(np.asarray(image), np.asarray(labels).astype(np.int32), rng)
     if zoom is None:
         image = augment.noise(augment.light(1 - image if rng.random() < 0.1 else image, rng), rng)
     else:
@@ -125,22 +135,29 @@ def _factor(example: LabelledImage, rng: np.random.Generator) -> float:
     return float(np.clip(wanted / typical, LEAST, MOST)) if np.isfinite(typical) else float(np.exp(rng.uniform(-1, 1)))
 
 
-def _matrix(shape: tuple[int, ...], size: int, factor: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Image to crop: (2, 3), about a random middle."""
+def crop_matrix(
+    shape: tuple[int, ...], size: int, factor: float, rng: np.random.Generator, *, about: tuple[float, float] | None = None
+) -> NDArray[np.float64]:
+    """Image to crop: (2, 3), magnified by a factor, a little stretched and turned; somewhere, or near a point (x, y)."""
     stretch = float(np.exp(rng.normal(0, 0.08)))
     scale = np.array([factor * stretch, factor / stretch])
     angle = rng.uniform(-0.5, 0.5) if rng.random() < 0.3 else 0.0
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     linear = scale[:, None] * turn
     room = np.array(shape[1::-1]) - size / scale
-    middle = rng.uniform(np.minimum(room, 0), np.maximum(room, 0)) + size / scale / 2
+    first = rng.uniform(np.minimum(room, 0), np.maximum(room, 0))
+    if about is not None:
+        near = np.array(about) - rng.uniform(0.1, 0.9, 2) * size / scale
+        first = np.clip(near, np.minimum(room, 0), np.maximum(room, 0))
+    middle = first + size / scale / 2
     return np.column_stack([linear, size / 2 - 0.5 - linear @ middle])
 
 
-def _turned(
-    image: NDArray[Any], labels: NDArray[np.int32], rng: np.random.Generator
+def turned(
+    image: NDArray[Any], labels: NDArray[np.int32], rng: np.random.Generator, *, upright: bool = False
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """A crop and its labels (s, s), mirrored and turned by quarters at random; `upright`: only left and right are exchanged."""
     if rng.random() < 0.5:
         image, labels = image[:, ::-1], labels[:, ::-1]
-    quarter = int(rng.integers(4))
+    quarter = 0 if upright else int(rng.integers(4))
     return np.ascontiguousarray(np.rot90(image, quarter)), np.ascontiguousarray(np.rot90(labels, quarter))

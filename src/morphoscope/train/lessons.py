@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -52,15 +53,19 @@ class Lesson:
         return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
-def read_lesson(root: Path) -> tuple[list[LabelledImage], Lesson]:
+def read_lesson(root: Path, *, upright: bool = False) -> tuple[list[LabelledImage], Lesson]:
     """The labelled images in a folder, and what is to be learnt from them: instances/ where it is there, else mask/.
+
+    Args:
+        root: the folder.
+        upright: see `class_lesson`.
 
     Raises:
         InputError: as the two readers say.
     """
     if is_semantic(root):
         data, classes = read_class_images(root)
-        return data, class_lesson(classes)
+        return data, class_lesson(classes, upright=upright)
     return read_label_images(root), PARTICLES
 
 
@@ -91,15 +96,15 @@ def class_score(counts: Counts) -> NDArray[np.float64]:
     return np.nan_to_num(mean_iou(counts), nan=1.0)
 
 
-def class_lesson(classes: tuple[str, ...]) -> Lesson:
-    """The class of each pixel."""
+def class_lesson(classes: tuple[str, ...], *, upright: bool = False) -> Lesson:
+    """The class of each pixel; `upright`: of images that have an up and a down, see `class_crop`."""
     return Lesson(
         classes=classes,
         postprocess=CLASSES,
         outputs=1 + len(classes),
         thresholds=CLASS_THRESHOLDS,
         unvalidated=0.5,
-        crop=class_crop,
+        crop=partial(class_crop, upright=upright),
         loss=class_loss,
         judge=judge_classes,
         score=class_score,

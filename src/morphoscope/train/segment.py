@@ -53,7 +53,7 @@ class SegmenterTraining:
     @property
     def zoom(self) -> float | None:
         """How much images are magnified; None for particles, which are learnt at all sizes."""
-        return None if self.lesson is PARTICLES else fitting_zoom(self.data)
+        return None if self.lesson is PARTICLES else self.recipe.train.zoom or fitting_zoom(self.data)
 
     def held_out(self, fold: int) -> list[LabelledImage]:
         """The images of a fold."""
@@ -88,7 +88,9 @@ class SegmenterTraining:
     @property
     def settings(self) -> dict[str, Any]:
         """The settings that the trained weights depend on."""
-        return self.recipe.train.model_dump(include={"steps", "batch", "crop_px", "rate", "seed", "bands", "folds"})
+        train = self.recipe.train
+        known = train.model_dump(include={"steps", "batch", "crop_px", "rate", "seed", "bands", "folds"})
+        return known | ({"upright": True} if train.upright else {})
 
     def card(self, network: InstanceNet, *, threshold: float, metrics: dict[str, float]) -> ModelCard:
         """The card of a network trained here; it names what the model that it started from had learnt, too."""
@@ -189,7 +191,7 @@ def train_segmenter(
     _refuse(recipe, imagenet, start, freeze)
     recipe = fine_tuning(recipe) if start else recipe
     settings = recipe.train
-    examples, lesson = read_lesson(data)
+    examples, lesson = read_lesson(data, upright=settings.upright)
     job = SegmenterTraining(
         examples, recipe, output.stem, data.name, imagenet, start, freeze_backbone=freeze is not None, lesson=lesson
     )
