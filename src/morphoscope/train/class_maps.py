@@ -71,7 +71,7 @@ def _relit(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.f
     if rng.random() < 0.3:
         out = out + rng.standard_normal(out.shape, dtype=np.float32) * np.float32(rng.uniform(0, 0.15))
     if rng.random() < 0.3:
-        out = cv2.GaussianBlur(out, (0, 0), float(rng.uniform(0.3, 1.2)))
+        out = np.asarray(cv2.GaussianBlur(out, (0, 0), float(rng.uniform(0.3, 1.2))), np.float32)
     return np.asarray(np.clip(out, -FARTHEST, FARTHEST), np.float32)
 
 
