@@ -19,6 +19,7 @@ from morphoscope.io.tables import table_hash
 from morphoscope.models.card import ModelCard
 from morphoscope.models.patches import patch_grid
 from morphoscope.models.score_map import ScoreMap
+from morphoscope.pipeline.again import analyze_again, differences
 from morphoscope.pipeline.score_maps import read_map
 from morphoscope.recipe import parse_recipe
 
@@ -92,7 +93,9 @@ def mixed_folder(folder: Path) -> Path:
 def mixed(tmp_path_factory):
     """A run over pictures of all kinds."""
     folder = mixed_folder(tmp_path_factory.mktemp("mixed") / "in")
-    return ms.score(folder, output=folder.parent / "out", scorer=ShareScorer())
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("morphoscope.pipeline.score_outputs.SHOWN", 1)
+        return ms.score(folder, output=folder.parent / "out", scorer=ShareScorer())
 
 
 def test_pictures_of_all_kinds_have_the_same_scores(mixed):
@@ -352,3 +355,16 @@ def test_from_the_command_line(tmp_path, capsys, monkeypatch):
         with pytest.raises(SystemExit) as ended:
             main([*arguments, *wrong])
         assert ended.value.code == 2
+
+
+def test_a_run_again_and_what_differs(tmp_path, monkeypatch):
+    monkeypatch.setattr("morphoscope.pipeline.scoring._load", lambda recipe: ShareScorer())
+    folder, table = surface(tmp_path / "in", 2)
+    table = table[["file", "ratio"]]
+    one = run_of(folder, tmp_path / "one", conditions=table)
+    again = analyze_again(one, tmp_path / "two")
+    assert differences(one, again) == [] and again.scores["ratio"].equals(one.scores["ratio"])
+    other = run_of(folder, tmp_path / "three", {"score": {"stride_px": 4}}, conditions=table)
+    said = differences(one, other)
+    assert any(line.startswith("scores: patches differs in 4 of 4 rows, first at file 0-0.png") for line in said)
+    assert any(line.startswith("recipe.score") for line in said)

@@ -20,5 +20,5 @@ def diff(
     for line in found:
         typer.echo(line)
     if not found:
-        typer.echo("the same: objects, frames, tracks and quantities agree to the last bit")
+        typer.echo("the same: all tables agree to the last bit")
     raise typer.Exit(1 if found else 0)

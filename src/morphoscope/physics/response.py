@@ -27,7 +27,7 @@ NOISES = np.geomspace(1e-5, 10, 25)  # variance of the noise over that of the su
 STATED_SD = float(np.log(4))  # how far the variance of the noise is from that which intervals state (log, one standard deviation)
 UNEVEN = (0.25, 4.0)  # least and greatest variance of a score over the median one
 LEAST_WEIGHT = 2e-3  # of a node over the greatest
-MOST_NODES, MOST_SUGGESTING = 300, 20  # of greatest weight, that have a say in the surface, and in what to measure next
+MOST_NODES, MOST_SUGGESTING = 150, 20  # of greatest weight, that have a say in the surface, and in what to measure next
 NORMAL_95 = 1.959964
 
 

@@ -11,11 +11,14 @@ from morphoscope.errors import InputError
 from morphoscope.io.tables import table_hash
 from morphoscope.pipeline.folder import Run, open_run
 from morphoscope.pipeline.run import analyze
+from morphoscope.pipeline.scoring import KIND as SCORE
+from morphoscope.pipeline.scoring import score
 from morphoscope.pipeline.stages import Finder
 from morphoscope.pipeline.stream import Progress
-from morphoscope.recipe import parse_recipe
+from morphoscope.recipe import Recipe, parse_recipe
 
 TABLES = ("objects", "frames", "tracks", "quantities")
+OF_SCORES = ("scores", "quantities")
 WHERE = ("run", "frame", "object_id", "track_id", "name")
 
 
@@ -41,9 +44,22 @@ def analyze_again(
             raise InputError(
                 f"{path}, the input of {run.path}, is no longer there; analyse it where it is with {source.path / 'recipe.toml'}"
             )
-    again = analyze(paths, recipe, output, overwrite=overwrite, resume=resume, detector=detector, progress=progress)
+    if source.info.get("kind") == SCORE:
+        told = _conditions(source, recipe)
+        again = score(paths, recipe, output, conditions=told, overwrite=overwrite, resume=resume, progress=progress)
+    else:
+        again = analyze(paths, recipe, output, overwrite=overwrite, resume=resume, detector=detector, progress=progress)
     _check_inputs(run, again)
     return again
+
+
+def _conditions(run: Run, recipe: Recipe) -> pd.DataFrame | None:
+    """The conditions of a run that were given as a table, from its scores; None where its recipe names a file, or without any."""
+    told = run.info.get("conditions")
+    if told is None or recipe.score.conditions is not None:
+        return None
+    keys = [name for name in ("file", "frame") if name in run.scores]
+    return run.scores[keys + list(told["columns"])].dropna(subset=list(told["columns"]), how="all")
 
 
 def _check_inputs(run: Run, again: Run) -> None:
@@ -57,8 +73,11 @@ def _check_inputs(run: Run, again: Run) -> None:
 
 def differences(first: Run, second: Run) -> list[str]:
     """Where the tables of two runs differ, in words; empty where they are the same."""
+    kinds = {run.info.get("kind") for run in (first, second)}
+    if len(kinds) > 1:
+        return ["one is a run of `score`, the other is not"]
     said: list[str] = []
-    for name in TABLES:
+    for name in OF_SCORES if kinds == {SCORE} else TABLES:
         one, two = getattr(first, name), getattr(second, name)
         if table_hash(one) != table_hash(two):
             said += [f"{name}: {line}" for line in _compare(one, two)]
@@ -72,7 +91,7 @@ def _compare(one: pd.DataFrame, two: pd.DataFrame) -> list[str]:
     only = [f"column {c} is only in the {'first' if c in one else 'second'}" for c in {*one.columns} ^ {*two.columns}]
     if len(one) != len(two):
         return [*sorted(only), f"{len(one)} rows against {len(two)}"]
-    keys = [c for c in WHERE if c in columns]
+    keys = [c for c in WHERE if c in columns] or [c for c in ("file",) if c in columns]
     one, two = (t.sort_values(keys, kind="stable").reset_index(drop=True) if keys else t for t in (one, two))
     said = sorted(only)
     for column in columns:

@@ -19,13 +19,13 @@ from morphoscope.pipeline.mask_files import mask_names
 from morphoscope.pipeline.score_axes import label_of
 from morphoscope.pipeline.score_job import Job
 from morphoscope.pipeline.score_maps import read_map
-from morphoscope.pipeline.score_results import GRID, Fitted, ScoreResults, lattice
+from morphoscope.pipeline.score_results import GRID, Fitted, ScoreResults
 from morphoscope.recipe_text import recipe_toml
 from morphoscope.report import score_figures as draw
 from morphoscope.report.score_report import write_score_report
 from morphoscope.report.style import nothing_drawn, save_figure
 
-SHOWN = 6  # images with their defects
+SHOWN, STILL_DPI = 6, 160  # images with their defects
 MOST_MAPS = 8  # classes of an image that are shown
 
 
@@ -57,11 +57,11 @@ def write_score_outputs(job: Job, results: ScoreResults, info: dict[str, Any]) -
         )
 
 
-def _save(figure: Figure, folder: Path, name: str, *, svg: bool = False) -> str:
+def _save(figure: Figure, folder: Path, name: str, *, svg: bool = False, dpi: int = 220) -> str:
     """Save a figure; why there is none where it shows nothing."""
     why = nothing_drawn(figure)
     if not why:
-        save_figure(figure, folder / "figures", name, svg)
+        save_figure(figure, folder / "figures", name, svg, dpi=dpi)
     del figure
     gc.collect()  # a figure is full of circles, and the next one must not come on top of it
     return why
@@ -108,8 +108,7 @@ def _figures(results: ScoreResults) -> dict[str, Callable[[], Figure]]:
 
 def _panel(one: Fitted) -> draw.Panel:
     measured = one.rows[list(one.axes)].to_numpy(float)
-    points = lattice(measured, GRID)
-    found = one.surface.predict(points)
+    points, found = one.points, one.found
     mean, half = (values.reshape(GRID, GRID) for values in (found.mean, (found.high - found.low) / 2))
     x, y = points[:GRID, 0], points[::GRID, 1]
     upcoming = one.next[list(one.axes)].to_numpy(float)
@@ -134,7 +133,7 @@ def _stills(job: Job, results: ScoreResults) -> dict[str, str]:
         with Film(paths[file], job.recipe.frames.part, job.recipe.frames.channel, job.sidecars) as film:
             picture = film.image(frame)
         scale = Calibration(pixel_size_nm=(nm, nm) if np.isfinite(nm) else None)
-        _save(draw.defect_map(picture, maps[:MOST_MAPS], scale), job.output, f"defects_{k}")
+        _save(draw.defect_map(picture, maps[:MOST_MAPS], scale), job.output, f"defects_{k}", dpi=STILL_DPI)
         of = f"{file}, frame {frame}" if "frame" in row else file
         captions[f"defects_{k}"] = f"{of}: the picture, and the score of each patch in colour over it."
     return captions
@@ -142,7 +141,7 @@ def _stills(job: Job, results: ScoreResults) -> dict[str, str]:
 
 def _said(row: Any, name: str) -> str:
     low, high = float(row[f"{name}_low"]), float(row[f"{name}_high"])
-    return f"{row[name]:.3f}" + (f" ({low:.2f} to {high:.2f})" if np.isfinite(low) else "")
+    return f"{row[name]:.3f}" + (f" ({low:.3f} to {high:.3f})" if np.isfinite(low) else "")
 
 
 def _chosen(results: ScoreResults) -> list[int]:

@@ -38,14 +38,14 @@ def _of_images(rows: pd.DataFrame) -> list[str]:
     return [f"{files[0]}{f' and {len(files) - 1} more' if len(files) > 1 else ''}: {text}" for text, files in found.items()]
 
 
-def score_notes(rows: pd.DataFrame, results: ScoreResults, job: Job) -> list[str]:
+def score_notes(results: ScoreResults, job: Job, *, told: bool) -> list[str]:
     """How patches were chosen and where intervals come from."""
-    card, wanted = job.scorer.card, job.recipe.score
+    card = job.scorer.card
     said = [_patches(results.scores, card, job)]
     said += interval_notes(card, results)
     if card.answer == "ordinal":
         said.append(f"Scores are the expected degree over the highest: times {card.levels} they are on the scale of the labels.")
-    if wanted.conditions is not None and results.along is None and not results.surfaces and not results.said:
+    if told and results.along is None and not results.surfaces and not results.said:
         said.append("The conditions have no column of times and no two numbers that vary: no trend and no response surface.")
     return said + results.said
 

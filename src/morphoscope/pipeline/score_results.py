@@ -16,7 +16,7 @@ from morphoscope.io.conditions import Conditions
 from morphoscope.models.card import ModelCard
 from morphoscope.physics.growth import theil_sen
 from morphoscope.physics.places import holm
-from morphoscope.physics.response import Surface, fit_surface
+from morphoscope.physics.response import Prediction, Surface, fit_surface
 from morphoscope.physics.trend import mann_kendall
 from morphoscope.pipeline.score_axes import Axis, check_columns, latest, series_of, surface_axes, time_axis
 from morphoscope.recipe import Recipe
@@ -28,12 +28,14 @@ SIGNIFICANT = 0.05
 
 
 class Fitted(NamedTuple):
-    """The response surface of a score: over which columns, from which rows, and what to measure next (k, 2)."""
+    """The response surface of a score: over which columns, from which rows, on a grid (m, 2), what to measure next."""
 
     score: str
     axes: tuple[str, str]
     rows: pd.DataFrame
     surface: Surface
+    points: Any
+    found: Prediction
     next: pd.DataFrame
 
 
@@ -125,11 +127,11 @@ def _fitted(score: str, axes: tuple[str, str], rows: pd.DataFrame) -> Fitted:
     half = (rows[f"{score}_high"] - rows[f"{score}_low"]).to_numpy(float) / 2
     surface = fit_surface(points, rows[score], half, bounds=(0.0, 1.0))
     picked = surface.suggest(lattice(points, CANDIDATES), SUGGESTED)
-    table = pd.DataFrame(
-        {"score": score, "rank": range(1, SUGGESTED + 1), axes[0]: picked.points[:, 0], axes[1]: picked.points[:, 1]}
-    )
+    first, second = (np.array([float(f"{value:.6g}") for value in column]) for column in picked.points.T)
+    table = pd.DataFrame({"score": score, "rank": range(1, SUGGESTED + 1), axes[0]: first, axes[1]: second})
     table = table.assign(sd_before=picked.sd[0], sd_after=picked.sd[1:])
-    return Fitted(score, axes, rows, surface, conform(table, NEXT)[list(table.columns)])
+    grid = lattice(points, GRID)
+    return Fitted(score, axes, rows, surface, grid, surface.predict(grid), conform(table, NEXT)[list(table.columns)])
 
 
 def lattice(points: Any, side: int) -> Any:
@@ -140,8 +142,7 @@ def lattice(points: Any, side: int) -> Any:
 
 
 def _response(one: Fitted) -> pd.DataFrame:
-    points = lattice(one.rows[list(one.axes)].to_numpy(float), GRID)
-    found = one.surface.predict(points)
+    points, found = one.points, one.found
     values = {"mean": found.mean, "sd": found.sd, "low": found.low, "high": found.high}
     table = pd.DataFrame({"score": one.score, one.axes[0]: points[:, 0], one.axes[1]: points[:, 1], **values})
     return conform(table, RESPONSE)[list(table.columns)]
@@ -183,9 +184,8 @@ def _trend_rows(row: dict[str, Any], along: Axis | None) -> Sequence[dict[str, A
 
 
 def _surface_rows(one: Fitted) -> Sequence[dict[str, Any]]:
-    found = one.surface.predict(lattice(one.rows[list(one.axes)].to_numpy(float), GRID))
-    at = int(found.mean.argmin())
-    x, y = lattice(one.rows[list(one.axes)].to_numpy(float), GRID)[at]
+    found, at = one.found, int(one.found.mean.argmin())
+    x, y = one.points[at]
     where = f"on the response surface, at {one.axes[0]} = {x:.4g}, {one.axes[1]} = {y:.4g}"
     best = _row(f"least {one.score}", found.mean[at], found.low[at], found.high[at], "", one.surface.scores, where)
     nothing = math.nan

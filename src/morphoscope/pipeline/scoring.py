@@ -67,10 +67,15 @@ def score(
     if not sources:
         raise InputError("wanted at least one picture, folder, stack or video to score, got none")
     output = Path(output)
+    if isinstance(conditions, (str, Path)):
+        named = settings.score.model_copy(update={"conditions": str(Path(conditions).resolve())})
+        settings = settings.model_copy(update={"score": named})
     refuse_used(output, overwrite=overwrite, resume=resume)
     files = list_films(sources)
     scorer = scorer or _load(settings)
-    told = _conditions(conditions if conditions is not None else settings.score.conditions, files, scorer.card, settings)
+    told = _conditions(
+        conditions if isinstance(conditions, pd.DataFrame) else settings.score.conditions, files, scorer.card, settings
+    )
     job = Job(files, scorer, settings, output, progress=progress)
     start = time.perf_counter()
     with job.clock.stage("hash"):
@@ -128,7 +133,7 @@ def _finish(job: Job, rows: pd.DataFrame, told: tuple[Conditions, list[str]] | N
         "conditions": None if conditions is None else {"source": conditions.source, "columns": conditions.names},
         "failed": failed,
         "warnings": [f"Left out: {one['reason']}" for one in failed] + said + score_warnings(rows, results, job),
-        "notes": score_notes(rows, results, job),
+        "notes": score_notes(results, job, told=conditions is not None),
         "exit_code": PartialError.exit_code if failed else 0,
         "images_per_s": round(len(results.scores) / max(job.clock.seconds.get("score", 0.0), 1e-9), 2),
     }

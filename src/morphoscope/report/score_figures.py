@@ -156,6 +156,7 @@ def response_surface(panels: Sequence[Panel], labels: tuple[str, str]) -> Figure
         for ax in (left, right):
             panel_letter(ax, next(letters))
             ax.grid(visible=False)
+            ax.use_sticky_edges = False
             ax.margins(0.04)
         left.set_ylabel(labels[1])
     for ax in rows[-1]:
