@@ -115,12 +115,14 @@ def test_iou_of_classes_is_that_of_their_pixels(classes: Path) -> None:
 def test_a_tolerance_forgives_what_lies_beside_the_truth(classes: Path) -> None:
     """A quarter of one of six squares of 16 px is missed, the last four rows: after 2 px half of it counts as found."""
     pairs, names = read_classes(classes)
-    table = evaluate_classes(Segmenter(Seen(names, semantic=True)), pairs, names).by_tolerance
+    result = evaluate_classes(Segmenter(Seen(names, semantic=True)), pairs, names)
+    table = result.by_tolerance
     second = table[table["class"] == names[1]].set_index("tolerance_px")
     missed = np.array([second.loc[px, "recall"] for px in (0, 2, 5)])
     np.testing.assert_allclose(missed, 1 - np.array([4, 2, 0]) / (3 * 16) / 2, atol=1e-12)
     assert (second["precision"] == 1).all()
     assert second.loc[0, "f1_low"] <= second.loc[0, "f1"] <= second.loc[0, "f1_high"]
+    assert result.metrics["f1_2px"] == pytest.approx((1 + second.loc[2, "f1"]) / 2)
 
 
 def test_the_interval_is_that_of_the_binomial_for_single_pixels() -> None:

@@ -106,7 +106,8 @@ def evaluate_classes(
 
     Metrics: `iou`, the mean over classes without the background, with its interval (95 %, bootstrap over images), `iou_<class>`
     and `iou_background`, and `accuracy`, the share of right pixels. `by_class` has intervals, precision, recall and F1 (Dice).
-    `by_tolerance`, for thin things such as cracks, is the mean over images of `measure.tolerance.within`.
+    `by_tolerance`, for thin things such as cracks, is the mean over images of `measure.tolerance.within`; `f1_2px` and its like in
+    the metrics are its means over classes.
     A class that is neither in the truth nor found has no IoU (nan) and no part in the mean.
 
     Args:
@@ -148,7 +149,9 @@ def evaluate_classes(
         **{f"iou_{name}": float(value) for name, value in zip(names, each["iou"], strict=True)},
         "n_images": float(len(data)),
     }
-    return MaskEvaluation(frames, pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), by_class, _by_tolerance(near, classes), metrics)
+    by_tolerance = _by_tolerance(near, classes)
+    metrics |= {f"f1_{px:g}px": float(f) for px, f in by_tolerance.groupby("tolerance_px")["f1"].mean().items()}
+    return MaskEvaluation(frames, pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), by_class, by_tolerance, metrics)
 
 
 def _by_tolerance(near: NDArray[np.float64], classes: Sequence[str]) -> pd.DataFrame:

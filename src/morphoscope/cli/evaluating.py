@@ -79,6 +79,9 @@ def evaluate_masks(model: str, data: Path, output: Path | None, threshold: float
         rows = result.by_class[["class", "iou", "iou_low", "iou_high"]].itertuples(index=False)
         lines = [f"{name}: IoU {iou:.3f} ({low:.3f} to {high:.3f})" for name, iou, low, high in rows]
         lines.append("mean over classes without background: {iou:.3f} ({iou_low:.3f} to {iou_high:.3f})".format(**result.metrics))
+        lines.append("precision, recall and F1, means over images, where pixels may lie some px apart:")
+        for r in result.by_tolerance.itertuples():
+            lines.append(f"{r[1]} within {r.tolerance_px:g} px: {r.precision:.3f}, {r.recall:.3f}, {r.f1:.3f}")
     else:
         pairs = read_pairs(data)
         result = evaluate_particles(segmenter, pairs, threshold=threshold, seen=seen)
