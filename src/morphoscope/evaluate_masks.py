@@ -106,7 +106,7 @@ def evaluate_classes(
 
     Metrics: `iou`, the mean over classes without the background, with its interval (95 %, bootstrap over images), `iou_<class>`
     and `iou_background`, and `accuracy`, the share of right pixels. `by_class` has intervals, precision, recall and F1 (Dice).
-    `by_tolerance`, for thin things such as cracks, is the mean over images of `measure.tolerance.within`; `f1_2px` and its like in
+    `by_tolerance`, for thin things such as cracks, the mean over images of `measure.tolerance.within`; `f1_2px` and the like in
     the metrics are its means over classes.
     A class that is neither in the truth nor found has no IoU (nan) and no part in the mean.
 
