@@ -18,9 +18,10 @@ STEEPNESS = 16.0  # of the logit: times the logarithm of a ratio of distances
 class Features(nn.Module):
     """Features (n, `WIDTH`, h / 8, w / 8) of an image (n, channels, h, w), h and w multiples of 16.
 
-    Outputs of two blocks of an encoder, each the mean of 3 x 3 cells, as PatchCore has it (Roth et al., CVPR 2022,
-    arXiv:2106.08265, section 3.1), of layers that know textures and not yet objects. The image comes as 0..1 (`unit-1`); it is
-    shifted and stretched by one amount for all images, so that good ones have the mean 0 and the spread the encoder has learnt.
+    Outputs of two blocks of an encoder that know textures and not yet objects, after PatchCore (Roth et al., CVPR 2022,
+    arXiv:2106.08265, section 3.1); its means of 3 x 3 cells are left out, they widen what is seen around a defect. The image
+    comes as 0..1 (`unit-1`); it is shifted and stretched by one amount for all images, so that good ones have the mean 0 and the
+    spread the encoder has learnt.
 
     Args:
         encoder: a trained one.
@@ -46,7 +47,7 @@ class Features(nn.Module):
         for k, block in enumerate(self.blocks):
             x = block(x)
             if k in TAKEN:
-                taken.append(nn.functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False))
+                taken.append(x)
         fine, coarse = taken
         enlarged = nn.functional.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
         return torch.cat([fine, enlarged], dim=1)
