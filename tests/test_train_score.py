@@ -20,7 +20,9 @@ from morphoscope.evaluate_scores import evaluate_scores  # noqa: E402
 from morphoscope.io.score_data import read_score_data  # noqa: E402
 from morphoscope.models.score import load_scorer  # noqa: E402
 from morphoscope.recipe import Recipe, parse_recipe  # noqa: E402
-from morphoscope.train.score import prepare, train_scorer  # noqa: E402
+from morphoscope.train.lite_patches import STRENGTHS, Learnt, build_lite, features_of, fit_head  # noqa: E402
+from morphoscope.train.score import train_scorer  # noqa: E402
+from morphoscope.train.score_job import prepare  # noqa: E402
 from morphoscope.train.score_loop import loss_of  # noqa: E402
 from morphoscope.train.score_sampling import Change, Sampler, balanced, relit, turn  # noqa: E402
 from morphoscope.train.score_split import deal, split  # noqa: E402
@@ -54,7 +56,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "m.onnx"
-    train_scorer(films, path, _recipe(licence="MIT", epochs=8))
+    train_scorer(films, path, _recipe(licence="MIT", epochs=8, network="film"))
     return path
 
 
@@ -122,13 +124,55 @@ def test_a_model_is_trained_written_loaded_and_right_on_images_never_learnt(trai
     scorer = load_scorer(trained, threads=1)
     card = scorer.card
     assert card.answer == "exclusive" and card.classes == ("cracked", "smooth") and card.seen_px == SIDE and card.channels == 1
-    assert {"accuracy", "train_accuracy", "validation_accuracy", "auc", "test_tp"} - {"test_tp"} <= set(card.metrics)
+    assert {"accuracy", "train_accuracy", "validation_accuracy", "auc", "tp", "train_fn"} <= set(card.metrics)
     assert card.metrics["n_images"] == 8 and card.data[0].licence == "MIT"
     for striped in (True, False):
         (right,) = [scorer.scores(_film(100, striped=striped)).extents()["cracked" if striped else "smooth"]]
         assert right > 0.6
     result = evaluate_scores(scorer, read_score_data(films))
     assert result.metrics["accuracy"] > 0.9 and len(result.frames) == 16
+
+
+def test_the_last_layer_on_pretrained_features_learns_from_few_images(films: Path, tmp_path: Path) -> None:
+    found = train_scorer(films, tmp_path / "l.onnx", _recipe())
+    card = found.card
+    assert card.architecture["name"] == "lite" and card.patch_px == 64 and card.metrics["accuracy"] == 1
+    assert len(card.data) > 1 and (tmp_path / "l.onnx").stat().st_size < 5e6
+    again = train_scorer(films, tmp_path / "again.onnx", _recipe(folds=0), start=tmp_path / "l.onnx").card
+    assert again.metrics == {} and again.data[:-1] == card.data and again.seen_px == card.seen_px
+    image = _film(100, striped=True)
+    assert load_scorer(tmp_path / "again.onnx", threads=1).scores(image).extents()["cracked"] > 0.6
+    tinted = np.stack([image, image, image // 2], axis=2)
+    pale = np.stack([image, image, image], axis=2)
+    network = build_lite(outputs=2, channels=3, input_px=64)
+    patches = [
+        np.ascontiguousarray(np.resize(x.transpose(2, 0, 1), (3, 64, 64))).astype(np.float32) / 255 for x in (tinted, pale)
+    ]
+    features = features_of(network, np.stack(patches))
+    assert np.abs(features[0, :3] - features[1, :3]).max() > 0.05  # colour is not lost
+
+
+def test_the_penalty_is_chosen_on_what_is_held_out() -> None:
+    rng = np.random.default_rng(0)
+    network = build_lite(outputs=2, channels=1, input_px=64)
+    width = network.head[1].in_channels
+    label = rng.integers(0, 2, 60)
+    features = rng.normal(0, 1, (60, width)).astype(np.float32)
+    features[:, 0] += 3 * label
+    targets = np.eye(2, dtype=np.float32)[label]
+    learnt = Learnt(features[:40], targets[:40], np.ones(40, np.float32))
+    held = features[40:], targets[40:]
+    strength = fit_head(network, learnt, answer="exclusive", levels=10, held=held)
+    assert strength in STRENGTHS and strength > STRENGTHS[0]  # noise in hundreds of features wants a penalty
+
+    def loss() -> float:
+        logits = network.head(torch.from_numpy(held[0])[:, :, None, None])[:, :, 0, 0]
+        return float(loss_of(logits, torch.from_numpy(held[1]), "exclusive", 10).mean())
+
+    best = loss()
+    for other in (STRENGTHS[0], STRENGTHS[-1]):
+        fit_head(network, learnt, answer="exclusive", levels=10, strength=other)
+        assert loss() >= best - 1e-6
 
 
 def test_training_goes_on_from_a_model_whose_backbone_stays_as_it_is(trained: Path, films: Path, tmp_path: Path) -> None:
@@ -177,7 +221,7 @@ def test_levels_are_learnt_as_such_and_small_or_damaged_images_are_skipped(tmp_p
         rows.append(f"{k}.png,{level},{k // 2}")
     (tmp_path / "7.png").write_bytes(b"no picture")
     (tmp_path / "labels.csv").write_text("\n".join([*rows, "99.png,3,0"]), encoding="utf-8")
-    found = train_scorer(tmp_path, tmp_path / "l.onnx", _recipe(patch=SIDE, epochs=15))
+    found = train_scorer(tmp_path, tmp_path / "l.onnx", _recipe(patch=SIDE))
     assert found.card.answer == "ordinal" and found.card.metrics["level_error"] < 2 and "0 to 10" in found.notes[0]
     assert [one.split(":")[0] for one in found.skipped] == ["99.png", "7.png", "5.png"]
     assert "smaller than a patch of 16 px" in found.skipped[2]

@@ -99,7 +99,7 @@ def build_network(
     Args:
         name: `film` (ours: batch norm, mean of the features over the patch), `deepthin` (darkfield, colour, 50 px),
             `deepthin-road-50`, `deepthin-road-27` (grey), `convnet` (Zhang 2016, colour, 99 px), `crackcnn` (Fan 2018, colour,
-            27 px, padded; published with 25 outputs for 5 x 5 px).
+            27 px, padded; published with 25 outputs for 5 x 5 px), `lite` (pretrained, see `train.lite_patches`).
         outputs: number of logits.
         channels: 1 or 3; None for the published.
         input_px: side of a patch; None for the published. The first dense layer takes what the convolutions leave of it.
@@ -109,6 +109,10 @@ def build_network(
     Raises:
         UsageError: no such network, or a patch too small for its layers.
     """
+    if name == "lite":
+        from morphoscope.train.lite_patches import LITE_PX, build_lite
+
+        return build_lite(outputs=outputs, channels=channels or 1, input_px=input_px or LITE_PX)
     if name not in NETWORKS:
         raise UsageError(f"wanted one of the networks {', '.join(NETWORKS)}, got {name!r}")
     kind = _KINDS[name]

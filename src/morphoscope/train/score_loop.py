@@ -16,7 +16,7 @@ from morphoscope.train.score_sampling import Sampler
 
 DECAY, AVERAGE = 0.01, 0.98  # weight decay, memory of the average
 LEAST_STEPS = 10  # of an epoch: of few patches, an epoch sees each several times
-MOST_EPOCHS = 30  # where none are given
+MOST_EPOCHS, FEWEST_EPOCHS, MOST_STEPS = 30, 11, 3000  # where none are given: the most, but no more steps, but no fewer epochs
 CHUNK = 256  # patches judged at once
 
 Held = tuple[Array, Array]  # patches (n, c, s, s) and targets (n, k) that are not learnt
@@ -30,14 +30,19 @@ class Fit:
     levels: int
     batch: int
     rate: float
-    epochs: int | None
+    epochs: int
     patience: int
     seed: int
 
-    @property
-    def horizon(self) -> int:
-        """The epochs that the rate falls over."""
-        return self.epochs or MOST_EPOCHS
+
+def steps_of(places: int, batch: int) -> int:
+    """Steps of an epoch over so many places to learn from."""
+    return max(-(-places // batch), LEAST_STEPS)
+
+
+def usual_epochs(places: int, batch: int) -> int:
+    """How many epochs a training has at most, where none are given."""
+    return int(np.clip(MOST_STEPS // steps_of(places, batch), FEWEST_EPOCHS, MOST_EPOCHS))
 
 
 def loss_of(logits: Tensor, target: Tensor, answer: str, levels: int) -> Tensor:
@@ -60,7 +65,6 @@ def train_patches(
     fit: Fit,
     *,
     held: Held | None = None,
-    epochs: int | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> tuple[PatchNet, int]:
     """Train and give the moving average of the weights, in eval mode, and after how many epochs it was taken.
@@ -71,17 +75,17 @@ def train_patches(
         network: parameters with requires_grad False stay as they are, as do norms in features that are frozen whole.
         sampler: gives the patches.
         fit: settings.
-        held: patches for early stopping: the best epoch on them is taken; None to train to the end.
-        epochs: stop after so many.
+        held: patches for early stopping: the best epoch on them is taken, once a third of all epochs has passed; None to
+            train to the end.
         progress: called with (epoch, mean loss).
     """
     network = network.to(memory_format=torch.channels_last)
     averaged = torch.optim.swa_utils.AveragedModel(network, avg_fn=_average, use_buffers=True)
     optimiser = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], fit.rate, weight_decay=DECAY)
-    steps = max(-(-len(sampler) // fit.batch), LEAST_STEPS)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps * fit.horizon))
+    steps = steps_of(len(sampler), fit.batch)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps * fit.epochs))
     rng, best, kept = np.random.default_rng(fit.seed), (float("inf"), 0), averaged.module
-    for epoch in range(1, (epochs or fit.horizon) + 1):
+    for epoch in range(1, fit.epochs + 1):
         _learn(network)
         running = 0.0
         for _ in range(steps):
@@ -95,10 +99,10 @@ def train_patches(
         value = held_loss(averaged.module, held, fit)
         if value < best[0]:
             best, kept = (value, epoch), copy.deepcopy(averaged.module)
-        elif epoch - best[1] >= fit.patience:
+        elif epoch - max(best[1], fit.epochs // 3) >= fit.patience:
             break
     result: PatchNet = (averaged.module if held is None else kept).eval()
-    return result, best[1] if held is not None else (epochs or fit.horizon)
+    return result, best[1] if held is not None else fit.epochs
 
 
 def _learn(network: PatchNet) -> None:

@@ -16,12 +16,14 @@ from morphoscope.io.score_data import ScoreData, ScoreExample
 from morphoscope.models.preprocess import ROBUST_RGB, UNIT
 from morphoscope.models.runtime import read_card
 from morphoscope.recipe import Recipe
+from morphoscope.train.lite_patches import LITE, build_lite
 from morphoscope.train.patch_networks import PatchNet, build_network
 from morphoscope.train.score_pictures import is_grey
 from morphoscope.train.score_sampling import Change
 from morphoscope.train.trained import load_patch_network
 
 OURS = "film"
+WIDEST_PX = 448  # of an image with one label that one patch covers, where the recipe is silent
 WHOLE_PX = 64  # side of the input of our network where a patch covers much of an image
 READY_PX = 96  # larger ready patches are resized to the network's own input
 Read = Sequence[tuple[ScoreExample, NDArray[Any]]]
@@ -47,6 +49,9 @@ class Plan:
         """The network, with fresh weights or those of `start`."""
         if self.start:
             return load_patch_network(self.start, outputs=self.outputs)
+        if self.network == LITE:
+            robust = self.preprocess == ROBUST_RGB
+            return build_lite(outputs=self.outputs, channels=self.channels, input_px=self.side, robust=robust)
         return build_network(self.network, outputs=self.outputs, channels=self.channels, input_px=self.side)
 
 
@@ -79,20 +84,21 @@ def make_plan(data: ScoreData, read: Read, recipe: Recipe, *, start: Path | None
             pixel_size_nm=pixel,
             start=start,
         )
-    own = build_network(settings.network, outputs=outputs)
-    ours = settings.network == OURS
-    seen = wanted or (float(own.input_px) if data.marked else smallest)
-    side = own.input_px
-    if ours or data.ready:
-        side = _side(data, seen, own.input_px)
-    scaling = _scaling([image for _, image in read]) if ours else UNIT
+    name = settings.network or (OURS if data.marked or data.ready else LITE)
+    own = build_network(name, outputs=outputs)
+    published = name not in (OURS, LITE)
+    seen = wanted or (float(own.input_px) if data.marked else smallest if data.ready else min(smallest, WIDEST_PX))
+    side = own.input_px if published and not data.ready else _side(name, data, seen, own.input_px)
+    scaling = UNIT if published else _scaling([image for _, image in read])
     grey = is_grey([image for _, image in read])
-    channels: Literal[1, 3] = 1 if (own.channels == 1 or (ours or data.ready) and grey) else 3
-    return Plan(settings.network, outputs, side, seen, channels, scaling, _change(settings.network, scaling, data), pixel)
+    one = own.channels == 1 and published or grey and (not published or data.ready)
+    return Plan(name, outputs, side, seen, 1 if one else 3, scaling, _change(name, scaling, data), pixel)
 
 
-def _side(data: ScoreData, seen: float, own: int) -> int:
-    """Side of the input: as large as the patch, if that is small."""
+def _side(name: str, data: ScoreData, seen: float, own: int) -> int:
+    """Side of the input: as large as the patch, if that is small; of the pretrained network a multiple of its stride."""
+    if name == LITE:
+        return int(np.clip(round(seen / 32) * 32, 64, own))
     if data.ready:
         return round(seen) if seen <= READY_PX else own
     return min(round(seen), WHOLE_PX) if not data.marked else min(round(seen), own)
@@ -105,7 +111,7 @@ def _scaling(images: Sequence[NDArray[Any]]) -> str:
 
 def _change(network: str, scaling: str, data: ScoreData) -> Change:
     """Published networks learn turned and mirrored patches only; ready patches keep their size."""
-    if network != OURS:
+    if network not in (OURS, LITE):
         return Change()
     contrast, brightness, noise = LIGHT[scaling]
     return Change(0.0 if data.ready else 0.1 if data.marked else 0.2, contrast, brightness, noise)

@@ -66,14 +66,21 @@ class Sampler:
         return patches, targets, self._weight[chosen].astype(np.float32)
 
     def _patch(self, where: tuple[int, int], rng: np.random.Generator) -> tuple[Array, Array]:
-        one, place, side = self._pictures[where[0]], where[1], self._side
-        height, width = one.image.shape
-        wide = min(round(side * float(np.exp(rng.uniform(-1, 1) * self._change.size))), height, width)
-        corner = one.corners[place] + (side - wide) / 2 + rng.uniform(-0.5, 0.5, 2) * side
-        y, x = (int(np.clip(round(c), 0, n - wide)) for c, n in zip(corner, (height, width), strict=True))
-        patch = resized(one.image.read(y, x, wide, wide), side)
-        turned = turn(patch, int(rng.integers(TURNS)))
-        return relit(turned, self._change, rng), one.target_at(y, x, wide, self._target)
+        one = self._pictures[where[0]]
+        return changed(one, one.corners[where[1]], self._side, change=self._change, target=self._target, rng=rng)
+
+
+def changed(
+    one: Picture, corner: NDArray[np.int64], side: int, *, change: Change, target: Target, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """A patch (c, s, s) near a place of a picture, moved by up to half its side and changed, and what is true of it (k,)."""
+    height, width = one.image.shape
+    wide = min(round(side * float(np.exp(rng.uniform(-1, 1) * change.size))), height, width)
+    first = corner + (side - wide) / 2 + rng.uniform(-0.5, 0.5, 2) * side
+    y, x = (int(np.clip(round(c), 0, n - wide)) for c, n in zip(first, (height, width), strict=True))
+    patch = resized(one.image.read(y, x, wide, wide), side)
+    turned = turn(patch, int(rng.integers(TURNS)))
+    return relit(turned, change, rng), one.target_at(y, x, wide, target)
 
 
 def balanced(targets: Array, *, exclusive: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
