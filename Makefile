@@ -38,7 +38,13 @@ bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks.polarity
 	$(BIN)/python -m benchmarks.height_maps
 	$(BIN)/python -m benchmarks.demo_particles
+	$(BIN)/python -m benchmarks.anomaly
+	$(BIN)/python -m benchmarks.bridge_cracks
+	$(BIN)/python -m benchmarks.films
 	$(BIN)/python -m benchmarks.score_speed
+	$(BIN)/python -m benchmarks.score_pairs
+	$(BIN)/python -m benchmarks.score_split
+	$(BIN)/python -m benchmarks.film_network
 
 train-defaults: $(VENV)/bench
 	$(BIN)/python -m benchmarks.defaults
