@@ -35,12 +35,14 @@ _HOME = {
     "evaluate_detector": "evaluate",
     "fit_lognormal": "physics.size_distribution",
     "fit_pooled": "physics.brownian",
+    "fit_surface": "physics.response",
     "fit_tracks": "physics.brownian",
     "kaplan_meier": "physics.survival",
     "link": "track.link",
     "load_detector": "models.detect",
     "load_recipe": "recipe",
     "load_scorer": "models.score",
+    "mann_kendall": "physics.trend",
     "measure_ellipses": "measure.geometry",
     "nearest_distances": "physics.structure",
     "neighbourhood": "physics.neighbours",
@@ -100,6 +102,7 @@ if TYPE_CHECKING:
     from morphoscope.physics.particle_sizes import particles_by_frame as particles_by_frame
     from morphoscope.physics.places import compare_samples as compare_samples
     from morphoscope.physics.places import sample_statistics as sample_statistics
+    from morphoscope.physics.response import fit_surface as fit_surface
     from morphoscope.physics.size_distribution import fit_lognormal as fit_lognormal
     from morphoscope.physics.size_distribution import size_distribution as size_distribution
     from morphoscope.physics.size_distribution import weighted_quantile as weighted_quantile
@@ -108,6 +111,7 @@ if TYPE_CHECKING:
     from morphoscope.physics.structure_factor import structure_factor as structure_factor
     from morphoscope.physics.survival import kaplan_meier as kaplan_meier
     from morphoscope.physics.tracks import track_table as track_table
+    from morphoscope.physics.trend import mann_kendall as mann_kendall
     from morphoscope.pipeline import analyze as analyze
     from morphoscope.pipeline import score as score
     from morphoscope.pipeline import segment as segment

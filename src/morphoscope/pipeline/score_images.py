@@ -45,21 +45,20 @@ class Scored:
 
 
 def score_image(
-    image: Image, scorer: PatchScorer, recipe: Recipe, known: Calibration, metadata: Mapping[str, Any] | None = None
+    image: Image, scorer: PatchScorer, recipe: Recipe, scale: Scale, metadata: Mapping[str, Any] | None = None
 ) -> Scored:
     """Score an image (h, w) or (h, w, 3).
 
     Args:
         image: as stored.
         scorer: the model.
-        recipe: patches, the analysed region and what is left out of it, scale.
-        known: what the file states; the recipe wins.
+        recipe: patches, the analysed region and what is left out of it.
+        scale: `scale_of`.
         metadata: of the file's header.
 
     Raises:
         InputError: it is smaller than a patch, its scale is wanted and unknown, or the region lies outside.
     """
-    scale = _scale(image, recipe, known)
     region = _region(image, recipe, metadata or {})
     seen = image[region.y0 : region.y1, region.x0 : region.x1]
     patch = patch_side(recipe, scorer.card, scale.calibration)
@@ -113,11 +112,17 @@ def _seen(card: ModelCard) -> float:
     return float(card.seen_px or card.patch_px or 0)
 
 
-def _scale(image: Image, recipe: Recipe, known: Calibration) -> Scale:
-    """The scale, checked against a scale bar in grey pictures."""
-    calibration = recipe.calibrate(known)
-    wanted = recipe.calibration.scale_bar
-    if image.ndim == 3 and wanted in ("check", "off"):  # photographs
+def scale_of(image: Image, recipe: Recipe, known: Calibration, card: ModelCard, *, check: bool = True) -> Scale:
+    """The scale of a file by its first image; what the recipe states wins over what is `known` from the file.
+
+    A scale bar is read where the recipe asks for it. It is compared (`check`) in grey pictures, where nm decide on the patch.
+
+    Raises:
+        InputError: the scale was to come from a scale bar that is not there.
+    """
+    calibration, wanted = recipe.calibrate(known), recipe.calibration.scale_bar
+    matters = recipe.score.patch_nm is not None or (by_scale(card) and recipe.score.patch_px is None)
+    if wanted == "off" or (wanted == "check" and not (check and matters and image.ndim == 2)):
         return Scale(calibration)
     grey = image if image.ndim == 2 else image.mean(axis=2).astype(image.dtype)
     return settle_scale(calibration, grey, wanted)

@@ -23,13 +23,15 @@ from morphoscope.io.sem_sidecars import Sidecars
 from morphoscope.io.tables import read_table, write_table
 from morphoscope.pipeline.folder import MAPS, remove_run
 from morphoscope.pipeline.mask_files import mask_names
-from morphoscope.pipeline.score_images import ERROR, SAID, PatchScorer, score_image
+from morphoscope.pipeline.scale import Scale
+from morphoscope.pipeline.score_images import ERROR, SAID, PatchScorer, scale_of, score_image
 from morphoscope.pipeline.score_maps import MapWriter
 from morphoscope.pipeline.stream import Clock, Progress
 from morphoscope.recipe import Recipe
 from morphoscope.schema import SCORES, conform
 
 LISTED = 10
+CHECKED = 3  # files whose scale is compared with a scale bar in the picture: that takes longer than scoring
 T = TypeVar("T")
 
 
@@ -123,7 +125,7 @@ class Job:
 
     def _of_file(self, number: int, shots: Iterator[_Shot]) -> list[dict[str, Any]]:
         """A row per image of a file; of one that is damaged those before the damage, and one that says so."""
-        file, rows, maps = self.files[number], list[dict[str, Any]](), None
+        file, rows, maps, scale = self.files[number], list[dict[str, Any]](), None, None
         with ExitStack() as open_files:
             for shot in shots:
                 if rows and ERROR in rows[-1]:
@@ -132,8 +134,13 @@ class Job:
                     rows.append(_failed(file, shot.error))
                     continue
                 try:
+                    if scale is None:
+                        with self.clock.stage("scale"):
+                            check = number < CHECKED
+                            scale = scale_of(shot.image, self.recipe, shot.calibration, self.scorer.card, check=check)
                     with self.clock.stage("score"):
-                        scored = score_image(shot.image, self.scorer, self.recipe, shot.calibration, shot.metadata)
+                        scored = score_image(shot.image, self.scorer, self.recipe, scale, shot.metadata)
+                    scale = Scale(scale.calibration)
                 except MorphoscopeError as error:
                     rows.append(_failed(file, str(error)))
                     continue
