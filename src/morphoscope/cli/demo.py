@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from morphoscope.pipeline import Run
     from morphoscope.pipeline.stream import Progress
 
-KINDS = ("loops", "particles")
-PLANNED = ("films", "sem")
+KINDS = ("loops", "particles", "films")
+PLANNED = ("sem",)
 
 
 def demo(
@@ -27,6 +27,7 @@ def demo(
     """Draw a sample with known truth, analyse it, and show found against true values with pass marks.
 
     loops: a video of growing dislocation loops. particles: pictures of two samples, and a video in which particles merge.
+    films: a scorer is taught by a few labelled films, then scores a film that dewets and films of a grid of conditions.
     """
     from morphoscope.cli.show import INTERRUPTED, progress_bar
     from morphoscope.errors import RunExistsError, UsageError
@@ -77,7 +78,26 @@ def _particles(folder: Path, seed: int, overwrite: bool, progress: Progress | No
     return [story.pictures, story.video], story.checks
 
 
-STORIES: dict[str, Callable[[Path, int, bool, Progress | None], Story]] = {"loops": _loops, "particles": _particles}
+def _films(folder: Path, seed: int, overwrite: bool, progress: Progress | None) -> Story:
+    from morphoscope.demo_films import LABELLED, MODEL, run_films_demo
+
+    typer.echo(
+        f"seed {seed}: drawing {LABELLED} labelled films into {folder / 'labelled'}, a film that dewets into {folder / 'series'} "
+        f"and films of a grid of conditions into {folder / 'surface'}"
+    )
+    story = run_films_demo(folder, seed, overwrite=overwrite, progress=progress)
+    if story.model == MODEL:
+        typer.echo(f"PyTorch is not installed, so nothing was taught: scored by the shipped model {MODEL}")
+    else:
+        typer.echo(f"scored by {story.model}: the shipped model {MODEL}, taught by the labelled films")
+    return [story.series, story.surface], story.checks
+
+
+STORIES: dict[str, Callable[[Path, int, bool, Progress | None], Story]] = {
+    "loops": _loops,
+    "particles": _particles,
+    "films": _films,
+}
 
 
 def _say(checks: list[Check]) -> None:
