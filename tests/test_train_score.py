@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -24,6 +25,8 @@ from morphoscope.train.lite_patches import STRENGTHS, Learnt, build_lite, featur
 from morphoscope.train.score import train_scorer  # noqa: E402
 from morphoscope.train.score_job import prepare  # noqa: E402
 from morphoscope.train.score_loop import loss_of  # noqa: E402
+from morphoscope.train.score_pictures import as_pictures, survey  # noqa: E402
+from morphoscope.train.score_plan import Plan, make_plan  # noqa: E402
 from morphoscope.train.score_sampling import Change, Sampler, balanced, relit, turn  # noqa: E402
 from morphoscope.train.score_split import deal, split  # noqa: E402
 from morphoscope.train.trained import weights_of  # noqa: E402
@@ -56,7 +59,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "m.onnx"
-    train_scorer(films, path, _recipe(licence="MIT", epochs=8, network="film"))
+    train_scorer(films, path, _recipe(licence="MIT", epochs=6, network="film"))
     return path
 
 
@@ -107,11 +110,15 @@ def test_losses_are_least_where_probabilities_are_right() -> None:
     for answer in ("multi-label", "ordinal"):
         outputs = 2 * (10 if answer == "ordinal" else 1)
         logits = torch.zeros(1, outputs, requires_grad=True)
-        optimiser = torch.optim.Adam([logits], 0.3)
-        for _ in range(200):
-            optimiser.zero_grad()
-            loss_of(logits, target, answer, 10).sum().backward()
-            optimiser.step()
+        optimiser = torch.optim.LBFGS([logits], max_iter=60, line_search_fn="strong_wolfe")
+
+        def value(logits: torch.Tensor = logits, answer: str = answer) -> torch.Tensor:
+            logits.grad = None
+            loss = loss_of(logits, target, answer, 10).sum()
+            loss.backward()
+            return loss
+
+        optimiser.step(value)
         chance = torch.sigmoid(logits.detach()).reshape(2, -1).mean(dim=1)
         np.testing.assert_allclose(chance, [0.3, 0.7], atol=0.03)
     right, wrong = (
@@ -198,7 +205,7 @@ def test_marked_images_teach_the_share_of_each_patch(tmp_path: Path) -> None:
             str(root / "image" / f"{k}.png"), np.clip(60 + 120 * mask + rng.normal(0, 8, mask.shape), 0, 255).astype(np.uint8)
         )
         cv2.imwrite(str(root / "masks/hole" / f"{k}.png"), (255 * mask).astype(np.uint8))
-    found = train_scorer(root, tmp_path / "h.onnx", _recipe(patch=16, epochs=12))
+    found = train_scorer(root, tmp_path / "h.onnx", _recipe(patch=16, epochs=5, patches=40))
     assert (
         found.card.seen_px == 16
         and found.card.answer == "multi-label"
@@ -275,3 +282,31 @@ def test_copies_of_an_image_are_dealt_apart_only_where_that_is_asked_for(films: 
     chosen = job.split(0)
     learnt, tested = ({job.pictures[k].example.name for k in some} for some in (chosen.train, chosen.test))
     assert not learnt & tested
+
+
+def test_a_patch_suits_the_images_unless_the_recipe_says_otherwise(tmp_path: Path) -> None:
+    for k in range(4):
+        for name, size in (("a", 300 + k), ("b", 250)):
+            (tmp_path / name).mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / name / f"{k}.png"), _film(k, striped=name == "a", size=size)[:, :240])
+    cv2.imwrite(str(tmp_path / "a" / "small.png"), _film(0, striped=True, size=40))
+    data = read_score_data(tmp_path)
+    read, skipped = survey(data)
+    assert not skipped and len(read) == 9 and all(one.grey and one.dtype == np.uint8 for one in read)
+
+    def plan(**given: dict[str, object]) -> Plan:
+        return make_plan(data, read, parse_recipe(given))
+
+    usual = plan()  # the small image does not count, it is skipped
+    assert (usual.network, usual.seen_px, usual.side, usual.channels, usual.preprocess) == ("lite", 240, 192, 1, "unit-1")
+    assert (plan(score={"patch_px": 120}).seen_px, plan(score={"patch_px": 120}).side) == (120, 128)
+    nm = {"score": {"patch_nm": 80}, "calibration": {"pixel_size_nm": 2.0}}
+    assert (plan(**nm).seen_px, plan(**nm).pixel_size_nm) == (40, 2)
+    with pytest.raises(UsageError, match="states none"):
+        plan(score={"patch_nm": 80})
+    film, thin = plan(train={"network": "film"}), plan(train={"network": "deepthin-road-27"})
+    assert (film.side, film.seen_px, thin.side, thin.channels, thin.change) == (64, 240, 27, 1, Change())
+    deep = [replace(one, dtype=np.dtype(np.uint16)) for one in read]
+    assert make_plan(data, deep, Recipe()).preprocess == "robust-rgb-1"
+    _, misfits = as_pictures(data.examples, channels=1, side=64, seen_px=240, preprocess="unit-1", target="fraction")
+    assert len(misfits) == 1 and "40 x 40 px is smaller than a patch of 240 px" in misfits[0]

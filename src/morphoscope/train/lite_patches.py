@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -89,6 +90,7 @@ def build_lite(*, outputs: int, channels: int, input_px: int, robust: bool = Fal
     return network
 
 
+@cache
 def pretrained_sources() -> tuple[DataSource, ...]:
     """What the encoder has learnt."""
     return read_card(shipped_models()[PRETRAINED]).data

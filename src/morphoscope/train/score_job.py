@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from morphoscope import __version__
-from morphoscope.errors import InputError
+from morphoscope.errors import InputError, UsageError
 from morphoscope.io.score_data import LEVELS, ScoreData, ScoreExample, check_classes, read_score_data
 from morphoscope.models.card import DataSource, ModelCard
 from morphoscope.models.runtime import read_card
@@ -22,7 +22,7 @@ from morphoscope.train.lite_patches import LITE, Learnt, fit_head, pretrained_so
 from morphoscope.train.lite_views import Views, view_features
 from morphoscope.train.patch_networks import PatchNet
 from morphoscope.train.score_loop import Fit, Held, train_patches, usual_epochs
-from morphoscope.train.score_pictures import Picture, as_pictures, fixed_patches, read_images
+from morphoscope.train.score_pictures import Picture, as_pictures, fixed_patches, survey
 from morphoscope.train.score_plan import OURS, Plan, make_plan
 from morphoscope.train.score_sampling import Sampler, balanced
 from morphoscope.train.score_split import Split, split
@@ -170,12 +170,10 @@ def prepare(
         InputError, UsageError: as `read_score_data` and `make_plan`; or what is left without bad images cannot be learnt.
     """
     labelled = read_score_data(data, answer=recipe.train.answer)
-    read, bad = read_images(labelled)
-    if recipe.train.split == "copy":
-        read = [copy for one in read for copy in _copies(*one)]
-    plan = make_plan(labelled, read, recipe, start=start)
+    read, bad = survey(labelled)
+    plan, examples = make_plan(labelled, read, recipe, start=start), [one.example for one in read]
     pictures, misfits = as_pictures(
-        read,
+        [copy for one in examples for copy in _copies(one)] if recipe.train.split == "copy" else examples,
         channels=plan.channels,
         side=plan.side,
         seen_px=plan.seen_px,
@@ -189,13 +187,19 @@ def prepare(
     return ScorerTraining(left, pictures, plan, recipe, name, freeze_backbone), skipped
 
 
-def _copies(example: ScoreExample, image: Any) -> list[tuple[ScoreExample, Any]]:
-    """The eight turned and mirrored copies of an image, each a group of its own."""
-    copies = []
+def _copies(example: ScoreExample) -> list[ScoreExample]:
+    """The eight turned and mirrored copies of an image, each a group of its own.
+
+    Raises:
+        UsageError: the image is marked; marks are not turned.
+    """
+    if example.marks is not None:
+        raise UsageError('train.split = "copy" is for images with a label each, these are marked')
+    image, copies = example.image(), []
     for way in range(8):
         turned = np.ascontiguousarray(np.rot90(image[:, ::-1] if way >= 4 else image, way % 4))
         name = f"{example.name}#{way}"
-        copies.append((replace(example, name=name, group=name, array=turned), turned))
+        copies.append(replace(example, name=name, group=name, array=turned))
     return copies
 
 

@@ -42,8 +42,18 @@ class Picture:
         return np.asarray(patch_targets(self.masks, [cx], [cy], side / zoom, target)[0])
 
 
-def read_images(data: ScoreData) -> tuple[list[tuple[ScoreExample, NDArray[Any]]], list[str]]:
-    """The examples with their images as stored, and those that cannot be read with the reason.
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a labelled image that can be read; its pixels are not kept."""
+
+    example: ScoreExample
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    grey: bool
+
+
+def survey(data: ScoreData) -> tuple[list[Facts], list[str]]:
+    """What is known of the images, and those that cannot be read with the reason.
 
     Raises:
         InputError: none can be read.
@@ -51,21 +61,19 @@ def read_images(data: ScoreData) -> tuple[list[tuple[ScoreExample, NDArray[Any]]
     read, skipped = [], []
     for one in data.examples:
         try:
-            read.append((one, one.image()))
+            image = one.image()
         except InputError as error:
             skipped.append(f"{one.name}: {error}")
+            continue
+        grey = bool(image.ndim == 2 or (image == image[..., :1]).all())
+        read.append(Facts(one, (image.shape[0], image.shape[1]), image.dtype, grey))
     if not read:
         raise InputError(f"none of the {len(skipped)} labelled images can be read: {'; '.join(skipped[:3])}")
     return read, skipped
 
 
-def is_grey(images: Sequence[NDArray[Any]]) -> bool:
-    """Whether all images are grey, or hold the same in all colour channels."""
-    return all(image.ndim == 2 or (image == image[..., :1]).all() for image in images)
-
-
 def as_pictures(
-    read: Sequence[tuple[ScoreExample, NDArray[Any]]],
+    examples: Sequence[ScoreExample],
     *,
     channels: int,
     side: int,
@@ -76,7 +84,7 @@ def as_pictures(
     """Images as a network sees them, and those that are smaller than a patch or do not fit their masks, with the reason.
 
     Args:
-        read: examples and images.
+        examples: labelled images that can be read.
         channels: of the network's input.
         side: of the network's input, px.
         seen_px: side in px of the stored image that a patch covers.
@@ -84,9 +92,10 @@ def as_pictures(
         target: what a patch of a marked image is taught, see `patch_targets`.
     """
     pictures, skipped = [], []
-    for example, stored in read:
-        height, width = stored.shape[:2]
+    for example in examples:
         try:
+            stored = example.image()
+            height, width = stored.shape[:2]
             if min(height, width) < round(seen_px):
                 raise InputError(f"{width} x {height} px is smaller than a patch of {seen_px:g} px")
             image = PatchImage(stored, channels=channels, preprocess=preprocess, zoom=side / seen_px)

@@ -5,28 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from morphoscope.errors import UsageError
 from morphoscope.io.open import open_frames
-from morphoscope.io.score_data import ScoreData, ScoreExample
+from morphoscope.io.score_data import ScoreData
 from morphoscope.models.preprocess import ROBUST_RGB, UNIT
 from morphoscope.models.runtime import read_card
 from morphoscope.recipe import Recipe
 from morphoscope.train.lite_patches import LITE, build_lite
 from morphoscope.train.patch_networks import PatchNet, build_network
-from morphoscope.train.score_pictures import is_grey
+from morphoscope.train.score_pictures import Facts
 from morphoscope.train.score_sampling import Change
 from morphoscope.train.trained import load_patch_network
 
 OURS = "film"
 WIDEST_PX = 448  # of an image with one label that one patch covers, where the recipe is silent
 WHOLE_PX = 64  # side of the input of our network where a patch covers much of an image
-READY_PX = 96  # larger ready patches are resized to the network's own input
-Read = Sequence[tuple[ScoreExample, NDArray[Any]]]
+READY_PX = 96  # larger ready patches are learnt as images with a label each
 
 LIGHT = {UNIT: (0.15, 0.05, 0.03), ROBUST_RGB: (0.15, 0.15, 0.15)}  # contrast, brightness and noise of `Change`
 
@@ -55,11 +53,12 @@ class Plan:
         return build_network(self.network, outputs=self.outputs, channels=self.channels, input_px=self.side)
 
 
-def make_plan(data: ScoreData, read: Read, recipe: Recipe, *, start: Path | None = None) -> Plan:
+def make_plan(data: ScoreData, read: Sequence[Facts], recipe: Recipe, *, start: Path | None = None) -> Plan:
     """What suits the data, where the recipe is silent.
 
     A patch covers `score.patch_px` (or `patch_nm`); else a ready patch is itself, a patch of a marked image is as wide as the
-    network's input, and one of images with a label each as wide as the shorter side of the smallest.
+    network's input, and one of images with a label each as wide as the shorter side of the smallest
+    (up to `WIDEST_PX`); images of less than half the usual size do not count there.
 
     Raises:
         UsageError: a patch in nm of images without a common scale, or a patch too small for the network.
@@ -68,7 +67,8 @@ def make_plan(data: ScoreData, read: Read, recipe: Recipe, *, start: Path | None
     outputs = len(data.classes) * (10 if data.answer == "ordinal" else 1)
     pixel = _pixel_size(read, recipe) if recipe.score.patch_nm else None
     wanted = recipe.score.patch_nm / pixel if recipe.score.patch_nm and pixel else recipe.score.patch_px
-    smallest = float(min(min(image.shape[:2]) for _, image in read))
+    sides = np.array([min(one.shape) for one in read])
+    smallest = float(sides[sides >= np.median(sides) / 2].min())
     if start:
         card = read_card(start)
         network = load_patch_network(start, outputs=outputs)
@@ -84,13 +84,12 @@ def make_plan(data: ScoreData, read: Read, recipe: Recipe, *, start: Path | None
             pixel_size_nm=pixel,
             start=start,
         )
-    name = settings.network or (OURS if data.marked or data.ready else LITE)
+    name = settings.network or (OURS if data.marked or (data.ready and smallest <= READY_PX) else LITE)
     own = build_network(name, outputs=outputs)
     published = name not in (OURS, LITE)
     seen = wanted or (float(own.input_px) if data.marked else smallest if data.ready else min(smallest, WIDEST_PX))
     side = own.input_px if published and not data.ready else _side(name, data, seen, own.input_px)
-    scaling = UNIT if published else _scaling([image for _, image in read])
-    grey = is_grey([image for _, image in read])
+    scaling, grey = UNIT if published else _scaling(read), all(one.grey for one in read)
     one = own.channels == 1 and published or grey and (not published or data.ready)
     return Plan(name, outputs, side, seen, 1 if one else 3, scaling, _change(name, scaling, data), pixel)
 
@@ -100,13 +99,13 @@ def _side(name: str, data: ScoreData, seen: float, own: int) -> int:
     if name == LITE:
         return int(np.clip(round(seen / 32) * 32, 64, own))
     if data.ready:
-        return round(seen) if seen <= READY_PX else own
+        return min(round(seen), READY_PX)
     return min(round(seen), WHOLE_PX) if not data.marked else min(round(seen), own)
 
 
-def _scaling(images: Sequence[NDArray[Any]]) -> str:
+def _scaling(read: Sequence[Facts]) -> str:
     """By the full range of 8 bits; else by each image's own spread, as cameras use part of the range of other dtypes."""
-    return UNIT if all(image.dtype == np.uint8 for image in images) else ROBUST_RGB
+    return UNIT if all(one.dtype == np.uint8 for one in read) else ROBUST_RGB
 
 
 def _change(network: str, scaling: str, data: ScoreData) -> Change:
@@ -117,14 +116,14 @@ def _change(network: str, scaling: str, data: ScoreData) -> Change:
     return Change(0.0 if data.ready else 0.1 if data.marked else 0.2, contrast, brightness, noise)
 
 
-def _pixel_size(read: Read, recipe: Recipe) -> float:
+def _pixel_size(read: Sequence[Facts], recipe: Recipe) -> float:
     """nm per px of all images.
 
     Raises:
         UsageError: it is not known, or not the same for all.
     """
     found = set()
-    for one, _ in read:
+    for one in (facts.example for facts in read):
         if one.path is None:
             raise UsageError("ready patches have no scale: leave out score.patch_nm")
         with open_frames(one.path) as frames:
