@@ -29,7 +29,7 @@ from morphoscope.train.anomaly import train_anomaly  # noqa: E402
 from morphoscope.train.coreset import coreset  # noqa: E402
 from morphoscope.train.export import export_neighbours  # noqa: E402
 from morphoscope.train.lite_encoder import LiteEncoder  # noqa: E402
-from morphoscope.train.neighbour_network import STEEPNESS, WIDTH, Features, NeighbourNet  # noqa: E402
+from morphoscope.train.neighbour_network import WIDTH, Features, NeighbourNet  # noqa: E402
 from morphoscope.train.taught import teach_defects  # noqa: E402
 from morphoscope.train.trained import load_neighbour_network  # noqa: E402
 
@@ -96,15 +96,15 @@ def test_a_coreset_of_few_is_all_of_them_and_covers_what_lies_apart() -> None:
 
 def test_logits_are_logarithms_of_ratios_of_distances() -> None:
     banks = [RNG.normal(0, 1, (n, WIDTH)).astype(np.float32) for n in (20, 5, 7)]
-    network = NeighbourNet(features(), [torch.from_numpy(bank) for bank in banks], reach=3.0)
+    network = NeighbourNet(features(), [torch.from_numpy(bank) for bank in banks], reach=3.0, steepness=14.0)
     image = torch.from_numpy(RNG.random((1, 1, 32, 48)).astype(np.float32))
     with torch.inference_mode():
         cells = network.features(image)[0].flatten(1).T.numpy()
         got = network(image)[0].flatten(1).numpy()
     far = np.stack([cdist(cells, bank).min(axis=1) for bank in banks])
-    first = STEEPNESS * np.log(np.minimum(far[0], far[2]) / far[1])
-    second = STEEPNESS * np.log(np.minimum(far[0], far[1]) / far[2])
-    anomalous = np.maximum(np.maximum(STEEPNESS * np.log(far[0] / 3.0), first), second)
+    first = 14 * np.log(np.minimum(far[0], far[2]) / far[1])
+    second = 14 * np.log(np.minimum(far[0], far[1]) / far[2])
+    anomalous = np.maximum(np.maximum(14 * np.log(far[0] / 3.0), first), second)
     np.testing.assert_allclose(got, np.stack([anomalous, first, second]), atol=2e-3)
 
 
@@ -192,7 +192,7 @@ def test_one_box_teaches_a_defect_a_name(model: Path, tmp_path: Path, recipe: Re
 
 
 def test_colour_is_seen_where_grey_is_the_same(tmp_path: Path) -> None:
-    network = NeighbourNet(features(3), [torch.zeros(2, WIDTH)], reach=10.0)
+    network = NeighbourNet(features(3), [torch.zeros(2, WIDTH)], reach=10.0, steepness=14.0)
     card = ModelCard.model_validate(
         {
             "name": "m",

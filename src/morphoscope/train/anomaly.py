@@ -24,13 +24,15 @@ from morphoscope.recipe import Recipe
 from morphoscope.train.coreset import coreset
 from morphoscope.train.export import export_neighbours
 from morphoscope.train.lite_encoder import LiteEncoder, installed_imagenet
-from morphoscope.train.neighbour_network import CELL, STEEPNESS, WIDTH, Features, NeighbourNet, squared_distances
+from morphoscope.train.neighbour_network import CELL, WIDTH, Features, NeighbourNet, squared_distances
 from morphoscope.train.trained import load_neighbour_network, load_segmenter_network
 
 ANOMALY = "anomaly"
 BANK = 1024  # features that stand for all good ones
 CANDIDATES = 20_000  # features, of all images together, that the bank is chosen from
 FOLDS = 5
+MIDDLE = 1e-3  # score of the median cell of good images held out
+STEEP = (8.0, 40.0)  # least and greatest steepness
 LEAST_SPREAD = 1 / 255  # of good images, of the full range
 BEYOND = 0.002  # share of the cells of good images held out that lie beyond the reach
 IMAGENET = DataSource(
@@ -99,8 +101,9 @@ def train_anomaly(
     for k, image in enumerate(images):
         cells.append(cells_of(features, image).reshape(-1, WIDTH))
         say("features of good images", k + 1, 0.0)
-    reach, metrics = _reach(cells, seed=recipe.train.seed)
-    network = NeighbourNet(features, [torch.from_numpy(_bank(cells, recipe.train.seed))], reach)
+    reach, steepness, metrics = _reach(cells, seed=recipe.train.seed)
+    bank = torch.from_numpy(_bank(cells, recipe.train.seed))
+    network = NeighbourNet(features, [bank], reach, steepness=steepness)
     card = _card(output.stem, backbone, recipe, data=data.name, zoom=zoom, metrics=metrics)
     card = card.model_copy(update={"training": {**card.training, "good_images": len(images)}})
     export_neighbours(network, card, output)
@@ -201,8 +204,8 @@ def far_from(cells: Array, bank: Array) -> Array:
     return np.asarray(np.sqrt(np.concatenate(parts)), np.float32)
 
 
-def _reach(cells: Sequence[Array], *, seed: int) -> tuple[float, dict[str, float]]:
-    """The distance at which an anomaly begins, and what good images held out score.
+def _reach(cells: Sequence[Array], *, seed: int) -> tuple[float, float, dict[str, float]]:
+    """The distance at which an anomaly begins, the steepness of the logits, and what good images held out score.
 
     The images are dealt to `FOLDS` folds, each held out in turn; an image's own score is taken at the reach that the
     others give.
@@ -213,21 +216,27 @@ def _reach(cells: Sequence[Array], *, seed: int) -> tuple[float, dict[str, float
     far = [far_from(one, banks[fold]) for one, fold in zip(cells, owner, strict=True)]
     extents, above = [], []
     for k, own in enumerate(far):
-        limit = float(np.quantile(np.concatenate([*far[:k], *far[k + 1 :]]), 1 - BEYOND))
-        extents.append(float(_soft(own / np.float32(limit)).mean()))
+        limit, steepness = _scale(np.concatenate([*far[:k], *far[k + 1 :]]))
+        extents.append(float(_soft(own / np.float32(limit), steepness).mean()))
         above.append(float((own > limit).mean()))
     metrics = {
         "good_extent": float(np.mean(extents)),
         "good_extent_highest": max(extents),
         "false_alarms": float(np.mean(above)),
     }
-    reach = float(np.quantile(np.concatenate(far), 1 - BEYOND))
-    return reach, {name: round(value, 5) for name, value in metrics.items()}
+    return *_scale(np.concatenate(far)), {name: round(value, 5) for name, value in metrics.items()}
 
 
-def _soft(share: Array) -> Array:
+def _scale(far: Array) -> tuple[float, float]:
+    """The reach and the steepness for distances (m,) of cells of good images: half of the cells score less than `MIDDLE`."""
+    middle, reach = np.quantile(far, (0.5, 1 - BEYOND))
+    ratio = max(float(np.log(reach / max(middle, 1e-9))), 1e-9)
+    return max(float(reach), 1e-6), float(np.clip(np.log(1 / MIDDLE - 1) / ratio, *STEEP))
+
+
+def _soft(share: Array, steepness: float) -> Array:
     """The score of a distance, given as a share of the reach; see `NeighbourNet`."""
-    power = np.maximum(share, 1e-3) ** STEEPNESS
+    power = np.clip(share, 1e-3, 5) ** np.float32(steepness)
     return np.asarray(power / (1 + power), np.float32)
 
 

@@ -52,7 +52,7 @@ def teach_defects(data: Path, output: Path, recipe: Recipe, *, start: Path) -> M
         known = [old[name].numpy()] if name in old else []
         every = np.concatenate([*known, *found.get(name, [])])
         banks.append(torch.from_numpy(every[coreset(every, BANK, seed=recipe.train.seed)]))
-    taught = NeighbourNet(network.features, banks, float(network.reach))
+    taught = NeighbourNet(network.features, banks, float(network.reach), steepness=float(network.steepness))
     learnt = DataSource(name=data.stem, licence=recipe.train.licence, citation=recipe.train.citation)
     changes = {"name": output.stem, "classes": (ANOMALY, *names), "thresholds": (0.5,) * (1 + len(names))}
     written = card.model_copy(update={**changes, "data": (*card.data, learnt)})

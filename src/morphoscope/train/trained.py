@@ -83,7 +83,8 @@ def load_neighbour_network(path: Path) -> NeighbourNet:
     shape, classes = _architecture(path, "NeighbourNet")
     weights = weights_of(path)
     features = Features(LiteEncoder(shape["channels"]), middle=[0.0] * shape["channels"], gain=1.0)
-    network = NeighbourNet(features, [weights[f"banks.{k}"] for k in range(classes)], float(weights["reach"]))
+    banks = [weights[f"banks.{k}"] for k in range(classes)]
+    network = NeighbourNet(features, banks, float(weights["reach"]), steepness=float(weights["steepness"]))
     _fill(network, path, anew="banks.")
     network.eval()
     return network
