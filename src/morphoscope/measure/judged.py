@@ -78,8 +78,8 @@ def _one_of(values: Array) -> NDArray[np.bool_]:
     return np.asarray(np.eye(values.shape[1], dtype=bool)[values.argmax(axis=1)])
 
 
-def class_table(judged: Judged) -> pd.DataFrame:
-    """A row per class and one for `all`: counts, the rates with their intervals.
+def class_table(judged: Judged, *, intervals: bool = True) -> pd.DataFrame:
+    """A row per class and one for `all`: counts, the rates with their intervals (nan where they are not wanted).
 
     Of exclusive classes, `all` has the share of right images as its accuracy, and the means over classes of the other rates
     (macro); else its counts are those of all classes together (micro). The AUC of `all` is that of all scores together.
@@ -100,7 +100,8 @@ def class_table(judged: Judged) -> pd.DataFrame:
         return np.stack([*table, np.array(areas)], axis=1)
 
     values = statistic(np.ones(len(truth)))
-    low, high = bootstrap(statistic, judged.group, draws=_draws(truth))
+    unknown = np.full_like(values, np.nan)
+    low, high = bootstrap(statistic, judged.group, draws=_draws(truth)) if intervals else (unknown, unknown)
     cells = counts(truth, found).astype(int)
     cells = np.c_[cells, cells.sum(axis=1)]
     table = pd.DataFrame({"class": [*judged.classes, ALL], **dict(zip(("tp", "fp", "tn", "fn"), cells, strict=True))})

@@ -76,13 +76,13 @@ def train_scorer(
         found.append(_held_out(job, fold, progress=partial(say, stage)))
     parts = {part: pooled([one.parts[part] for one in found]) for part in PARTS} if found else {}
     network = _learn_all(job, [one.found for one in found], progress=partial(say, "all images"))
-    card = job.card()
+    card, tables = job.card(), {part: class_table(one, intervals=part == "test") for part, one in parts.items()}
     if found:
         temperature = round(float(np.exp(np.mean(np.log([one.temperature for one in found])))), 3)
-        card = job.card(temperature=temperature, thresholds=parts["test"].thresholds, metrics=_metrics(parts))
+        card = job.card(temperature=temperature, thresholds=parts["test"].thresholds, metrics=_metrics(parts, tables))
         card = card.model_copy(update={"extent_error": _extent_error(parts["test"])})
     card = export_scorer(network, card, output)
-    return Trained(card, part_table(parts), tuple(skipped), job.data.notes)
+    return Trained(card, part_table(parts, tables), tuple(skipped), job.data.notes)
 
 
 @dataclass(frozen=True)
@@ -124,12 +124,12 @@ def _learn_all(job: ScorerTraining, found: Sequence[float], *, progress: Callabl
     return job.learn(everything, epochs=epochs, progress=progress)[0]
 
 
-def _metrics(parts: dict[str, Judged]) -> dict[str, float]:
+def _metrics(parts: dict[str, Judged], tables: dict[str, pd.DataFrame]) -> dict[str, float]:
     """Headline numbers of the test part, and the same of the other parts under their names."""
     found: dict[str, float] = {}
     for part, judged in parts.items():
         extents = pd.DataFrame() if judged.answer == "exclusive" else extent_table(judged)
-        numbers = headline(judged, class_table(judged), extents)
+        numbers = headline(judged, tables[part], extents)
         found |= numbers if part == "test" else {f"{part}_{name}": value for name, value in numbers.items()}
     return found
 
@@ -141,10 +141,10 @@ def _extent_error(judged: Judged) -> dict[str, float]:
     return {row["class"]: round(float(row["half95"]), 4) for _, row in table.iterrows() if row["class"] != ALL}
 
 
-def part_table(parts: dict[str, Judged]) -> pd.DataFrame:
-    """`class_table` of each part, with the columns `part` and `images`."""
-    tables = [class_table(one).assign(part=part, images=len(one.files)) for part, one in parts.items()]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+def part_table(parts: dict[str, Judged], tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The `class_table` of each part, with the columns `part` and `images`."""
+    named = [tables[part].assign(part=part, images=len(one.files)) for part, one in parts.items()]
+    return pd.concat(named, ignore_index=True) if named else pd.DataFrame()
 
 
 def _refuse(recipe: Recipe, start: Path | None, freeze: str | None) -> None:
