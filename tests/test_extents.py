@@ -29,6 +29,13 @@ def test_it_holds_the_mean_of_the_film(shape, reach):
     assert 0.83 <= np.mean(inside) <= 0.99
 
 
+def test_a_dense_map_is_as_sure_as_a_coarse_one():
+    coarse = (np.random.default_rng(3).random((1, 30, 40)) < 0.3).astype(np.float32)
+    dense = np.kron(coarse, np.ones((1, 20, 20), np.float32))
+    one, other = block_interval(coarse, side=1), block_interval(dense, side=20)
+    assert (other[1] - other[0])[0] == pytest.approx((one[1] - one[0])[0], rel=0.3)
+
+
 def test_few_blocks_and_patches_left_out():
     values = np.random.default_rng(2).random((1, 6, 6))
     assert np.isnan(block_interval(values, side=4)[0]) == [False] and np.isnan(block_interval(values, side=6)[1]).all()

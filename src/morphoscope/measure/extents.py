@@ -10,7 +10,8 @@ from scipy.stats import t as student
 
 Array = NDArray[np.float64]
 DRAWS = 1000
-FEWEST = 4  # blocks
+FEWEST, MOST = 4, 400  # blocks
+COARSE = 100  # patches along a side by which the correlation of a map is judged
 NORMAL_95 = 1.959964
 
 
@@ -20,8 +21,7 @@ def block_interval(values: NDArray[np.floating], *, side: int, seed: int = 0) ->
     Neighbouring patches are alike, so whole blocks are drawn (Kuensch, Ann. Stat. 17 (1989) 1217): squares four times as wide
     as defects reach from patch to patch by the correlation of the map, as long as there are nine of them; those at the rim may
     be smaller and count by their patches. With few blocks, the interval is widened as Student's t is against the normal
-    distribution. It holds the mean of the film in 85 to 95 % of places, and less often where defects are a large part of the
-    image wide.
+    distribution. In films drawn for the purpose it holds the mean of the film in 83 to 96 % of places (benchmarks.responses).
 
     Args:
         values: nan for patches left out.
@@ -32,7 +32,9 @@ def block_interval(values: NDArray[np.floating], *, side: int, seed: int = 0) ->
         nan where fewer than 4 blocks have a patch.
     """
     k, rows, columns = values.shape
-    width = max(side, min(4 * max(map(_reach, values), default=0), -(-min(rows, columns) // 3)), 1)
+    step = -(-max(rows, columns) // COARSE)
+    reach = step * max((_reach(of[::step, ::step]) for of in values), default=0)
+    width = max(side, min(4 * reach, -(-min(rows, columns) // 3)), math.ceil(math.sqrt(rows * columns / MOST)))
     number = (np.arange(rows)[:, None] // width) * -(-columns // width) + np.arange(columns) // width
     known = np.isfinite(values).all(0)
     labels = np.unique(number[known], return_inverse=True)[1]
