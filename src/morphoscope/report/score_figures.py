@@ -58,7 +58,7 @@ def time_series(panels: Mapping[str, Sequence[Curve]], label: str) -> Figure:
         panels: of each score the series, of which the first eight are drawn.
         label: of the time axis.
     """
-    figure = new_figure(SINGLE * 1.5, 0.5 + 1.75 * max(len(panels), 1))
+    figure = new_figure(SINGLE * 1.5, 0.5 + 1.5 * max(len(panels), 1))
     if not any(len(curve.time) > 1 for curves in panels.values() for curve in curves):
         return empty_note(figure, "no two images at different times")
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
@@ -66,7 +66,7 @@ def time_series(panels: Mapping[str, Sequence[Curve]], label: str) -> Figure:
         for curve, colour in zip(curves, COLOURS, strict=False):
             _curve(ax, curve, colour, alone=len(curves) == 1)
         ax.set_ylabel(score)
-        ax.set_ylim(bottom=0)
+        ax.set_ylim(0, 1.05 * ax.get_ylim()[1])
         if len(panels) > 1:
             panel_letter(ax, letter)
         if len(curves) > 1:
