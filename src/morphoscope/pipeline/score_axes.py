@@ -87,7 +87,7 @@ def label_of(column: str) -> str:
     """A column as an axis says it: `anneal_min` as `anneal (min)`."""
     found = UNIT.search(column)
     unit = UNITS.get(found.group(1).lower()) if found else None
-    return f"{column[: found.start()]} ({unit})" if found and unit and found.start() else column.replace("_", " ")
+    return f"{column[: found.start()].rstrip()} ({unit})" if found and unit and found.start() else column.replace("_", " ")
 
 
 def series_of(scores: pd.DataFrame, along: Axis, conditions: Conditions | None) -> tuple[pd.Series, list[str]]:
