@@ -29,7 +29,7 @@ from morphoscope.train.score_loop import Fit, logits_of, loss_of, train_patches
 from morphoscope.train.score_sampling import turn
 
 Array = NDArray[np.float32]
-FOLDS, FILMS = 5, 120
+FOLDS, FILMS = 5, 600
 PRESENT = 0.1  # share of a patch from which a defect is there, for the AUC
 GROWN = (
     "deepthin",
@@ -79,7 +79,7 @@ def films() -> Data:
     """Patches of drawn films: the share of each defect."""
     patches, targets, group = [], [], []
     for k in range(FILMS):
-        film = FilmPicture(random_film(5000 + k))
+        film = FilmPicture(random_film(5000 + k, shape=(200, 250)))
         image = PatchImage(film.image, channels=3, preprocess="unit-1")
         masks = np.stack(list(film.masks.values()))
         for y, x in patch_grid(image.shape, 50, 50).corners:
