@@ -8,7 +8,7 @@ A model is made of a few good images (`train score GOOD --good`) and judged on o
   defects, and without any.
 - steel: neu-surface, each class in turn is good (10 images), 40 others of it against 40 of each other class.
 - coatings: coating-cracks, good are tiles of 256 px without a crack from other images (three folds by specimen); area under
-  the ROC of the map's pixels, crack against the rest of the image, at three magnifications.
+  the ROC of the map's pixels, crack against the rest of the image, at two magnifications.
 
 About ten minutes of one core.
 """
@@ -194,7 +194,7 @@ def coatings(maker: Maker) -> None:
     specimen = np.unique([file.name.split("_")[0] for file in files], return_inverse=True)[1]
     fold = np.random.default_rng(0).permutation(specimen.max() + 1)[specimen] % 3
     print("\ncoatings: area under the ROC of pixels, crack against the rest of its image")
-    for patch_px in (16.0, 8.0, 4.0):
+    for patch_px in (16.0, 8.0):
         found = []
         for k in range(3):
             good = [tile for j in np.flatnonzero(fold != k) for tile in tiles_without(images[j], cracks[j])]
