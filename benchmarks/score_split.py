@@ -39,10 +39,10 @@ def deal(folder: Path, learnt: int, judged: int, seed: int) -> None:
 def main() -> None:
     """Both splits, of the same images."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--learnt", type=int, default=8, help="images a class")
-    parser.add_argument("--judged", type=int, default=50, help="images a class that neither has seen")
+    parser.add_argument("--learnt", type=int, default=6, help="images a class")
+    parser.add_argument("--judged", type=int, default=30, help="images a class that neither has seen")
     parser.add_argument("--network", default="lite")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
     claims, truths = {name: list[float]() for name in SPLITS}, {name: list[float]() for name in SPLITS}
