@@ -113,16 +113,17 @@ def _near(name: str, found: float, true: float, limit: float) -> Check:
 
 
 def compare_surface(run: Run) -> list[Check]:
-    """The response surface of dewetting against the law that the films were drawn by."""
+    """The response surface of dewetting against the law that the films were drawn by.
+
+    Its interval is not judged: it knows the scatter between films, not what a scorer gets wrong in all of them alike.
+    """
     table = _table(run, "response")
     table = table[table["score"] == DEWETTING]
     law = dewetting_surface(table["ratio"].to_numpy(), table["anneal_min"].to_numpy())
     rms = float(np.sqrt(((table["mean"] - law) ** 2).mean()))
-    inside = float(((table["low"] <= law) & (law <= table["high"])).mean())
     return [
         _near("highest of the response surface", float(table["mean"].max()), float(law.max()), 0.12),
         _near("  rms of the surface", rms, 0.0, 0.06),
-        _near("  share inside its interval", inside, 1.0, 0.25),
     ]
 
 
