@@ -51,6 +51,7 @@ EXAMPLES: dict[str, str] = {
     "report.masks": "true",
     "report.title": '"Fe-18Cr-3Al, 320 degC"',
     "report.citation": '"doi:10.0000/example"',
+    "train.network": '"film"',
     "train.epochs": "20",
     "train.zoom": "2.0",
     "train.video": '"video.mp4"',
