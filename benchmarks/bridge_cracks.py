@@ -75,6 +75,7 @@ class Turned:
 
     images: Images
     labels: NDArray[np.bool_]
+    shift = 0.0  # classes are drawn as often as they are
 
     def __len__(self) -> int:
         return len(self.images)

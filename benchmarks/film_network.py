@@ -95,6 +95,7 @@ class Turned:
 
     patches: Array
     targets: Array
+    shift = 0.0  # classes are drawn as often as they are
 
     def __len__(self) -> int:
         return len(self.patches)

@@ -353,7 +353,7 @@ def test_classes_follow_their_image_through_crops_and_right_logits_cost_less(cla
 
 def test_a_network_of_classes_is_trained_written_loaded_and_used(classes: Path, trained: Path, tmp_path: Path) -> None:
     model = tmp_path / "c.onnx"
-    card = train_segmenter(classes, model, _recipe(steps=24, rate=1e-2, batch=2), start=trained)
+    card = train_segmenter(classes, model, _recipe(steps=36, rate=1e-2, batch=2), start=trained)
     segmenter = load_segmenter(model, threads=1)
     assert card.classes == ("oxide", "crack") and card.postprocess == "classes-1" and card.metrics["iou"] > 0.3
     assert card.metrics["iou"] == pytest.approx((card.metrics["iou_oxide"] + card.metrics["iou_crack"]) / 2, abs=1e-3)

@@ -14,7 +14,7 @@ from morphoscope.io.label_images import read_classes
 from morphoscope.models.class_maps import SMALLEST_PX
 from morphoscope.train.label_images import LabelledImage, as_example, crop_matrix, turned
 
-NEAR = 0.7  # share of crops about a pixel of a class
+NEAR = 0.5  # share of crops about a pixel of a class
 ABOUT = 0.15  # spread of the logarithm of the magnification
 FARTHEST = 6.0  # scaled grey values are clipped to -6..6
 

@@ -18,10 +18,11 @@ from morphoscope.models.card import DataSource, ModelCard
 from morphoscope.models.runtime import read_card
 from morphoscope.models.score import SCORES
 from morphoscope.recipe import Recipe
+from morphoscope.train.centre_sampling import CentreSampler
 from morphoscope.train.lite_patches import LITE, Learnt, fit_head, pretrained_sources
 from morphoscope.train.lite_views import Views, view_features
 from morphoscope.train.patch_networks import PatchNet
-from morphoscope.train.score_loop import Fit, Held, train_patches, usual_epochs
+from morphoscope.train.score_loop import Draws, Fit, Held, train_patches, usual_epochs
 from morphoscope.train.score_pictures import Picture, as_pictures, fixed_patches, survey
 from morphoscope.train.score_plan import OURS, Plan, make_plan
 from morphoscope.train.score_sampling import Sampler, balanced
@@ -76,14 +77,14 @@ class ScorerTraining:
             torch.set_num_threads(self.recipe.run.threads)
         network = self.plan.build()
         network.features.requires_grad_(not self.freeze_backbone)
-        sampler = Sampler(
-            [self.pictures[k] for k in numbers],
-            self.plan.side,
-            exclusive=self.data.answer == "exclusive",
-            target=self.recipe.train.target,
-            change=self.plan.change,
-        )
-        fit = replace(self.fit, epochs=epochs) if epochs else self.fit
+        pictures, fit = [self.pictures[k] for k in numbers], replace(self.fit, epochs=epochs) if epochs else self.fit
+        side, change = self.plan.side, self.plan.change
+        sampler: Draws
+        if self.data.marked and self.recipe.train.target == "centre":
+            sampler = CentreSampler(pictures, side, change=change)
+        else:
+            exclusive = self.data.answer == "exclusive"
+            sampler = Sampler(pictures, side, exclusive=exclusive, target=self.recipe.train.target, change=change)
         return train_patches(network, sampler, fit, held=held, progress=progress)
 
     def learn_head(

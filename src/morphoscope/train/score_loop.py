@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from morphoscope.train.patch_networks import PatchNet
 from morphoscope.train.score_pictures import Array
-from morphoscope.train.score_sampling import Sampler
 
 DECAY, AVERAGE = 0.01, 0.98  # weight decay, memory of the average
 LEAST_STEPS = 10  # of an epoch: of few patches, an epoch sees each several times
@@ -20,6 +21,23 @@ MOST_EPOCHS, FEWEST_EPOCHS, MOST_STEPS = 30, 11, 3000  # where none are given: t
 CHUNK = 256  # patches judged at once
 
 Held = tuple[Array, Array]  # patches (n, c, s, s) and targets (n, k) that are not learnt
+
+
+class Draws(Protocol):
+    """What gives patches to learn from."""
+
+    @property
+    def shift(self) -> NDArray[np.float64] | float:
+        """What logits (outputs,) learnt from its patches are too high by, as it draws some classes more often than they are."""
+        ...
+
+    def __len__(self) -> int:
+        """How many patches an epoch has."""
+        ...
+
+    def draw(self, count: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+        """Patches (n, c, s, s), targets (n, k) and weights (n,)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -61,7 +79,7 @@ def loss_of(logits: Tensor, target: Tensor, answer: str, levels: int) -> Tensor:
 
 def train_patches(
     network: PatchNet,
-    sampler: Sampler,
+    sampler: Draws,
     fit: Fit,
     *,
     held: Held | None = None,
@@ -96,13 +114,22 @@ def train_patches(
             progress(epoch, running / steps)
         if held is None:
             continue
-        value = held_loss(averaged.module, held, fit)
+        value = held_loss(averaged.module, held, fit, shift=sampler.shift)
         if value < best[0]:
             best, kept = (value, epoch), copy.deepcopy(averaged.module)
         elif epoch - max(best[1], fit.epochs // 3) >= fit.patience:
             break
     result: PatchNet = (averaged.module if held is None else kept).eval()
+    _lower(result, sampler.shift)
     return result, best[1] if held is not None else fit.epochs
+
+
+def _lower(network: PatchNet, by: NDArray[np.float64] | float) -> None:
+    """Make the logits lower for good, each (outputs,) or all by the same."""
+    last = [m for m in network.modules() if isinstance(m, nn.Conv2d)][-1]
+    assert last.bias is not None
+    with torch.no_grad():
+        last.bias -= torch.as_tensor(by, dtype=last.bias.dtype)
 
 
 def _learn(network: PatchNet) -> None:
@@ -111,7 +138,7 @@ def _learn(network: PatchNet) -> None:
         network.features.eval()
 
 
-def _step(network: PatchNet, sampler: Sampler, fit: Fit, rng: np.random.Generator, optimiser: torch.optim.Optimizer) -> float:
+def _step(network: PatchNet, sampler: Draws, fit: Fit, rng: np.random.Generator, optimiser: torch.optim.Optimizer) -> float:
     """One step; the loss."""
     patches, targets, weights = (torch.from_numpy(part) for part in sampler.draw(fit.batch, rng))
     with torch.autocast("cpu", torch.bfloat16):
@@ -132,9 +159,9 @@ def logits_of(network: PatchNet, patches: Array) -> Tensor:
     return torch.cat(parts)
 
 
-def held_loss(network: PatchNet, held: Held, fit: Fit, *, temperature: float = 1.0) -> float:
-    """Mean loss on patches that are not learnt, the logits divided by a temperature."""
-    logits = logits_of(network, held[0]) / temperature
+def held_loss(network: PatchNet, held: Held, fit: Fit, *, shift: NDArray[np.float64] | float = 0.0) -> float:
+    """Mean loss on patches that are not learnt, the logits lowered by a shift."""
+    logits = logits_of(network, held[0]) - torch.as_tensor(shift, dtype=torch.float32)
     return float(loss_of(logits, torch.from_numpy(held[1]), fit.answer, fit.levels).mean())
 
 

@@ -22,6 +22,8 @@ from morphoscope.train.score_sampling import Change
 from morphoscope.train.trained import load_patch_network
 
 OURS = "film"
+OWN = (OURS, "cells", LITE)  # the others are published, and learn as published
+ROADS = ("deepthin-road-50", "deepthin-road-27", "convnet", "crackcnn")
 WIDEST_PX = 448  # of an image with one label that one patch covers, where the recipe is silent
 WHOLE_PX = 64  # side of the input of our network where a patch covers much of an image
 READY_PX = 96  # larger ready patches are learnt as images with a label each
@@ -86,10 +88,10 @@ def make_plan(data: ScoreData, read: Sequence[Facts], recipe: Recipe, *, start: 
         )
     name = settings.network or (OURS if data.marked or (data.ready and smallest <= READY_PX) else LITE)
     own = build_network(name, outputs=outputs)
-    published = name not in (OURS, LITE)
+    published = name not in OWN
     seen = wanted or (float(own.input_px) if data.marked else smallest if data.ready else min(smallest, WIDEST_PX))
     side = own.input_px if published and not data.ready else _side(name, data, seen, own.input_px)
-    scaling, grey = UNIT if published else _scaling(read), all(one.grey for one in read)
+    scaling, grey = _scaling(name, read), all(one.grey for one in read)
     one = own.channels == 1 and published or grey and (not published or data.ready)
     return Plan(name, outputs, side, seen, 1 if one else 3, scaling, _change(name, scaling, data), pixel)
 
@@ -103,14 +105,19 @@ def _side(name: str, data: ScoreData, seen: float, own: int) -> int:
     return min(round(seen), WHOLE_PX) if not data.marked else min(round(seen), own)
 
 
-def _scaling(read: Sequence[Facts]) -> str:
-    """By the full range of 8 bits; else by each image's own spread, as cameras use part of the range of other dtypes."""
-    return UNIT if all(one.dtype == np.uint8 for one in read) else ROBUST_RGB
+def _scaling(network: str, read: Sequence[Facts]) -> str:
+    """By the full range of 8 bits; else by each image's own spread, as cameras use part of the range of other dtypes.
+
+    The published networks for roads see each image by its own spread: of asphalt, cracks differ by a tenth of the range or less.
+    """
+    if network in ROADS:
+        return ROBUST_RGB
+    return UNIT if network not in OWN or all(one.dtype == np.uint8 for one in read) else ROBUST_RGB
 
 
 def _change(network: str, scaling: str, data: ScoreData) -> Change:
     """Published networks learn turned and mirrored patches only; ready patches keep their size."""
-    if network not in (OURS, LITE):
+    if network not in OWN:
         return Change()
     contrast, brightness, noise = LIGHT[scaling]
     return Change(0.0 if data.ready else 0.1 if data.marked else 0.2, contrast, brightness, noise)

@@ -54,6 +54,11 @@ class Sampler:
         share, self._weight = balanced(targets, exclusive=exclusive)
         self._upto = np.cumsum(share)
 
+    @property
+    def shift(self) -> float:
+        """Nothing: weights make up for how often places are drawn; see `Draws`."""
+        return 0.0
+
     def __len__(self) -> int:
         """How many patches an epoch has."""
         return len(self._places)
