@@ -5,8 +5,8 @@ Prints precision, recall and F1 within 0, 2 and 5 px (means over the 72 images; 
 - `local`: a local threshold, `canny`: edges by Canny, filled; the settings of each fold chosen on all other images;
 - `deepthin`: the 34 306-parameter network of DeepThin, pixel by pixel from patches of 27 px (`train score`, `segment --model`);
 - `crackcnn`: the network of Fan et al. in the same way, for one pixel in place of 5 x 5;
-- `ours`: the network of `train segment --from particles`, magnified twice. What lies deep in labels that fill fields of cracks is not
-  learnt (it is judged all the same).
+- `ours`: the network of `train segment --from particles`, magnified twice. What lies deep in labels that fill fields of cracks
+  is not learnt (it is judged all the same).
 
 The threshold of each fold is chosen on the other folds. Models are kept in `benchmarks/out/cracks` and not trained again.
 Published for the 34 306 parameters: precision 0.9652, recall 0.8915, F1 0.9269, the tolerance not stated, on another split.
