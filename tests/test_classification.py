@@ -17,6 +17,7 @@ from morphoscope.measure.classification import (
     half_width,
     rates,
     roc_curve,
+    shared_half_width,
 )
 from morphoscope.measure.judged import ALL, Judged, class_table, confusion_table, extent_table, headline, pooled, roc_table
 from morphoscope.measure.patches import patch_targets
@@ -90,6 +91,17 @@ def test_an_interval_of_errors_holds_the_next_one_in_95_of_100() -> None:
     inside = np.mean([abs(row[-1]) <= half_width(row[:-1]) for row in errors])
     assert 0.94 < inside < 0.97
     assert half_width([0.1, -0.4]) == 0.4
+
+
+def test_what_errors_of_a_group_share_is_told_from_their_scatter() -> None:
+    rng = np.random.default_rng(3)
+    groups = np.repeat(np.arange(2000), 3)
+    shared, own = rng.normal(0, 0.1, 2000), rng.normal(0, 0.2, 6000)
+    assert shared_half_width(shared[groups] + own, groups) == pytest.approx(0.196, rel=0.1)
+    assert shared_half_width(shared[groups] + 0.3, groups) == pytest.approx(0.3 + 0.1645, rel=0.05)
+    assert shared_half_width(own, groups) < 0.08
+    assert np.isnan(shared_half_width(own[:54], groups[:54]))  # 18 groups
+    assert np.isnan(shared_half_width(own, np.arange(6000)))
 
 
 def _judged(answer: str, truth: np.ndarray, score: np.ndarray, **more: object) -> Judged:

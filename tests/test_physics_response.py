@@ -89,6 +89,18 @@ def test_the_interval_holds_the_truth_19_times_in_20():
     assert 0.9 <= np.mean(inside) <= 0.99
 
 
+def test_what_all_scores_get_wrong_alike_is_in_the_interval_where_it_is_said():
+    rng = np.random.default_rng(6)
+    points, grid = lattice(6), lattice(9)
+    truth = 0.3 + 0.3 * drawn(rng, np.vstack([points, grid + 1e-3]), 0.6)
+    scores = truth[:36] + 0.05 + rng.normal(0, 0.005, 36)
+    alone, told = (fit_surface(points, scores, np.full(36, 0.1), shared=shared).predict(grid) for shared in (0.0, 0.098))
+    inside = [np.mean((one.low <= truth[36:]) & (truth[36:] <= one.high)) for one in (alone, told)]
+    assert inside[0] < 0.5 and inside[1] == 1
+    assert np.allclose(told.mean, alone.mean, atol=0.01)
+    assert (told.high - told.mean >= 0.098).all() and (told.high - told.mean < 0.13).all()
+
+
 def test_the_hole_is_measured_next():
     points = lattice(6)
     points = points[np.hypot(*(points - [0.6, 0.4]).T) > 0.35]

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 DRAWS, LEVEL = 1000, 0.95
+NORMAL_95, ENOUGH_GROUPS = 1.959964, 19
 
 
 def counts(truth: Bools, found: Bools, weights: ArrayLike = 1.0) -> Array:
@@ -126,3 +127,24 @@ def half_width(errors: ArrayLike) -> float:
     """
     sizes = np.sort(np.abs(np.asarray(errors, float)))
     return float(sizes[min(int(np.ceil(LEVEL * (len(sizes) + 1))), len(sizes)) - 1])
+
+
+def shared_half_width(errors: ArrayLike, groups: ArrayLike) -> float:
+    """Half the width of an interval that holds, in 95 %, what the errors of one group have in common; nan if that is not known.
+
+    It is `half_width` of the means of groups, less (in quadrature) what scatter within groups leaves in these means: the
+    components of variance of a one-way layout (Searle, Casella and McCulloch, Variance Components, 1992, ch. 3), the one between
+    groups as a quantile, since errors of models have long tails. The mean error of all is part of it.
+
+    Args:
+        errors: (n,).
+        groups: (n,) of each; known from `ENOUGH_GROUPS` groups on, most of them of two or more.
+    """
+    wrong, (_, group) = np.asarray(errors, float), np.unique(np.asarray(groups), return_inverse=True)
+    sizes = np.bincount(group)
+    freedom = len(wrong) - len(sizes)
+    if len(sizes) < ENOUGH_GROUPS or 2 * (sizes > 1).sum() < len(sizes):
+        return float("nan")
+    means = np.bincount(group, wrong) / sizes
+    within = float(np.square(wrong - means[group]).sum()) / freedom
+    return float(np.sqrt(max(half_width(means) ** 2 - NORMAL_95**2 * within * float((1 / sizes).mean()), 0)))

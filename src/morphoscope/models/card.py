@@ -61,6 +61,9 @@ class ModelCard(BaseModel):
     extent_error: dict[str, float] = Field(
         {}, description="scores: of each class, half the width of the 95 % interval of an image's extent, from images held out"
     )
+    extent_shared: dict[str, float] = Field(
+        {}, description="scores: the part of extent_error that all images of one film and microscope share"
+    )
     architecture: dict[str, Any] = Field({}, description="what training needs to build the network again")
     data: tuple[DataSource, ...] = ()
     metrics: dict[str, float] = {}

@@ -29,6 +29,7 @@ UNEVEN = (0.25, 4.0)  # least and greatest variance of a score over the median o
 LEAST_WEIGHT = 2e-3  # of a node over the greatest
 MOST_NODES, MOST_SUGGESTING = 150, 20  # of greatest weight, that have a say in the surface, and in what to measure next
 NORMAL_95 = 1.959964
+LEAST_OWN = 0.01  # share of a score's variance that is not shared
 
 
 class Prediction(NamedTuple):
@@ -89,16 +90,18 @@ class Surface:
     _origin: Array
     _range: Array
     _bounds: tuple[float, float] | None
+    _shared: float = 0.0
 
     def predict(self, points: ArrayLike) -> Prediction:
-        """The surface, without the noise of a score, at conditions (m, 2)."""
+        """The surface, without the noise of a score, at conditions (m, 2); `sd` and the interval know the shared error."""
         at = self._scaled(points)
         means, variances = zip(*(self._of_node(node, at) for node in self._nodes), strict=True)
         weights = np.array([node.weight for node in self._nodes])[:, None]
         mean = (weights * np.array(means)).sum(0)
         variance = (weights * (np.array(variances) * self._inflation + np.square(np.array(means) - mean))).sum(0)
         sd = np.sqrt(np.maximum(variance, 0))
-        reach = sd * float(student.ppf(0.975, self.degrees)) / np.sqrt(self._inflation)
+        reach = np.hypot(sd * float(student.ppf(0.975, self.degrees)) / np.sqrt(self._inflation), self._shared)
+        sd = np.hypot(sd, self._shared / NORMAL_95)
         low, high = mean - reach, mean + reach
         if self._bounds is not None:
             mean, low, high = (np.clip(values, *self._bounds) for values in (mean, low, high))
@@ -150,18 +153,26 @@ class Surface:
 
 
 def fit_surface(
-    points: ArrayLike, values: ArrayLike, half_width: ArrayLike | None = None, *, bounds: tuple[float, float] | None = None
+    points: ArrayLike,
+    values: ArrayLike,
+    half_width: ArrayLike | None = None,
+    *,
+    bounds: tuple[float, float] | None = None,
+    shared: float = 0.0,
 ) -> Surface:
     """A response surface through scores at two conditions.
 
     The noise is learnt from the scatter about the surface and from scores at equal conditions. Where scores have intervals, these
-    say how it compares from score to score, and about how large it is; scatter that says otherwise is believed.
+    say how it compares from score to score, and about how large it is; scatter that says otherwise is believed. What all scores
+    near each other get wrong alike is in no scatter: it has to be said (`shared`), and is added in quadrature.
 
     Args:
         points: (n, 2) conditions; rows may come again.
         values: (n,) scores; rows with a nan are left out.
         half_width: (n,) of the scores' own 95 % intervals; nan for unknown.
         bounds: what scores cannot go beyond; mean and interval end there.
+        shared: half the width of the 95 % interval of the error that scores have in common; part of `half_width`, where both
+            are known.
 
     Raises:
         InputError: fewer than 6 distinct conditions or more than 500, or one of the two does not vary.
@@ -169,7 +180,7 @@ def fit_surface(
     at, y = np.asarray(points, float), np.asarray(values, float)
     widths = np.full(len(y), np.nan) if half_width is None else np.asarray(half_width, float)
     good = np.isfinite(at).all(1) & np.isfinite(y)
-    at, y, widths = at[good], y[good], widths[good]
+    at, y, widths = at[good], y[good], np.sqrt(np.maximum(widths[good] ** 2 - shared**2, LEAST_OWN * widths[good] ** 2))
     distinct = len(np.unique(at, axis=0))
     if not FEWEST <= distinct <= MOST or (np.ptp(at, axis=0) == 0).any():
         raise InputError(
@@ -185,7 +196,7 @@ def fit_surface(
     log_lengths = weights @ np.log([node.lengths for node in nodes])
     noise = float(np.exp(weights @ np.log([node.noise * node.variance for node in nodes]) / 2))
     first, second = (np.exp(log_lengths) * span).tolist()
-    return Surface((first, second), noise, distinct, len(y), len(y) - 1, nodes, data.at, origin, span, bounds)
+    return Surface((first, second), noise, distinct, len(y), len(y) - 1, nodes, data.at, origin, span, bounds, shared)
 
 
 def matern(one: Array, other: Array, lengths: Array) -> Array:

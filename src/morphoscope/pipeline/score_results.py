@@ -66,7 +66,7 @@ def score_results(scores: pd.DataFrame, conditions: Conditions | None, card: Mod
                 f"Trends are over {results.along.column}; within a series {', '.join(mixed)} may differ from image to image."
             )
         results.trends = _trends(results)
-    _add_surfaces(results, conditions, recipe)
+    _add_surfaces(results, conditions, card, recipe)
     results.quantities = _quantities(results)
     return results
 
@@ -100,7 +100,7 @@ def _ends(time: Any) -> tuple[float, float]:
     return (float(time.min()), float(time.max())) if len(time) else (math.nan, math.nan)
 
 
-def _add_surfaces(results: ScoreResults, conditions: Conditions | None, recipe: Recipe) -> None:
+def _add_surfaces(results: ScoreResults, conditions: Conditions | None, card: ModelCard, recipe: Recipe) -> None:
     axes, ignored = surface_axes(results.scores, conditions, results.along, recipe)
     if axes is None:
         return
@@ -114,7 +114,7 @@ def _add_surfaces(results: ScoreResults, conditions: Conditions | None, recipe: 
         results.said.append(f"The response surface is that of the last {results.along.column} at each pair of conditions.")
     for name in results.classes:
         try:
-            results.surfaces.append(_fitted(f"S_{name}", axes, rows))
+            results.surfaces.append(_fitted(f"S_{name}", axes, rows, shared=card.extent_shared.get(name, 0.0)))
         except InputError as error:
             results.said.append(f"No response surface over {axes[0]} and {axes[1]}: {error}.")
             return
@@ -122,10 +122,10 @@ def _add_surfaces(results: ScoreResults, conditions: Conditions | None, recipe: 
     results.next = pd.concat([one.next for one in results.surfaces], ignore_index=True)
 
 
-def _fitted(score: str, axes: tuple[str, str], rows: pd.DataFrame) -> Fitted:
+def _fitted(score: str, axes: tuple[str, str], rows: pd.DataFrame, *, shared: float) -> Fitted:
     points = rows[list(axes)].to_numpy(float)
     half = (rows[f"{score}_high"] - rows[f"{score}_low"]).to_numpy(float) / 2
-    surface = fit_surface(points, rows[score], half, bounds=(0.0, 1.0))
+    surface = fit_surface(points, rows[score], half, bounds=(0.0, 1.0), shared=shared)
     picked = surface.suggest(lattice(points, CANDIDATES), SUGGESTED)
     first, second = (np.array([float(f"{value:.6g}") for value in column]) for column in picked.points.T)
     table = pd.DataFrame({"score": score, "rank": range(1, SUGGESTED + 1), axes[0]: first, axes[1]: second})

@@ -83,6 +83,9 @@ class ReportRecipe(Section):
     citation: str | None = Field(None, description="a citation of the data, printed in the report")
 
 
+Patches = Literal["film", "cells", "lite", "deepthin", "deepthin-road-50", "deepthin-road-27", "convnet", "crackcnn"]
+
+
 class TrainRecipe(Section):
     """How a model is trained; ignored by `analyze`."""
 
@@ -91,9 +94,9 @@ class TrainRecipe(Section):
     crop_px: int = Field(256, ge=64, multiple_of=16, description="side of a crop")
     rate: Positive = Field(2e-3, description="highest learning rate (one cycle)")
     widths: tuple[int, int, int, int] = Field((16, 32, 64, 128), description="channels at strides 2, 4, 8 and 16")
-    network: Literal["film", "lite", "deepthin", "deepthin-road-50", "deepthin-road-27", "convnet", "crackcnn"] | None = Field(
-        None, description="score: the network of patches; none: film, or of images with one label each lite, pretrained"
-    )
+    network: (
+        Literal["film", "cells", "lite", "deepthin", "deepthin-road-50", "deepthin-road-27", "convnet", "crackcnn"] | None
+    ) = Field(None, description="score: the network of patches; none: film, or of images with one label each lite, pretrained")
     answer: Literal["auto", "multi-label", "exclusive", "ordinal"] = Field(
         "auto", description="score: classes that may overlap, that exclude each other, or degrees 0 to 10; auto: by the labels"
     )

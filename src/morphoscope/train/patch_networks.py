@@ -15,12 +15,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from morphoscope.errors import UsageError
 
 FILM_LAYERS = "32 32 / 64 64 / 96 96 / 128 128"
+CELL_LAYERS = "16 16 / 32 32 / 64 64 64 / 128 128 128"
 DROPOUT = 0.25
+LEAST_SHARE = 1e-5  # that `cells` answers
 
 
 class PatchNet(nn.Module):
@@ -97,14 +100,15 @@ def build_network(
     """A network of `NETWORKS` with fresh weights.
 
     Args:
-        name: `film` (ours: batch norm, mean of the features over the patch), `deepthin` (darkfield, colour, 50 px),
+        name: `film` (ours: batch norm, mean of the features over the patch), `cells` (ours, padded, colour, 128 px: the mean of
+            what each cell of 8 px answers, for shares of an area), `deepthin` (darkfield, colour, 50 px),
             `deepthin-road-50`, `deepthin-road-27` (grey), `convnet` (Zhang 2016, colour, 99 px), `crackcnn` (Fan 2018, colour,
             27 px, padded; published with 25 outputs for 5 x 5 px), `lite` (pretrained, see `train.lite_patches`).
         outputs: number of logits.
         channels: 1 or 3; None for the published.
         input_px: side of a patch; None for the published. The first dense layer takes what the convolutions leave of it.
-        layers: of `film`: the channels of its 3 x 3 convolutions, and `/` where it pools, such as "32 32 / 64 64"; what a
-            patch has no room for is left out. None for its own.
+        layers: of `film` and `cells`: the channels of its 3 x 3 convolutions, and `/` where it pools, such as "32 32 / 64 64"; of
+            `film`, what a patch has no room for is left out. None for its own.
 
     Raises:
         UsageError: no such network, or a patch too small for its layers.
@@ -179,6 +183,33 @@ def _film(channels: int, side: int, layers: str) -> nn.Sequential:
     return nn.Sequential(*built)
 
 
+def _cells(channels: int, side: int, layers: str) -> nn.Sequential:
+    """Padded convolutions with batch norm: each px of their output is a cell of the patch with what lies around it."""
+    built: list[nn.Module] = []
+    for layer in layers.split():
+        if layer == "/":
+            built.append(nn.MaxPool2d(2))
+            continue
+        width = int(layer)
+        built += [nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+        channels = width
+    return nn.Sequential(*built)
+
+
+class CellMean(nn.Module):
+    """Logits of cells (n, k, h, w) to the logit of the mean of their probabilities over squares of `side` cells."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class; shares are no nearer than `LEAST_SHARE` to 0 and 1."""
+        both = (nn.functional.avg_pool2d(torch.sigmoid(one), self.side, stride=1) for one in (x.float(), -x.float()))
+        there, not_there = (share.clamp(min=LEAST_SHARE) for share in both)
+        return torch.log(there) - torch.log(not_there)
+
+
 def _dense_head(*widths: int) -> Callable[[int, int, int], nn.Sequential]:
     def head(width: int, side: int, outputs: int) -> nn.Sequential:
         layers: list[nn.Module] = []
@@ -194,8 +225,13 @@ def _mean_head(width: int, side: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.AvgPool2d(side, stride=1), nn.Dropout(DROPOUT), nn.Conv2d(width, outputs, 1))
 
 
+def _cell_head(width: int, side: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Dropout(DROPOUT), nn.Conv2d(width, outputs, 1), CellMean(side))
+
+
 _KINDS = {
     "film": _Kind(3, 50, _film, _mean_head, layers=FILM_LAYERS),
+    "cells": _Kind(3, 128, _cells, _cell_head, layers=CELL_LAYERS),
     "deepthin": _Kind(3, 50, _deepthin, _dense_head(20, 20)),
     "deepthin-road-50": _Kind(1, 50, _deepthin, _dense_head(20, 20)),
     "deepthin-road-27": _Kind(1, 27, _deepthin, _dense_head(20, 20)),

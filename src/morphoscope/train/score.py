@@ -13,9 +13,10 @@ import pandas as pd
 
 from morphoscope.errors import UsageError
 from morphoscope.evaluate_scores import judge
-from morphoscope.measure.classification import best_threshold
+from morphoscope.measure.classification import best_threshold, shared_half_width
 from morphoscope.measure.judged import ALL, Judged, class_table, extent_table, headline, pooled
 from morphoscope.models.card import ModelCard
+from morphoscope.models.runtime import read_card
 from morphoscope.models.score import load_scorer
 from morphoscope.recipe import Recipe
 from morphoscope.train.export import export_scorer
@@ -80,7 +81,8 @@ def train_scorer(
     if found:
         temperature = round(float(np.exp(np.mean(np.log([one.temperature for one in found])))), 3)
         card = job.card(temperature=temperature, thresholds=parts["test"].thresholds, metrics=_metrics(parts, tables))
-        card = card.model_copy(update={"extent_error": _extent_error(parts["test"])})
+        own = {"extent_error": _extent_error(parts["test"]), "extent_shared": extent_shared(parts["test"], start)}
+        card = card.model_copy(update=own)
     card = export_scorer(network, card, output)
     return Trained(card, part_table(parts, tables), tuple(skipped), job.data.notes)
 
@@ -139,6 +141,22 @@ def _extent_error(judged: Judged) -> dict[str, float]:
         return {}
     table = extent_table(judged)
     return {row["class"]: round(float(row["half95"]), 4) for _, row in table.iterrows() if row["class"] != ALL}
+
+
+def extent_shared(judged: Judged, start: Path | None = None) -> dict[str, float]:
+    """What the errors of extents of one group share, by class; of the model it started from where the groups cannot tell.
+
+    Groups are whatever the labelled data deal together: films, days, microscopes.
+    """
+    if judged.answer == "exclusive":
+        return {}
+    group = np.zeros(len(judged.files), np.int64)
+    group[judged.image] = judged.group
+    errors = judged.extent - judged.true_extent
+    found = {name: shared_half_width(wrong, group) for name, wrong in zip(judged.classes, errors.T, strict=True)}
+    known = {name: round(width, 4) for name, width in found.items() if np.isfinite(width)}
+    before = read_card(start).extent_shared if start else {}
+    return {name: known.get(name, before.get(name, 0.0)) for name in judged.classes if name in known or name in before}
 
 
 def part_table(parts: dict[str, Judged], tables: dict[str, pd.DataFrame]) -> pd.DataFrame:

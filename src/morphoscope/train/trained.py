@@ -69,7 +69,7 @@ def load_patch_network(path: Path, *, outputs: int | None = None) -> PatchNet:
         input_px=shape["input_px"],
         layers=shape["layers"],
     )
-    last = len(network.head) - 1
+    last = max(k for k, m in enumerate(network.head) if isinstance(m, nn.Conv2d))
     _fill(network, path, anew=f"head.{last}.")
     return network
 
