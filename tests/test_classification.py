@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,6 +19,7 @@ from morphoscope.measure.classification import (
     half_width,
     rates,
     roc_curve,
+    share_interval,
     shared_half_width,
 )
 from morphoscope.measure.judged import ALL, Judged, class_table, confusion_table, extent_table, headline, pooled, roc_table
@@ -169,3 +172,49 @@ def test_the_share_of_a_patch_is_that_of_its_pixels(seed: int, side: float, x: f
     inside = masks[0][np.ix_(in_y, in_x)]
     assert patch_targets(masks, [x], [y], side)[0, 0] == pytest.approx(inside.mean(), abs=1e-6)
     assert patch_targets(masks, [x], [y], side, "any")[0, 0] == float(inside.any())
+
+
+def test_a_class_is_present_in_a_patch_of_which_it_covers_a_hundredth() -> None:
+    truth = np.array([[0.0], [0.02], [0.2], [0.05], [0.0]])
+    judged = _judged("multi-label", truth, truth, present_from=0.01)
+    limit = best_threshold(judged.positive[:, 0], truth[:, 0])
+    table = class_table(replace(judged, thresholds=(limit,))).set_index("class")
+    assert 0 < limit <= 0.02 and table.loc["a", ["tp", "fp", "tn", "fn"]].tolist() == [3, 0, 2, 0]
+    assert table.loc["a", ["f1", "auc"]].tolist() == [1, 1]
+    numbers = headline(judged, table.reset_index(), extent_table(judged))
+    assert numbers["present_from"] == 0.01
+
+
+def test_models_together_decide_each_with_its_own_threshold() -> None:
+    truth, score = np.array([[1.0], [0.0]]), np.array([[0.9], [0.7]])
+    strict = replace(_judged("multi-label", truth, score), thresholds=(0.8,))
+    lax = replace(_judged("multi-label", truth, score - 0.6), thresholds=(0.2,))
+    both = pooled([strict, lax])
+    assert both.thresholds == (0.5,)
+    assert class_table(both).set_index("class").loc["a", ["tp", "fp", "tn", "fn"]].tolist() == [2, 0, 2, 0]
+
+
+def test_all_right_of_a_few_is_not_certain() -> None:
+    truth = np.eye(2)[[0, 1, 1, 0, 1, 0, 1, 0, 1]]
+    row = class_table(_judged("exclusive", truth, truth)).set_index("class").loc[ALL]
+    assert row["accuracy"] == row["accuracy_high"] == 1
+    assert row["accuracy_low"] == pytest.approx(9 / (9 + 1.959964**2))  # Wilson's bound of n of n: n / (n + z^2)
+    low, high = share_interval(0.3, 50)
+    for bound in (low, high):  # where the share lies 1.96 of the bound's own standard errors away
+        assert abs(0.3 - bound) == pytest.approx(1.959964 * np.sqrt(bound * (1 - bound) / 50))
+
+
+def test_an_interval_of_errors_in_groups_holds_the_next_group_and_counts_groups() -> None:
+    rng = np.random.default_rng(4)
+    groups = np.repeat(np.arange(39), 5)
+    inside = []
+    for _ in range(600):
+        shared = rng.normal(0, 1, 40)
+        width = half_width(shared[groups] + rng.normal(0, 0.3, len(groups)), groups)
+        inside.append(abs(shared[-1] + rng.normal(0, 0.3)) <= width)
+    assert 0.93 < np.mean(inside) < 0.99
+    errors = np.arange(1.0, 41.0)
+    assert half_width(errors) == half_width(errors, np.arange(40)) == 39
+    assert half_width(errors, np.repeat(np.arange(4), 10)) == 40  # four groups are too few
+    judged = _judged("multi-label", np.zeros((40, 1)), errors[:, None] / 40, group=np.repeat(np.arange(4), 10))
+    assert extent_table(judged)["half95"].tolist() == [1, 1]

@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 
 from morphoscope.errors import InputError
 from morphoscope.io.score_data import ScoreData, ScoreExample
-from morphoscope.measure.judged import Judged, class_table, confusion_table, extent_table, frame_table, headline, roc_table
+from morphoscope.measure.judged import (
+    ANYTHING,
+    HALF,
+    Judged,
+    class_table,
+    confusion_table,
+    extent_table,
+    frame_table,
+    headline,
+    roc_table,
+)
 from morphoscope.measure.patches import Target, patch_targets
 from morphoscope.models.score import Scorer
 
@@ -43,8 +53,9 @@ def evaluate_scores(scorer: Scorer, data: ScoreData, *, threshold: float | None 
     """Scores of labelled images against their labels.
 
     The score of an image is the mean over its patches, and that is compared with its label. Of marked images each patch is
-    compared with what is marked in it, and the extents of whole images beside that. Images that cannot be read, are smaller than
-    a patch or do not fit their masks are skipped and named. Intervals are of 95 %, by bootstrap over the images or, where labels
+    compared with what is marked in it, and the extents of whole images beside that; a class counts as present from half the scale
+    on, in a patch from 1 % of its area on. Images that cannot be read, are smaller than a patch or do not fit their masks are
+    skipped and named. Intervals are of 95 %, by bootstrap over the images or, where labels
     have them, groups.
 
     Args:
@@ -101,6 +112,7 @@ def judge(scorer: Scorer, data: ScoreData, *, threshold: float | None = None) ->
         true_extent=np.stack([one.true_extent for one in found]).astype(float),
         extent=np.stack([one.extent for one in found]).astype(float),
         levels=card.levels,
+        present_from=ANYTHING if data.marked and _target(scorer) == "fraction" else HALF,
     )
     return judged, [*data.skipped, *skipped]
 
@@ -162,7 +174,12 @@ def _image(scorer: Scorer, one: ScoreExample, take: list[int]) -> _Found:
     masks = one.marks.read((image.shape[0], image.shape[1]))
     rows, columns = found.values.shape[1:]
     x, y = np.meshgrid(found.x_px + found.stride_px * np.arange(columns), found.y_px + found.stride_px * np.arange(rows))
-    target: Target = scorer.card.training.get("target", "fraction")
-    truth = patch_targets(masks, x.ravel(), y.ravel(), found.patch_px, target)
+    truth = patch_targets(masks, x.ravel(), y.ravel(), found.patch_px, _target(scorer))
     score = found.values[take].reshape(len(take), -1).T
     return _Found(truth, score, truth.mean(axis=0), score.mean(axis=0))
+
+
+def _target(scorer: Scorer) -> Target:
+    """What the model was taught of patches of marked images."""
+    target: Target = scorer.card.training.get("target", "fraction")
+    return target

@@ -119,14 +119,27 @@ def bootstrap(
     return bounds[0], bounds[1]
 
 
-def half_width(errors: ArrayLike) -> float:
+def share_interval(share: float, number: int) -> tuple[float, float]:
+    """Bounds in 95 % of a share found in so many independent trials (Wilson, J. Am. Stat. Assoc. 22 (1927) 209)."""
+    z = NORMAL_95**2 / number
+    middle, half = share + z / 2, float(np.sqrt(z * (share * (1 - share) + z / 4)))
+    return max((middle - half) / (1 + z), 0.0), min((middle + half) / (1 + z), 1.0)
+
+
+def half_width(errors: ArrayLike, groups: ArrayLike | None = None) -> float:
     """Half the width of an interval that holds the next of errors like these (n,) in 95 %: a quantile of their sizes.
 
     It is the smallest size with at least 0.95 (n + 1) sizes not above it (split conformal prediction, Lei et al., JASA 113 (2018)
-    1094); of fewer than 19 errors, for which there is none, the largest.
+    1094); of fewer than 19 errors, for which there is none, the largest. Of errors in groups the next is one of another group,
+    and each group counts as one, its errors with equal shares of it (Lee, Barber & Willett, arXiv:2306.06342).
     """
-    sizes = np.sort(np.abs(np.asarray(errors, float)))
-    return float(sizes[min(int(np.ceil(LEVEL * (len(sizes) + 1))), len(sizes)) - 1])
+    sizes = np.abs(np.asarray(errors, float))
+    _, group = np.unique(np.arange(len(sizes)) if groups is None else np.asarray(groups), return_inverse=True)
+    number = np.bincount(group)
+    order = np.argsort(sizes, kind="stable")
+    counted = np.cumsum(1 / number[group[order]])
+    enough = np.flatnonzero(counted >= LEVEL * (len(number) + 1) - 1e-9)
+    return float(sizes[order[enough[0] if len(enough) else -1]])
 
 
 def shared_half_width(errors: ArrayLike, groups: ArrayLike) -> float:

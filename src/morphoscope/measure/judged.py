@@ -10,12 +10,22 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from morphoscope.measure.classification import auc_of_weights, bootstrap, confusion, counts, half_width, rates, roc_curve
+from morphoscope.measure.classification import (
+    auc_of_weights,
+    bootstrap,
+    confusion,
+    counts,
+    half_width,
+    rates,
+    roc_curve,
+    share_interval,
+)
 
 Array = NDArray[np.float64]
 ALL = "all"
 RATES = ("accuracy", "precision", "recall", "f1", "auc")
 MOST_POINTS = 400  # of a curve that is written
+HALF, ANYTHING = 0.5, 0.01  # from which share on a class is present: in an image as a degree; in a patch as a share of its area
 
 
 @dataclass(frozen=True)
@@ -24,7 +34,9 @@ class Judged:
 
     `truth` and `score` (n, k), 0 to 1; `image` (n,) the number of the image in `files`; `group` (n,) its group, from 0.
     `true_extent` and `extent` (images, k) are of whole images. Of an `exclusive` answer one class is true and the most probable
-    is decided; else each class whose score reaches its threshold is decided, and true from half the scale on.
+    is decided; else each class whose score reaches its threshold is decided, and true from `present_from` on: `HALF` the scale
+    of degrees and of extents of whole images, and `ANYTHING` of the area of a patch, as thin things never fill half of one.
+    `limits` (n, k) are thresholds that differ from row to row.
     """
 
     classes: tuple[str, ...]
@@ -38,18 +50,27 @@ class Judged:
     true_extent: Array
     extent: Array
     levels: int = 10
+    present_from: float = HALF
+    limits: Array | None = None
 
     @property
     def decided(self) -> NDArray[np.bool_]:
         """What was decided (n, k)."""
         if self.answer == "exclusive":
             return _one_of(self.score)
-        return np.asarray(self.score >= np.array(self.thresholds))
+        return np.asarray(self.score >= (np.array(self.thresholds) if self.limits is None else self.limits))
 
     @property
     def positive(self) -> NDArray[np.bool_]:
         """What is true (n, k)."""
-        return _one_of(self.truth) if self.answer == "exclusive" else np.asarray(self.truth >= 0.5)
+        return _one_of(self.truth) if self.answer == "exclusive" else np.asarray(self.truth >= self.present_from)
+
+    @property
+    def group_of_image(self) -> NDArray[np.int64]:
+        """The group of each whole image."""
+        group = np.zeros(len(self.files), np.int64)
+        group[self.image] = self.group
+        return group
 
     @property
     def by_patch(self) -> bool:
@@ -58,12 +79,16 @@ class Judged:
 
 
 def pooled(parts: Sequence[Judged]) -> Judged:
-    """What several models with the same classes said of different images, together; thresholds are their means."""
+    """What several models with the same classes said of different images, together.
+
+    Each decides with its own thresholds; the means of them are for a model that has learnt all.
+    """
     images = np.cumsum([0, *(len(one.files) for one in parts)])
     groups = np.cumsum([0, *(int(one.group.max()) + 1 for one in parts)])
     return replace(
         parts[0],
         thresholds=tuple(np.mean([one.thresholds for one in parts], axis=0).tolist()),
+        limits=np.concatenate([np.broadcast_to(one.thresholds, one.score.shape) for one in parts]),
         files=tuple(file for one in parts for file in one.files),
         image=np.concatenate([one.image + k for one, k in zip(parts, images[:-1], strict=True)]),
         group=np.concatenate([one.group + k for one, k in zip(parts, groups[:-1], strict=True)]),
@@ -102,12 +127,20 @@ def class_table(judged: Judged, *, intervals: bool = True) -> pd.DataFrame:
     values = statistic(np.ones(len(truth)))
     unknown = np.full_like(values, np.nan)
     low, high = bootstrap(statistic, judged.group, draws=_draws(truth)) if intervals else (unknown, unknown)
+    if intervals:
+        _widen(values[:, 0], low[:, 0], high[:, 0], int(judged.group.max()) + 1)
     cells = counts(truth, found).astype(int)
     cells = np.c_[cells, cells.sum(axis=1)]
     table = pd.DataFrame({"class": [*judged.classes, ALL], **dict(zip(("tp", "fp", "tn", "fn"), cells, strict=True))})
     for k, name in enumerate(RATES):
         table[name], table[f"{name}_low"], table[f"{name}_high"] = values[:, k], low[:, k], high[:, k]
     return table
+
+
+def _widen(share: Array, low: Array, high: Array, groups: int) -> None:
+    """Bounds of shares (n,), in place, where all are right or all wrong: of that a bootstrap would say that it is certain."""
+    for k in np.flatnonzero((share == 0) | (share == 1)):
+        low[k], high[k] = share_interval(float(share[k]), groups)
 
 
 def _mean(values: Array) -> Array:
@@ -163,9 +196,10 @@ def roc_table(judged: Judged) -> pd.DataFrame:
 def extent_table(judged: Judged) -> pd.DataFrame:
     """Errors of the extents of whole images, a row per class and one for `all`, on the scale 0 to 1.
 
-    `mae`, `rms`, `bias` (found less true), rank correlation `spearman` (nan where all are equal) and `half95`, see `half_width`.
+    `mae`, `rms`, `bias` (found less true), rank correlation `spearman` (nan where all are equal) and `half95`, see `half_width`:
+    of the next image of another group.
     """
-    rows = []
+    rows, group = [], judged.group_of_image
     pairs = list(zip(judged.classes, judged.true_extent.T, judged.extent.T, strict=True))
     for name, true, found in [*pairs, (ALL, judged.true_extent.ravel(), judged.extent.ravel())]:
         error = found - true
@@ -177,7 +211,7 @@ def extent_table(judged: Judged) -> pd.DataFrame:
                 "rms": np.sqrt((error**2).mean()),
                 "bias": error.mean(),
                 "spearman": _spearman(true, found),
-                "half95": half_width(error),
+                "half95": half_width(error, np.repeat(group, len(error) // len(group))),
             }
         )
     return pd.DataFrame(rows)
@@ -209,6 +243,8 @@ def headline(judged: Judged, by_class: pd.DataFrame, extents: pd.DataFrame) -> d
     metrics = {name: float(main[name]) for rate in RATES for name in (rate, f"{rate}_low", f"{rate}_high")}
     metrics |= {"n_images": float(len(judged.files)), "n_judged": float(len(judged.truth))}
     metrics |= {name: float(main[name]) for name in ("tp", "fp", "tn", "fn")}
+    if judged.answer != "exclusive":
+        metrics["present_from"] = judged.present_from
     if len(extents):
         whole = extents.set_index("class").loc[ALL]
         metrics |= {f"extent_{name}": float(whole[name]) for name in ("mae", "rms", "bias", "spearman")}
