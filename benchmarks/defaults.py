@@ -8,23 +8,29 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pandas as pd
 
 from benchmarks.data import OUT, ROOT, data_folder, imagenet_weights
+from benchmarks.film_training import PARTS, learnt
+from morphoscope import __version__
 from morphoscope.evaluate_scores import judge
 from morphoscope.io.score_data import read_score_data
-from morphoscope.measure.classification import best_threshold
+from morphoscope.measure.classification import best_threshold, shared_half_width
 from morphoscope.measure.judged import class_table, extent_table, headline
 from morphoscope.models.card import KEY, DataSource, ModelCard
-from morphoscope.models.score import load_scorer
+from morphoscope.models.preprocess import UNIT
+from morphoscope.models.score import SCORES, load_scorer
 from morphoscope.recipe import load_recipe
+from morphoscope.synth.films import CLASSES
 from morphoscope.synth.write_films import Films, independent_films, write_films
 from morphoscope.train.detect import train_detector
+from morphoscope.train.export import export_scorer
 from morphoscope.train.read_text import train_scale_text
-from morphoscope.train.score import train_scorer
 from morphoscope.train.segment import train_segmenter
 
 
@@ -67,39 +73,56 @@ def particles(imagenet: Path | None) -> None:
     print(json.dumps(card.model_dump(mode="json"), indent=2))
 
 
-FIRST, MORE, CALIBRATED = range(300), range(180, 420), range(160)  # drawn films of two seeds
-RATE = 1.5e-3  # of the second part
+CALIBRATED, AGAIN, CALIBRATED_SHAPE = 120, 3, (256, 384)  # films that are not learnt, other places of each, px
 
 
 def films() -> None:
-    """The scorer `films`: learnt from drawn films in two parts; thresholds and intervals come from others, drawn for that."""
-    folder, recipe = OUT / "films", load_recipe(ROOT / "examples" / "train-films.toml")
+    """The scorer `films`: learnt from drawn films; thresholds and intervals come from others, drawn for that."""
+    recipe = load_recipe(ROOT / "examples" / "train-films.toml")
     target = ROOT / "src" / "morphoscope" / "models" / "weights" / "films.onnx"
-    drawn = independent_films(1000, MORE.stop).scenes
-    first, more = (
-        write_films(Films([drawn[k] for k in part], pd.DataFrame()), folder / str(part.start)) for part in (FIRST, MORE)
+    card = ModelCard(
+        name="films",
+        task="score",
+        classes=CLASSES,
+        preprocess=UNIT,
+        postprocess=SCORES,
+        threshold=0.5,
+        answer="multi-label",
+        seen_px=recipe.score.patch_px,
+        data=(DataSource(name="drawn films", licence="drawn by morphoscope", citation="morphoscope synth films"),),
+        limits=recipe.train.limits,
+        training={f"part {k + 1}": part._asdict() for k, part in enumerate(PARTS)},
+        morphoscope_version=__version__,
     )
-    others = write_films(independent_films(2000, CALIBRATED.stop), folder / "calibrated")
-
-    def show(stage: str, step: int, loss: float) -> None:
-        print(f"{stage}: epoch {step}, loss {loss:.4f}", flush=True)
-
-    train_scorer(first, target, recipe, progress=show)
-    slower = recipe.model_copy(update={"train": recipe.train.model_copy(update={"rate": RATE})})
-    train_scorer(more, target, slower, start=target, progress=show)
-    print(json.dumps(calibrate_films(target, others).model_dump(mode="json"), indent=2))
+    export_scorer(learnt(OUT / "films"), card, target)
+    print(json.dumps(calibrate_films(target, OUT / "films" / "calibrated").model_dump(mode="json"), indent=2))
 
 
 def calibrate_films(model: Path, folder: Path) -> ModelCard:
-    """Write thresholds, half widths of intervals and figures from films that were not learnt into a model's card."""
+    """Write thresholds, half widths of intervals and figures from films that were not learnt into a model's card.
+
+    Of each film other places are drawn with the same settings: what their errors share is told from what they do not.
+    """
+    scenes = independent_films(2000, CALIBRATED, shape=CALIBRATED_SHAPE).scenes
+    places = [replace(scene, seed=scene.seed * 10 + k) for scene in scenes for k in range(AGAIN)]
+    if not (folder / "recipe.toml").is_file():
+        write_films(Films(places, pd.DataFrame()), folder)
     scorer = load_scorer(model)
     judged, _ = judge(scorer, read_score_data(folder))
-    limits = [best_threshold(true, score) for true, score in zip(judged.positive.T, judged.score.T, strict=True)]
+    names = judged.classes
+    limits = {n: best_threshold(*pair) for n, *pair in zip(names, judged.positive.T, judged.score.T, strict=True)}
     extents = extent_table(judged)
-    half = {row["class"]: round(float(row["half95"]), 4) for row in extents.to_dict("records") if row["class"] in judged.classes}
+    half = {row["class"]: round(float(row["half95"]), 4) for row in extents.to_dict("records") if row["class"] in names}
+    errors, film = judged.extent - judged.true_extent, np.arange(len(places)) // AGAIN
+    wide = {n: shared_half_width(wrong, film) for n, wrong in zip(names, errors.T, strict=True)}
+    shared = {n: round(min(wide[n], half[n]), 4) for n in names}
     figures = {name: round(float(value), 4) for name, value in headline(judged, class_table(judged), extents).items()}
-    learnt = (DataSource(name="drawn films", licence="drawn by morphoscope", citation="morphoscope synth films"),)
-    found = {"thresholds": tuple(round(float(x), 4) for x in limits), "extent_error": half, "metrics": figures, "data": learnt}
+    found = {
+        "thresholds": tuple(round(float(limits[n]), 4) for n in scorer.card.classes),
+        "extent_error": half,
+        "extent_shared": shared,
+        "metrics": figures,
+    }
     card = scorer.card.model_copy(update=found)
     written = onnx.load(model)
     onnx.helper.set_model_props(written, {KEY: card.model_dump_json()})

@@ -21,7 +21,7 @@ from morphoscope.synth.write_films import dewetting_surface, film_series, film_s
 MODEL = "films"  # what the training starts from, and what scores where nothing can be trained
 DEWETTING = "S_dewetting"
 LABELLED, EPOCHS = 16, 2
-PATCH_PX = 64
+PATCH_PX = 128
 
 
 @dataclass(frozen=True)
@@ -113,17 +113,16 @@ def _near(name: str, found: float, true: float, limit: float) -> Check:
 
 
 def compare_surface(run: Run) -> list[Check]:
-    """The response surface of dewetting against the law that the films were drawn by.
-
-    Its interval is not judged: it knows the scatter between films, not what a scorer gets wrong in all of them alike.
-    """
+    """The response surface of dewetting, and its interval, against the law that the films were drawn by."""
     table = _table(run, "response")
     table = table[table["score"] == DEWETTING]
     law = dewetting_surface(table["ratio"].to_numpy(), table["anneal_min"].to_numpy())
     rms = float(np.sqrt(((table["mean"] - law) ** 2).mean()))
+    inside = float(((table["low"] <= law) & (law <= table["high"])).mean())
     return [
         _near("highest of the response surface", float(table["mean"].max()), float(law.max()), 0.12),
         _near("  rms of the surface", rms, 0.0, 0.06),
+        _near("  share within its interval", inside, 0.95, 0.1),
     ]
 
 
