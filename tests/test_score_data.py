@@ -152,3 +152,36 @@ def test_ready_patches_come_from_arrays(tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("no arrays", encoding="utf-8")
     with pytest.raises(InputError, match="cannot read the arrays"):
         read_score_data(tmp_path / "text.npz")
+
+
+def test_zeros_and_ones_alone_are_the_full_scale_and_that_is_said(tmp_path: Path) -> None:
+    data = read_score_data(_table(tmp_path, "file,crack\n0.png,0\n1.png,1\n2.png,0\n"))
+    assert data.examples[1].target.tolist() == [1] and '"ordinal"' in data.notes[0]
+
+
+def test_images_of_folders_have_groups_by_a_table_beside_them(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        for k in range(2):
+            _picture(tmp_path / "classes" / name / f"{k}.png")
+            _picture(tmp_path / "marked" / "image" / f"{name}{k}.png")
+    _picture(tmp_path / "marked" / "masks" / "hole" / "a0.png")
+
+    def groups(folder: str, text: str) -> list[str]:
+        (tmp_path / folder / "groups.csv").write_text(text, encoding="utf-8")
+        return [one.group for one in read_score_data(tmp_path / folder).examples]
+
+    assert groups("classes", "file,group\na/0.png,one\nb/0.png, one\na/1.png,two\n") == ["one", "two", "one", "b/1.png"]
+    assert "1 images are not in groups.csv" in read_score_data(tmp_path / "classes").notes[0]
+    assert groups("marked", "file,group\na0.png,one\nimage/b0.png,one\na1.png,2\nb1.png,2\n") == ["one", "2", "one", "2"]
+    for text, message in (
+        ("file,group\na/7.png,one\n", "not among the labelled images, the first a/7.png"),
+        ("file,sample\na/0.png,one\n", "columns file and group"),
+        ("file,group\na/0.png,one\na/1.png,\n", "line 3"),
+        ("file,group\na/0.png,one\na/0.png,two\n", "more than once"),
+    ):
+        with pytest.raises(InputError, match=message):
+            groups("classes", text)
+    table = _table(tmp_path / "table", "file,label,group\n0.png,a,one\n1.png,b,two\n2.png,a,one\n")
+    (table / "groups.csv").write_text("file,group\n0.png,x\n", encoding="utf-8")
+    with pytest.raises(InputError, match="keep one of the two"):
+        read_score_data(table)

@@ -90,6 +90,8 @@ def read_score_data(path: str | Path, *, answer: str = "auto") -> ScoreData:
     - boxes in any format of `io.labels.read_boxes`;
     - an .npz file of ready patches: `images` (n, h, w) or (n, h, w, 3) and `labels` (n,), maybe `groups` (n,) and `classes`.
 
+    In a folder there may also be `groups.csv` with the columns `file` and `group`, see `io.score_groups.with_groups`.
+
     Args:
         path: the file or folder.
         answer: `auto` for what the layout implies, or how labels are to be learnt: see `ScoreData`.
@@ -98,10 +100,12 @@ def read_score_data(path: str | Path, *, answer: str = "auto") -> ScoreData:
         InputError: nothing there; no such layout; one class only; an empty class; labels outside the scale.
         UsageError: labels of this kind cannot be learnt as that answer.
     """
+    from morphoscope.io.score_groups import with_groups
+
     path = Path(path)
     if not path.exists():
         raise InputError(f"there is no file or folder {path} with labelled images; check the path")
-    data = _reader(path)(path, answer)
+    data = with_groups(_reader(path)(path, answer), path)
     check_classes(data, path)
     return data
 

@@ -77,7 +77,11 @@ def _scores(path: Path, table: pd.DataFrame, answer: str) -> tuple[Array, Answer
     kind = settled(answer, "ordinal" if ten and whole else "multi-label", ("multi-label", "ordinal"), "columns of scores")
     if kind == "ordinal" and not whole:
         raise UsageError(f"{path} holds scores that are no whole numbers; ordinal labels are the levels 0 to {LEVELS}")
-    notes = (f"scores up to {values.max():g} are taken for levels of 0 to {LEVELS}",) if ten else ()
+    notes: tuple[str, ...] = ()
+    if ten:
+        notes = (f"scores up to {values.max():g} are taken for levels of 0 to {LEVELS}",)
+    elif whole:
+        notes = (f'scores of 0 and 1 only are taken for nothing and all; of levels 0 to {LEVELS}, set train.answer = "ordinal"',)
     return (values / (LEVELS if ten else 1)).astype(np.float32), kind, notes
 
 
