@@ -40,6 +40,8 @@ bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks.demo_particles
 	$(BIN)/python -m benchmarks.anomaly
 	$(BIN)/python -m benchmarks.bridge_cracks
+	$(BIN)/python -m benchmarks.cracks
+	$(BIN)/python -m benchmarks.coating
 	$(BIN)/python -m benchmarks.films
 	$(BIN)/python -m benchmarks.score_speed
 	$(BIN)/python -m benchmarks.responses

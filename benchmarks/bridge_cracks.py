@@ -18,8 +18,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +30,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from benchmarks.data import OUT, data_folder
+from benchmarks.turned import Turned
 from morphoscope.measure.classification import auc_of_weights, bootstrap, counts, rates
 from morphoscope.train.patch_networks import build_network
 from morphoscope.train.score_loop import Fit, logits_of, train_patches
@@ -69,27 +68,6 @@ def tell_relations(images: Images, labels: NDArray[np.bool_]) -> None:
         print(f"  {name}: " + ", ".join(f"k = {k}: {np.median(step):.1f}" for k, step in steps.items()))
 
 
-@dataclass(frozen=True)
-class Turned:
-    """Draws patches, turned and mirrored, for `train_patches`."""
-
-    images: Images
-    labels: NDArray[np.bool_]
-    shift = 0.0  # classes are drawn as often as they are
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def draw(self, count: int, rng: np.random.Generator) -> tuple[Any, Any, Any]:
-        """Patches, targets, weights."""
-        chosen = rng.integers(len(self), size=count)
-        patches, way = seen(self.images[chosen]), rng.integers(8, size=count)
-        for turns in range(4):
-            patches[way % 4 == turns] = np.rot90(patches[way % 4 == turns], turns, axes=(2, 3))
-        patches[way >= 4] = patches[way >= 4, :, :, ::-1]
-        return patches, self.labels[chosen, None].astype(np.float32), np.ones(count, np.float32)
-
-
 def seen(images: Images) -> NDArray[np.float32]:
     """Patches as networks see them (n, 3, 16, 16)."""
     return np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32) / 255
@@ -102,7 +80,7 @@ def network(name: str, epochs: int, rate: float) -> Callable[[Images, NDArray[np
         torch.manual_seed(0)
         built = build_network(name, outputs=1, channels=3, input_px=16)
         fit = Fit("multi-label", 10, 100, rate, epochs, epochs, 0)
-        trained, _ = train_patches(built, Turned(images, labels), fit)  # type: ignore[arg-type]
+        trained, _ = train_patches(built, Turned(seen(images), labels[:, None].astype(np.float32)), fit)
         return torch.sigmoid(logits_of(trained, seen(unseen)))[:, 0].numpy().astype(float)
 
     return method

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from benchmarks.data import data_folder
+from benchmarks.turned import Turned
 from morphoscope.models.patches import PatchImage, patch_grid
 from morphoscope.synth.film_scene import random_film
 from morphoscope.synth.films import FilmPicture
 from morphoscope.train.patch_networks import PatchNet, build_network
 from morphoscope.train.score_loop import Fit, logits_of, loss_of, train_patches
-from morphoscope.train.score_sampling import turn
 
 Array = NDArray[np.float32]
 FOLDS, FILMS = 5, 600
@@ -89,24 +89,6 @@ def films() -> Data:
     return Data(np.stack(patches), np.stack(targets).astype(np.float32), np.array(group), "multi-label")
 
 
-@dataclass(frozen=True)
-class Turned:
-    """Draws patches, turned and mirrored."""
-
-    patches: Array
-    targets: Array
-    shift = 0.0  # classes are drawn as often as they are
-
-    def __len__(self) -> int:
-        return len(self.patches)
-
-    def draw(self, count: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-        """Patches, targets, weights."""
-        chosen = rng.integers(len(self), size=count)
-        turned = np.stack([turn(self.patches[k], int(rng.integers(8))) for k in chosen])
-        return turned, self.targets[chosen], np.ones(count, np.float32)
-
-
 def folds_of(group: NDArray[Any]) -> NDArray[np.int64]:
     """The fold 0 .. 4 of each patch; groups stay together."""
     names, number = np.unique(group, return_inverse=True)
@@ -153,7 +135,7 @@ def grow(name: str, data: Data, layers: tuple[str, ...], *, folds: int, epochs: 
         for k in range(folds):
             train, held = fold != k, fold == k
             fit = Fit(data.answer, 10, batch=100, rate=2e-3, epochs=epochs, patience=epochs, seed=k)
-            network, _ = train_patches(built(one, data), Turned(data.patches[train], data.targets[train]), fit)  # type: ignore[arg-type]
+            network, _ = train_patches(built(one, data), Turned(data.patches[train], data.targets[train]), fit)
             found.append(judged(logits_of(network, data.patches[held]), data.targets[held], data.answer))
         minutes = (time.process_time() - start) / 60 / folds
         said = ", ".join(f"{key} {np.mean([f[key] for f in found]):.4f}" for key in found[0])

@@ -24,10 +24,9 @@ from morphoscope.models.patches import PatchImage  # noqa: E402
 from morphoscope.models.runtime import read_card  # noqa: E402
 from morphoscope.models.score import load_scorer  # noqa: E402
 from morphoscope.recipe import Recipe, parse_recipe  # noqa: E402
-from morphoscope.train import anomaly  # noqa: E402
+from morphoscope.train import anomaly, taught, trained  # noqa: E402
 from morphoscope.train.anomaly import train_anomaly  # noqa: E402
 from morphoscope.train.coreset import coreset  # noqa: E402
-from morphoscope.train.export import export_neighbours  # noqa: E402
 from morphoscope.train.lite_encoder import LiteEncoder  # noqa: E402
 from morphoscope.train.neighbour_network import WIDTH, Features, NeighbourNet  # noqa: E402
 from morphoscope.train.taught import teach_defects  # noqa: E402
@@ -59,11 +58,40 @@ def recipe() -> Recipe:
     return parse_recipe({"run": {"threads": 1}})
 
 
+def call(*arguments: object) -> str:
+    """What the command line prints; errors are raised as they are."""
+    done = CliRunner().invoke(build_app(), [str(a) for a in arguments], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
 @pytest.fixture(scope="module")
-def model(good: Path, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(good: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A model of good images and what the command that made it says."""
     path = tmp_path_factory.mktemp("model") / "good.onnx"
-    train_anomaly(good, path, recipe, start=resolve_model("particles"))
-    return path
+    return path, call("train", "score", good, "--good", "--from", "particles", "-o", path)
+
+
+@pytest.fixture(scope="module")
+def model(made: tuple[Path, str]) -> Path:
+    return made[0]
+
+
+@pytest.fixture(scope="module")
+def boxes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("boxes")
+    cv2.imwrite(str(folder / "miss.png"), film(30, ((72, 56),)))
+    (folder / "boxes.csv").write_text("file,label,x0,y0,x1,y1\nmiss.png,spot,60,44,84,68\n", encoding="utf-8")
+    return folder / "boxes.csv"
+
+
+@pytest.fixture
+def unwritten(monkeypatch: pytest.MonkeyPatch) -> list[NeighbourNet]:
+    """The networks that would be written; making a file of each takes long."""
+    kept: list[NeighbourNet] = []
+    for module in (anomaly, taught):
+        monkeypatch.setattr(module, "export_neighbours", lambda network, card, path: kept.append(network))
+    return kept
 
 
 def features(channels: int = 1) -> Features:
@@ -127,12 +155,15 @@ def test_tiles_give_what_the_whole_image_gives() -> None:
 @given(st.integers(1, 5), st.integers(1, 4), st.integers(1, 9), st.integers(1, 9))
 def test_gathered_cells_are_the_means_of_their_patches(side: int, stride: int, rows: int, columns: int) -> None:
     cells = np.random.default_rng(rows).random((2, rows, columns)).astype(np.float32)
+    if min(rows, columns) < side:
+        with pytest.raises(InputError, match="at least as many cells"):
+            gathered(cells, side=side, stride=stride)
+        return
     means, y, x = gathered(cells, side=side, stride=stride)
-    tall, wide = min(side, rows), min(side, columns)
-    assert means.shape[1:] == ((rows - tall) // stride + 1, (columns - wide) // stride + 1)
+    assert means.shape[1:] == ((rows - side) // stride + 1, (columns - side) // stride + 1)
     for r in range(means.shape[1]):
         for c in range(means.shape[2]):
-            part = cells[:, y + r * stride : y + r * stride + tall, x + c * stride : x + c * stride + wide]
+            part = cells[:, y + r * stride : y + r * stride + side, x + c * stride : x + c * stride + side]
             np.testing.assert_allclose(means[:, r, c], part.mean(axis=(1, 2)), rtol=1e-5)
 
 
@@ -166,32 +197,65 @@ def test_depth_of_grey_does_not_matter_and_patches_gather_cells(model: Path) -> 
     )
 
 
-def test_cells_may_cover_more_of_the_image(good: Path, tmp_path: Path) -> None:
+def test_an_image_smaller_than_a_patch_is_refused(model: Path) -> None:
+    scorer, image = load_scorer(model, threads=1), film(1, shape=(60, 41))
+    for side in (8, 41):
+        found = scorer.scores(image, patch_px=side)
+        assert abs(found.patch_px - side) <= 4 and found.x_px < 41
+    with pytest.raises(InputError, match=r"at least as large as a patch of 42 px, got 41 x 60 px; give a smaller patch"):
+        scorer.scores(image, patch_px=42)
+    with pytest.raises(InputError, match="a patch of 8 px, got 7 x 9 px"):
+        scorer.scores(image[:9, :7])
+
+
+def test_cells_may_cover_more_of_the_image(good: Path, model: Path, recipe: Recipe, unwritten: list[NeighbourNet]) -> None:
     settings = parse_recipe({"score": {"patch_px": 16}, "run": {"threads": 1}, "calibration": {"pixel_size_nm": 5.0}})
-    card = train_anomaly(good, tmp_path / "m.onnx", settings, start=resolve_model("particles")).card
+    card = train_anomaly(good, Path("m.onnx"), settings, start=model).card
     assert (card.patch_px, card.seen_px, card.pixel_size_nm) == (8, 16, 5.0)
-    assert load_scorer(tmp_path / "m.onnx", threads=1).scores(film(1)).values.shape == (1, 7, 9)
+    scorer, halves = load_scorer(model, threads=1), film(1)[::2, ::2]
+    at_8 = scorer.scores(halves)
+    scorer.card = scorer.card.model_copy(update={"seen_px": 16.0})
+    at_16 = scorer.scores(halves.repeat(2, axis=0).repeat(2, axis=1))
+    assert at_16.values.shape == (1, 7, 9)
+    assert (at_16.patch_px, at_16.stride_px, at_16.x_px) == (16, 16, 7.5)
+    np.testing.assert_allclose(at_16.values, at_8.values, atol=1e-4)
 
 
-def test_one_box_teaches_a_defect_a_name(model: Path, tmp_path: Path, recipe: Recipe) -> None:
-    cv2.imwrite(str(tmp_path / "miss.png"), film(30, ((72, 56),)))
-    (tmp_path / "boxes.csv").write_text("file,label,x0,y0,x1,y1\nmiss.png,spot,60,44,84,68\n", encoding="utf-8")
-    card = teach_defects(tmp_path / "boxes.csv", tmp_path / "taught.onnx", recipe, start=model)
-    assert card.classes == ("anomaly", "spot")
-    scorer = load_scorer(tmp_path / "taught.onnx", threads=1)
+def test_of_large_images_some_cells_are_kept(
+    good: Path, recipe: Recipe, unwritten: list[NeighbourNet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(anomaly, "KEPT", 400)
+    monkeypatch.setattr(anomaly, "LEAST_KEPT", 10)
+    monkeypatch.setattr(anomaly, "_reach", lambda cells, seed: seen.extend(map(len, cells)) or (1.0, 8.0, {}))
+    train_anomaly(good, Path("m.onnx"), recipe, start=resolve_model("particles"))
+    assert seen == [100] * 4
+    assert len(unwritten[0].banks[0]) == 400
+
+
+def test_one_box_teaches_a_defect_a_name(
+    model: Path, boxes: Path, tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "taught.onnx"
+    said = call("train", "score", boxes, "--from", model, "-o", target)
+    assert "anomaly, spot; not validated" in said
+    scorer = load_scorer(target, threads=1)
+    assert scorer.card.classes == ("anomaly", "spot")
+    assert not scorer.card.metrics  # those of the model before are not this one's
     assert scorer.scores(film(41)).extents()["spot"] < 1e-3
     found = scorer.scores(film(42, ((100, 40),)))
     hot = found.to_image((112, 144))[1] > 0.5
     y, x = np.nonzero(hot)
     assert (x.mean(), y.mean()) == pytest.approx((100, 40), abs=8)
     assert (found.values[0] >= found.values[1] - 1e-6).all()
-    again = teach_defects(tmp_path / "boxes.csv", tmp_path / "again.onnx", recipe, start=tmp_path / "taught.onnx")
+    kept: list[NeighbourNet] = []
+    monkeypatch.setattr(taught, "export_neighbours", lambda network, card, path: kept.append(network))
+    again = teach_defects(boxes, tmp_path / "again.onnx", recipe, start=target)
     assert again.classes == ("anomaly", "spot")
-    twice = load_neighbour_network(tmp_path / "again.onnx").banks[1]
-    assert len(twice) == 2 * len(load_neighbour_network(tmp_path / "taught.onnx").banks[1])
+    assert len(kept[0].banks[1]) == 2 * len(load_neighbour_network(target).banks[1])
 
 
-def test_colour_is_seen_where_grey_is_the_same(tmp_path: Path) -> None:
+def test_colour_is_seen_where_grey_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     network = NeighbourNet(features(3), [torch.zeros(2, WIDTH)], reach=10.0, steepness=14.0)
     card = ModelCard.model_validate(
         {
@@ -204,8 +268,9 @@ def test_colour_is_seen_where_grey_is_the_same(tmp_path: Path) -> None:
         }
         | {"patch_px": 8, "channels": 3, "answer": "multi-label", "architecture": {"network": "NeighbourNet", "channels": 3}}
     )
-    export_neighbours(network, card, tmp_path / "m.onnx")
-    again = load_neighbour_network(tmp_path / "m.onnx")
+    monkeypatch.setattr(trained, "read_card", lambda path: card)
+    monkeypatch.setattr(trained, "weights_of", lambda path: dict(network.state_dict()))
+    again = load_neighbour_network(Path("m.onnx"))
     image = torch.rand(1, 3, 32, 32)
     with torch.inference_mode():
         torch.testing.assert_close(again(image), network(image))
@@ -213,14 +278,19 @@ def test_colour_is_seen_where_grey_is_the_same(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_learnt_is_refused(
-    good: Path, model: Path, tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+    good: Path,
+    model: Path,
+    tmp_path: Path,
+    recipe: Recipe,
+    unwritten: list[NeighbourNet],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     particles, output = resolve_model("particles"), tmp_path / "m.onnx"
     one = tmp_path / "one"
     one.mkdir()
     cv2.imwrite(str(one / "a.png"), film(0))
     (one / "b.png").write_bytes(b"no picture")
-    with pytest.raises(InputError, match=r"two or more good images.*1 can be read \(b\.png"):
+    with pytest.raises(InputError, match=r"two or more good images.*1 can be used \(b\.png"):
         train_anomaly(one, output, recipe, start=particles)
     cv2.imwrite(str(one / "c.png"), film(1))
     assert train_anomaly(one, output, recipe, start=particles).skipped[0].startswith("b.png")
@@ -244,26 +314,20 @@ def test_what_cannot_be_learnt_is_refused(
     assert read_card(model).classes == ("anomaly",)
 
 
-def test_the_whole_way_by_the_command_line(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    app, run = build_app(), CliRunner()
-    made = run.invoke(app, ["train", "score", str(good), "--good", "--from", "particles", "-o", "good.onnx"])
-    assert made.exit_code == 0, made.output
-    assert "4 good images" in made.output and "S_anomaly of a good image held out: 0.0" in made.output
-    cv2.imwrite("miss.png", film(30, ((72, 56),)))
-    Path("boxes.csv").write_text("file,label,x0,y0,x1,y1\nmiss.png,spot,60,44,84,68\n", encoding="utf-8")
-    taught = run.invoke(app, ["train", "score", "boxes.csv", "--from", "good.onnx", "-o", "taught.onnx"])
-    assert taught.exit_code == 0, taught.output
-    assert "anomaly, spot; not validated" in taught.output
+def test_the_command_line_says_what_a_good_image_scores_and_refuses_what_does_not_fit(
+    good: Path, made: tuple[Path, str], boxes: Path, tmp_path: Path, unwritten: list[NeighbourNet]
+) -> None:
+    model, said = made
+    assert "4 good images" in said and "S_anomaly of a good image held out: 0.0" in said
     for wrong, message in (
-        (["train", "segment", str(good), "--good"], "no --good"),
-        (["train", "score", str(good), "--imagenet", "w.pth"], "it goes with --good"),
-        (["train", "score", "boxes.csv", "--from", "good.onnx", "--freeze", "backbone"], "leave out --freeze"),
+        (["train", "segment", good, "--good"], "no --good"),
+        (["train", "score", good, "--imagenet", "w.pth"], "it goes with --good"),
+        (["train", "score", boxes, "--from", model, "--freeze", "backbone"], "leave out --freeze"),
     ):
-        refused = run.invoke(app, [*wrong, "-o", "no.onnx"])
-        assert isinstance(refused.exception, UsageError) and message in str(refused.exception)
-    shutil.copytree(good, "more")
-    Path("more/broken.png").write_bytes(b"")
-    partly = run.invoke(app, ["train", "score", "more", "--good", "--from", "good.onnx", "-o", "partly.onnx"])
-    assert isinstance(partly.exception, PartialError) and "broken.png" in str(partly.exception)
-    assert Path("partly.onnx").exists()
+        with pytest.raises(UsageError, match=message):
+            call(*wrong, "-o", tmp_path / "no.onnx")
+    shutil.copytree(good, tmp_path / "more")
+    (tmp_path / "more" / "broken.png").write_bytes(b"")
+    with pytest.raises(PartialError, match=r"broken\.png"):
+        call("train", "score", tmp_path / "more", "--good", "--from", model, "-o", tmp_path / "partly.onnx")
+    assert len(unwritten) == 1

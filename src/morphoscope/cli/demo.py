@@ -20,7 +20,7 @@ PLANNED = ("sem",)
 
 def demo(
     kind: Annotated[str, typer.Argument(help="the sample: " + ", ".join(KINDS))] = "loops",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="folder; default: morphoscope-demo-<seed>")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="folder; default: morphoscope-demo-SEED")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="the same seed gives the same video; default: a fresh one")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace the demo that is in the folder")] = False,
 ) -> None:

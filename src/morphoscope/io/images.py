@@ -31,16 +31,24 @@ def natural_key(path: Path | str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
+def find_pictures(folder: Path, *, deep: bool = False) -> list[Path]:
+    """Pictures directly in a folder, or in its folders, too, in natural order; hidden files are left out."""
+    found = folder.rglob("*") if deep else folder.glob("*")
+    return sorted(
+        (p for p in found if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith(".")), key=natural_key
+    )
+
+
 def list_images(folder: Path) -> list[Path]:
-    """Pictures directly in a folder, in natural order; hidden files are left out.
+    """See `find_pictures`, in the folder itself.
 
     Raises:
         InputError: there is none.
     """
-    found = [p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
+    found = find_pictures(folder)
     if not found:
         raise InputError(f"no pictures in the folder {folder}; wanted {', '.join(SUFFIXES)} files directly in it")
-    return sorted(found, key=lambda p: natural_key(p.name))
+    return found
 
 
 @dataclass(frozen=True)

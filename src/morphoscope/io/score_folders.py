@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morphoscope.errors import InputError
-from morphoscope.io.images import SUFFIXES, natural_key
+from morphoscope.io.images import SUFFIXES, find_pictures, natural_key
 from morphoscope.io.score_data import ScoreData, ScoreExample, one_hot, settled
 
 OTHERS = {"image", "images", "mask", "masks", "label", "labels", "instances", "annotations"}  # of other layouts, no classes
@@ -30,7 +30,7 @@ def read_class_folders(root: Path, answer: str) -> ScoreData:
     Raises:
         InputError: a class's folder holds no picture.
     """
-    found = {folder.name: _pictures(folder) for folder in _folders(root)}
+    found = {folder.name: find_pictures(folder, deep=True) for folder in _folders(root)}
     empty = [name for name, files in found.items() if not files]
     if empty:
         raise InputError(
@@ -83,8 +83,3 @@ def read_patches(path: Path, answer: str) -> ScoreData:
 
 def _folders(root: Path) -> list[Path]:
     return sorted((p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")), key=lambda p: natural_key(p.name))
-
-
-def _pictures(folder: Path) -> list[Path]:
-    found = [p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
-    return sorted(found, key=natural_key)

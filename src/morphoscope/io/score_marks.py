@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from morphoscope.errors import InputError
-from morphoscope.io.images import SUFFIXES, natural_key
+from morphoscope.io.images import SUFFIXES, find_pictures, natural_key
 from morphoscope.io.label_images import read_classes
 from morphoscope.io.labels import CORNERS, read_boxes
 from morphoscope.io.score_data import Answer, Marks, ScoreData, ScoreExample, settled
@@ -70,10 +70,10 @@ def read_marked_boxes(path: Path, answer: str) -> ScoreData:
 
 
 def _by_name(folder: Path) -> dict[str, Path]:
-    found = [p for p in folder.glob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
+    found = find_pictures(folder)
     if not found:
         raise InputError(f"the folder {folder} holds no picture; wanted {', '.join(SUFFIXES)} files in it")
-    return {p.stem: p for p in sorted(found, key=lambda p: natural_key(p.name))}
+    return {p.stem: p for p in found}
 
 
 def _of_map(labels: NDArray[np.int32], classes: tuple[str, ...]) -> Marks:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from morphoscope.errors import InputError
 from morphoscope.models.patches import PatchImage
 from morphoscope.models.tiling import tiles
 
@@ -54,9 +55,13 @@ def gathered(cells: Array, *, side: int, stride: int) -> tuple[Array, int, int]:
 
     Returns:
         the means (k, rows', columns') and the first cell (y, x) of the first patch; what is left over is shared by two sides.
+
+    Raises:
+        InputError: there are fewer rows or columns of cells than a patch has.
     """
     rows, columns = cells.shape[1:]
-    side_y, side_x = min(side, rows), min(side, columns)
-    y, x = (rows - side_y) % stride // 2, (columns - side_x) % stride // 2
-    windows = np.lib.stride_tricks.sliding_window_view(cells, (side_y, side_x), axis=(1, 2))[:, y::stride, x::stride]
+    if min(rows, columns) < side:
+        raise InputError(f"wanted at least as many cells as a patch has, {side} x {side}, got {columns} x {rows}")
+    y, x = (rows - side) % stride // 2, (columns - side) % stride // 2
+    windows = np.lib.stride_tricks.sliding_window_view(cells, (side, side), axis=(1, 2))[:, y::stride, x::stride]
     return np.asarray(windows.mean(axis=(3, 4)), np.float32), y, x

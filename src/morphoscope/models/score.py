@@ -74,10 +74,7 @@ class Scorer:
         try:
             grid = patch_grid(prepared.shape, self._side, max(round(step * zoom), 1))
         except InputError as error:
-            raise InputError(
-                f"wanted an image at least as large as a patch of {seen:g} px, got {image.shape[1]} x {image.shape[0]} px; "
-                "give a smaller patch"
-            ) from error
+            raise _too_small(image, seen) from error
         logits = self._in_passes(prepared, grid) if self._dense_pays(prepared.shape, grid) else self._in_batches(prepared, grid)
         x, y = ((first + self._side / 2) / zoom - 0.5 for first in (grid.x, grid.y))
         return ScoreMap(read_logits(logits[None], self.card)[0], x, y, grid.stride / zoom, seen, self.card.classes)
@@ -103,6 +100,8 @@ class Scorer:
         """The means of a map of cells over patches of `seen` px of the image, `step` px apart, both rounded to whole cells."""
         cell = (self.card.seen_px or self._side) / self._side * self.card.stride  # px of the image
         prepared = PatchImage(image, channels=self.card.channels, preprocess=self.card.preprocess, zoom=self.card.stride / cell)
+        if min(image.shape[:2]) < seen:
+            raise _too_small(image, seen)
         logits = over_tiles(prepared, lambda batch: self._session.run(batch)[0][0], cell=self.card.stride)
         side, stride = (max(round(px / cell), 1) for px in (seen, step))
         values, y, x = gathered(read_logits(logits[None], self.card)[0], side=side, stride=stride)
@@ -147,6 +146,13 @@ class Scorer:
                 every = step // self.card.stride
                 answer = self._session.run(seen[None])[0][0, :, ::every, ::every]
                 out[:, row : row + height, column : column + width] = answer
+
+
+def _too_small(image: NDArray[Any], patch_px: float) -> InputError:
+    return InputError(
+        f"wanted an image at least as large as a patch of {patch_px:g} px, got {image.shape[1]} x {image.shape[0]} px; "
+        "give a smaller patch"
+    )
 
 
 def _starts(count: int, size: int) -> list[int]:

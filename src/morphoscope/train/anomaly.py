@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from morphoscope import __version__
 from morphoscope.errors import InputError, UsageError
 from morphoscope.io.colour import read_colour
-from morphoscope.io.images import SUFFIXES, natural_key
+from morphoscope.io.images import find_pictures
 from morphoscope.models.card import DataSource, ModelCard
 from morphoscope.models.neighbours import NEIGHBOURS, over_tiles
 from morphoscope.models.patches import PatchImage
@@ -30,6 +29,7 @@ from morphoscope.train.trained import load_neighbour_network, load_segmenter_net
 ANOMALY = "anomaly"
 BANK = 1024  # features that stand for all good ones
 CANDIDATES = 20_000  # features, of all images together, that the bank is chosen from
+KEPT, LEAST_KEPT = 100_000, 200  # features that are kept of all images together, and of each; 0.6 kB each
 FOLDS = 5
 MIDDLE = 1e-3  # score of the median cell of good images held out
 STEEP = (8.0, 40.0)  # least and greatest steepness
@@ -90,48 +90,54 @@ def train_anomaly(
         ModelError: a file of weights that does not fit.
     """
     say = progress or (lambda stage, step, loss: None)
-    stored, skipped = good_images(data)
-    grey = all(image.ndim == 2 for image in stored)
+    paths, grey, skipped = good_images(data)
     backbone = find_backbone(1 if grey else 3, imagenet=imagenet, start=start)
     zoom = CELL / (recipe.score.patch_px or CELL)
-    images = [PatchImage(image, channels=backbone.channels, preprocess=UNIT, zoom=zoom) for image in stored]
+
+    def images() -> Iterator[PatchImage]:
+        for path in paths:
+            yield PatchImage(read_colour(path), channels=backbone.channels, preprocess=UNIT, zoom=zoom)
+
     if recipe.run.threads:
         torch.set_num_threads(recipe.run.threads)
-    features, cells = fitted(backbone, images), list[Array]()
-    for k, image in enumerate(images):
-        cells.append(cells_of(features, image).reshape(-1, WIDTH))
+    features, cells, rng = fitted(backbone, images()), list[Array](), np.random.default_rng(recipe.train.seed)
+    for k, image in enumerate(images()):
+        cells.append(_some(cells_of(features, image).reshape(-1, WIDTH), max(KEPT // len(paths), LEAST_KEPT), rng))
         say("features of good images", k + 1, 0.0)
     reach, steepness, metrics = _reach(cells, seed=recipe.train.seed)
     bank = torch.from_numpy(_bank(cells, recipe.train.seed))
     network = NeighbourNet(features, [bank], reach, steepness=steepness)
     card = _card(output.stem, backbone, recipe, data=data.name, zoom=zoom, metrics=metrics)
-    card = card.model_copy(update={"training": {**card.training, "good_images": len(images)}})
+    card = card.model_copy(update={"training": {**card.training, "good_images": len(paths)}})
     export_neighbours(network, card, output)
     return Anomaly(card, tuple(skipped))
 
 
-def good_images(folder: Path) -> tuple[list[NDArray[Any]], list[str]]:
-    """The pictures in a folder, and those that cannot be read with the reason.
+def good_images(folder: Path) -> tuple[list[Path], bool, list[str]]:
+    """The pictures in a folder, whether all are grey, and those that cannot be used with the reason. None is kept in memory.
 
     Raises:
         InputError: fewer than two can be read.
     """
     if not folder.is_dir():
         raise InputError(f"wanted a folder of good images, {folder} is none")
-    found = [p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
-    images, skipped = [], []
-    for path in sorted(found, key=natural_key):
+    usable, grey, skipped = list[Path](), True, list[str]()
+    for path in find_pictures(folder, deep=True):
         try:
-            images.append(read_colour(path))
+            image = read_colour(path)
+            PatchImage(image, channels=1, preprocess=UNIT)
         except InputError as error:
             skipped.append(f"{path.relative_to(folder).as_posix()}: {error}")
-    if len(images) < 2:
+            continue
+        usable.append(path)
+        grey &= image.ndim == 2
+    if len(usable) < 2:
         why = f" ({'; '.join(skipped[:3])})" if skipped else ""
         raise InputError(
-            f"wanted two or more good images in {folder}, {len(images)} can be read{why}; "
+            f"wanted two or more good images in {folder}, {len(usable)} can be used{why}; "
             "each in turn is held out to learn how far good ones lie apart"
         )
-    return images, skipped
+    return usable, grey, skipped
 
 
 def find_backbone(channels: int, *, imagenet: Path | None = None, start: Path | None = None) -> Backbone:
@@ -169,12 +175,15 @@ def backbone_of(path: Path) -> Backbone:
     return Backbone(load_segmenter_network(path, outputs=2).backbone, 1, 1.0, card.data)
 
 
-def fitted(backbone: Backbone, images: Sequence[PatchImage]) -> Features:
+def fitted(backbone: Backbone, images: Iterable[PatchImage]) -> Features:
     """The encoder with good images brought to the mean 0 and the spread that it has learnt."""
-    seen = [image.read() for image in images]
-    middle = np.mean([one.mean(axis=(1, 2)) for one in seen], axis=0)
-    spread = max(float(np.mean([one.std() for one in seen])), LEAST_SPREAD)
-    features = Features(backbone.encoder, middle=middle.tolist(), gain=backbone.spread / spread)
+    middles, spreads = [], []
+    for image in images:
+        seen = image.read()
+        middles.append(seen.mean(axis=(1, 2)))
+        spreads.append(float(seen.std()))
+    spread = max(float(np.mean(spreads)), LEAST_SPREAD)
+    features = Features(backbone.encoder, middle=np.mean(middles, axis=0).tolist(), gain=backbone.spread / spread)
     features.eval()
     return features
 
@@ -193,8 +202,13 @@ def _bank(cells: Sequence[Array], seed: int) -> Array:
     """The features that stand for those (m, d) of all images."""
     rng = np.random.default_rng(seed)
     most = max(CANDIDATES // len(cells), 1)
-    some = np.concatenate([one if len(one) <= most else one[rng.choice(len(one), most, replace=False)] for one in cells])
+    some = np.concatenate([_some(one, most, rng) for one in cells])
     return some[coreset(some, BANK, seed=seed)]
+
+
+def _some(cells: Array, most: int, rng: np.random.Generator) -> Array:
+    """Features (m, d) of a cell each, or so many of them at random."""
+    return cells if len(cells) <= most else cells[rng.choice(len(cells), most, replace=False)]
 
 
 def far_from(cells: Array, bank: Array) -> Array:

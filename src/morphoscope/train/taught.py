@@ -29,8 +29,8 @@ def teach_defects(data: Path, output: Path, recipe: Recipe, *, start: Path) -> M
     """Add what lies in labelled boxes to a model of good images and write it to one .onnx file.
 
     Each label is a defect with a map of its own. Of the cells in a box those are taken that lie far from good ones, since a box
-    holds good film in its corners, too. A label that the model knows already gains features. Nothing is held out: the model's
-    metrics stay those of good images.
+    holds good film in its corners, too. A label that the model knows already gains features. Nothing is held out, and what good
+    images scored before holds no more where a box raises the map of anomalies: the card has no metrics.
 
     Args:
         data: boxes in any format of `io.labels.read_boxes`.
@@ -54,7 +54,7 @@ def teach_defects(data: Path, output: Path, recipe: Recipe, *, start: Path) -> M
         banks.append(torch.from_numpy(every[coreset(every, BANK, seed=recipe.train.seed)]))
     taught = NeighbourNet(network.features, banks, float(network.reach), steepness=float(network.steepness))
     learnt = DataSource(name=data.stem, licence=recipe.train.licence, citation=recipe.train.citation)
-    changes = {"name": output.stem, "classes": (ANOMALY, *names), "thresholds": (0.5,) * (1 + len(names))}
+    changes = {"name": output.stem, "classes": (ANOMALY, *names), "thresholds": (0.5,) * (1 + len(names)), "metrics": {}}
     written = card.model_copy(update={**changes, "data": (*card.data, learnt)})
     export_neighbours(taught, written, output)
     return written
