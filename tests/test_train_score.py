@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
@@ -16,18 +17,21 @@ pytest.importorskip("onnx", reason="training needs the extra 'train'")
 from typer.testing import CliRunner  # noqa: E402
 
 from morphoscope.cli.main import build_app  # noqa: E402
+from morphoscope.cli.scores import NUMBERS, say_trained  # noqa: E402
 from morphoscope.errors import InputError, PartialError, UsageError  # noqa: E402
 from morphoscope.evaluate_scores import evaluate_scores  # noqa: E402
 from morphoscope.io.score_data import read_score_data  # noqa: E402
 from morphoscope.models.score import load_scorer  # noqa: E402
 from morphoscope.recipe import Recipe, parse_recipe  # noqa: E402
-from morphoscope.train.lite_patches import STRENGTHS, Learnt, build_lite, features_of, fit_head  # noqa: E402
-from morphoscope.train.score import train_scorer  # noqa: E402
+from morphoscope.train import lite_views, score_loop  # noqa: E402
+from morphoscope.train.lite_patches import STRENGTHS, Learnt, build_lite, features_of, fit_head, last_layer  # noqa: E402
+from morphoscope.train.score import Trained, leak, train_scorer  # noqa: E402
 from morphoscope.train.score_job import prepare  # noqa: E402
 from morphoscope.train.score_loop import loss_of  # noqa: E402
 from morphoscope.train.score_pictures import as_pictures, survey  # noqa: E402
 from morphoscope.train.score_plan import Plan, make_plan  # noqa: E402
-from morphoscope.train.score_sampling import Change, Sampler, balanced, relit, turn  # noqa: E402
+from morphoscope.train.score_refusals import refuse_unfit, refuse_useless  # noqa: E402
+from morphoscope.train.score_sampling import Change, Sampler, balanced, drawn_too_often, relit, turn  # noqa: E402
 from morphoscope.train.score_split import deal, split  # noqa: E402
 from morphoscope.train.trained import weights_of  # noqa: E402
 
@@ -37,6 +41,10 @@ SIDE = 16
 def _recipe(*, patch: float | None = None, **train: object) -> Recipe:
     few = {"epochs": 4, "patches": 16, "bands": 2, "rate": 5e-3, **train}
     return parse_recipe({"train": few, "score": {"patch_px": patch}, "run": {"threads": 1}})
+
+
+def _lite(*, patch: float | None = None, **train: object) -> Recipe:
+    return parse_recipe({"train": {"bands": 2, **train}, "score": {"patch_px": patch}, "run": {"threads": 1}})
 
 
 def _film(seed: int, *, striped: bool, size: int = SIDE) -> np.ndarray:
@@ -59,7 +67,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "m.onnx"
-    train_scorer(films, path, _recipe(licence="MIT", epochs=6, network="film"))
+    train_scorer(films, path, _recipe(licence="MIT", epochs=5, network="film"))
     return path
 
 
@@ -93,6 +101,98 @@ def test_draws_are_balanced_and_weights_make_up_for_it() -> None:
     assert share.sum() == pytest.approx(1) and (share * (rare > 0).any(axis=1)).sum() > 0.5
     np.testing.assert_allclose((share * weight) @ rare, rare.mean(axis=0), rtol=1e-5)
     assert balanced(np.zeros((3, 1), np.float32), exclusive=False)[1].tolist() == [1, 1, 1]
+
+
+def test_probabilities_of_classes_drawn_equally_are_those_of_the_pictures() -> None:
+    targets = np.eye(3, dtype=np.float32)[[0] * 17 + [1] * 3]
+    share, weight = balanced(targets, exclusive=True)
+    shift = drawn_too_often(targets, share * weight)
+    odds = np.exp(np.log([0.5, 0.5]) - shift[:2])
+    np.testing.assert_allclose(odds / odds.sum(), [0.85, 0.15])
+    assert shift[2] == 0
+    network = build_lite(outputs=3, channels=1, input_px=64)
+    features = np.zeros((20, network.head[1].in_channels), np.float32)  # of which nothing can be told
+    learnt = Learnt(features, targets, (share * weight * 20).astype(np.float32), shift.astype(np.float32))
+    fit_head(network, learnt, answer="exclusive", levels=10, strength=1e-2)
+    chance = torch.softmax(network.head(torch.zeros(1, features.shape[1], 1, 1))[0, :, 0, 0], dim=0).numpy()
+    np.testing.assert_allclose(chance[:2], [0.85, 0.15], atol=0.02)
+
+
+def test_a_last_layer_goes_on_from_what_it_had_learnt() -> None:
+    rng = np.random.default_rng(0)
+    network = build_lite(outputs=2, channels=1, input_px=64)
+    features = rng.normal(3, 2, (30, network.head[1].in_channels)).astype(np.float32)
+    targets = np.eye(2, dtype=np.float32)[(features[:, 0] > 3).astype(int)]
+    learnt = Learnt(features, targets, np.ones(30, np.float32))
+    fit_head(network, learnt, answer="exclusive", levels=10, strength=1e-2)
+    before = last_layer(network)
+    logits = network.head(torch.from_numpy(features)[:, :, None, None])[:, :, 0, 0]
+    torch.testing.assert_close(logits, torch.from_numpy(features) @ before.weight.T + before.bias, rtol=1e-3, atol=1e-3)
+    other = Learnt(features[:10] * 2 + 1, targets[:10], np.ones(10, np.float32))
+    fit_head(network, other, answer="exclusive", levels=10, strength=1e4, start=before)
+    torch.testing.assert_close(last_layer(network).weight, before.weight, rtol=1e-2, atol=1e-4)
+
+
+def test_large_patches_are_judged_a_few_at_a_time() -> None:
+    seen = []
+
+    class Means(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(len(x))
+            return x.mean(dim=(1, 2, 3), keepdim=True)
+
+    patches = np.random.default_rng(0).random((5, 1, 512, 512), dtype=np.float32)
+    logits = score_loop.logits_of(Means(), patches)
+    np.testing.assert_allclose(logits[:, 0], patches.mean(axis=(1, 2, 3)), rtol=1e-5)
+    assert seen == [2, 2, 1]
+
+
+def test_of_very_many_pictures_some_are_seen_each_label_by_its_share(films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, _ = prepare(films, _lite(), name="l")
+    monkeypatch.setattr(lite_views, "MOST_VIEWS", 8)
+    monkeypatch.setattr(lite_views, "features_of", lambda network, patches: np.zeros((len(patches), 3), np.float32))
+
+    class Network:
+        input_px = 64
+
+    views = lite_views.view_features(Network(), job.pictures, change=Change(), target="fraction")
+    assert len(views.features) == 8 and views.plain.all() and views.targets.sum(axis=0).tolist() == [4, 4]
+    few = lite_views.view_features(Network(), job.pictures[:4], change=Change(), target="fraction")
+    assert len(few.features) == 8 and few.plain.sum() == 4
+
+
+def test_settings_that_would_change_nothing_are_refused(films: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, _ = prepare(films, _lite(), name="l")
+    for name, value in (("epochs", 3), ("patches", 20), ("rate", 1e-3), ("patience", 2), ("target", "any")):
+        with pytest.raises(UsageError, match=rf"train.{name} = .* would change nothing"):
+            refuse_unfit(replace(job, recipe=_lite(**{name: value})))
+    refuse_unfit(job)
+    for recipe, message in (
+        (_recipe(folds=0, patience=2), "patience = 2 would change nothing: nothing is held out"),
+        (_recipe(folds=0, split="copy"), "split = 'copy' would change nothing"),
+        (_recipe(network="cells"), "network = 'cells' would change nothing: .* its own network, film"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            refuse_useless(recipe, trained, None)
+    refuse_useless(_recipe(network="film"), trained, None)
+    with pytest.raises(UsageError, match="has learnt nothing for these labels.*leave out --from"):
+        refuse_unfit(replace(job, plan=replace(job.plan, start=trained), data=replace(job.data, classes=("x", "y"))))
+
+
+def test_what_a_model_may_have_learnt_before_is_said(
+    trained: Path, films: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = load_scorer(trained, threads=1).card
+    parts = pd.DataFrame([dict.fromkeys(("part", "images", "class", "tp", "fp", "tn", "fn", *NUMBERS), 1)])
+    for started, words in ((True, "the model of --from may have learnt them"), (False, "images never learnt")):
+        say_trained(trained, Trained(card, parts, (), (), started))
+        said = capsys.readouterr().out
+        assert words in said and ("beside what the model of --from had learnt" in said) == started
+    assert f"learnt data named {films.name}, too" in leak(films.name, trained)
+    assert leak("others", trained) == ""
+    bare = card.model_copy(update={"data": ()})
+    monkeypatch.setattr("morphoscope.train.score.read_card", lambda path: bare)
+    assert "does not say what it has learnt" in leak("others", trained)
 
 
 def test_eight_ways_to_turn_are_all_different_and_light_keeps_its_shape() -> None:
@@ -141,11 +241,11 @@ def test_a_model_is_trained_written_loaded_and_right_on_images_never_learnt(trai
 
 
 def test_the_last_layer_on_pretrained_features_learns_from_few_images(films: Path, tmp_path: Path) -> None:
-    found = train_scorer(films, tmp_path / "l.onnx", _recipe())
+    found = train_scorer(films, tmp_path / "l.onnx", _lite())
     card = found.card
     assert card.architecture["name"] == "lite" and card.patch_px == 64 and card.metrics["accuracy"] == 1
     assert len(card.data) > 1 and (tmp_path / "l.onnx").stat().st_size < 5e6
-    again = train_scorer(films, tmp_path / "again.onnx", _recipe(folds=0), start=tmp_path / "l.onnx").card
+    again = train_scorer(films, tmp_path / "again.onnx", _lite(folds=0), start=tmp_path / "l.onnx").card
     assert again.metrics == {} and again.data[:-1] == card.data and again.seen_px == card.seen_px
     image = _film(100, striped=True)
     assert load_scorer(tmp_path / "again.onnx", threads=1).scores(image).extents()["cracked"] > 0.6
@@ -205,7 +305,7 @@ def test_marked_images_teach_the_share_of_each_patch(tmp_path: Path) -> None:
             str(root / "image" / f"{k}.png"), np.clip(60 + 120 * mask + rng.normal(0, 8, mask.shape), 0, 255).astype(np.uint8)
         )
         cv2.imwrite(str(root / "masks/hole" / f"{k}.png"), (255 * mask).astype(np.uint8))
-    found = train_scorer(root, tmp_path / "h.onnx", _recipe(patch=16, epochs=5, patches=40))
+    found = train_scorer(root, tmp_path / "h.onnx", _recipe(patch=16, patches=32))
     assert (
         found.card.seen_px == 16
         and found.card.answer == "multi-label"
@@ -228,7 +328,7 @@ def test_levels_are_learnt_as_such_and_small_or_damaged_images_are_skipped(tmp_p
         rows.append(f"{k}.png,{level},{k // 2}")
     (tmp_path / "7.png").write_bytes(b"no picture")
     (tmp_path / "labels.csv").write_text("\n".join([*rows, "99.png,3,0"]), encoding="utf-8")
-    found = train_scorer(tmp_path, tmp_path / "l.onnx", _recipe(patch=SIDE))
+    found = train_scorer(tmp_path, tmp_path / "l.onnx", _lite(patch=SIDE))
     assert found.card.answer == "ordinal" and found.card.metrics["level_error"] < 2 and "0 to 10" in found.notes[0]
     assert [one.split(":")[0] for one in found.skipped] == ["99.png", "7.png", "5.png"]
     assert "smaller than a patch of 16 px" in found.skipped[2]
@@ -241,17 +341,22 @@ def test_what_is_left_without_bad_images_must_still_have_two_classes(films: Path
         cv2.imwrite(str(tmp_path / "a" / f"{k}.png"), _film(k, striped=True))
         cv2.imwrite(str(tmp_path / "b" / f"{k}.png"), _film(k, striped=False)[:8])
     with pytest.raises(InputError, match="same label for a, b"):
-        train_scorer(tmp_path, tmp_path / "m.onnx", _recipe(patch=SIDE))
+        train_scorer(tmp_path, tmp_path / "m.onnx", _lite(patch=SIDE))
 
 
 def test_the_command_trains_and_evaluates_and_ends_with_4_where_images_were_skipped(films: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "r.toml"
-    recipe.write_text("[train]\nepochs = 2\nbands = 2\npatches = 16\n[run]\nthreads = 1\n", encoding="utf-8")
+    recipe.write_text("[train]\nbands = 2\n[run]\nthreads = 1\n", encoding="utf-8")
     model, runner = tmp_path / "m.onnx", CliRunner()
     done = runner.invoke(build_app(), ["train", "score", str(films), "-o", str(model), "--recipe", str(recipe)])
     assert done.exit_code == 0, done.output
-    for word in ("train", "validation", "test", "TP", "FN", "cracked", "auc"):
+    for word in ("train", "validation", "test", "TP", "FN", "cracked", "auc", "images never learnt: accuracy 1.000 (0.676 to"):
         assert word in done.output
+    assert [line.removesuffix(" ...") for line in done.stderr.splitlines()] == [
+        "images and labels read",
+        "part 1 of 2 held out",
+        "all images",
+    ]
     out = tmp_path / "scores"
     command = ["evaluate", str(model), str(films), "-o", str(out)]
     done = runner.invoke(build_app(), command)

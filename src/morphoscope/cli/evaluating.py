@@ -55,8 +55,7 @@ def evaluate_scores(
     from morphoscope.report.score_evaluation import write_score_evaluation
 
     scorer = load_scorer(model)
-    asked = "auto" if scorer.card.answer == "ordinal" else str(scorer.card.answer)
-    result = evaluate(scorer, read_score_data(data, answer=asked), threshold=threshold)
+    result = evaluate(scorer, read_score_data(data, answer=str(scorer.card.answer)), threshold=threshold)
     if not quiet:
         say_evaluated(result)
     if output:

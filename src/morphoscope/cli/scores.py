@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 NUMBERS = ("accuracy", "precision", "recall", "f1", "auc")
 
 
+def held_out(*, started: bool) -> str:
+    """The images that a trained model was tested on, in words."""
+    return "images held out here (the model of --from may have learnt them)" if started else "images never learnt"
+
+
 def say_trained(output: Path, trained: Trained) -> None:
     """The classes, the table of train, validation and test, what was assumed.
 
@@ -28,12 +33,16 @@ def say_trained(output: Path, trained: Trained) -> None:
         typer.echo(f"note: {note}")
     if len(trained.parts):
         typer.echo(rate_lines(trained.parts, first=("part", "images")))
+        typer.echo(f"on {held_out(started=trained.started)}: {_intervals(card.metrics)}")
+        if card.metrics.get("present_from", 0.5) < 0.5:
+            typer.echo(_presence(card.metrics))
         if "extent_mae" in card.metrics:
             typer.echo(
                 f"extents of test images: mean error {card.metrics['extent_mae']:.3f}, rms {card.metrics['extent_rms']:.3f}"
             )
+        before = " beside what the model of --from had learnt" if trained.started else " only"
         typer.echo(
-            "The network that was tested had learnt the part `train` only; the model in the file has learnt all images since."
+            f"The network that was tested had learnt the part `train`{before}; the model in the file has learnt all images since."
         )
     else:
         typer.echo("not validated: nothing was held out (train.folds = 0)")
@@ -61,17 +70,30 @@ def say_evaluated(result: ScoreEvaluation) -> None:
     typer.echo(rate_lines(result.by_class))
     m = result.metrics
     typer.echo(
-        "all: accuracy {accuracy:.3f} ({accuracy_low:.3f} to {accuracy_high:.3f}), F1 {f1:.3f} ({f1_low:.3f} to {f1_high:.3f}), "
-        "AUC {auc:.3f} ({auc_low:.3f} to {auc_high:.3f})".format(**m)
-        + f"; {m['n_images']:.0f} images"
-        + (f", {m['n_judged']:.0f} patches" if result.judged.by_patch else "")
+        f"all: {_intervals(m)}; {m['n_images']:.0f} images" + (f", {m['n_judged']:.0f} patches" if result.judged.by_patch else "")
     )
+    if result.judged.present_from < 0.5:
+        typer.echo(_presence(m))
     if "extent_mae" in m:
         typer.echo(
             "extents: mean error {extent_mae:.3f}, rms {extent_rms:.3f}, rank correlation {extent_spearman:.3f}".format(**m)
         )
     if "level_right" in m:
         typer.echo("levels: {level_right:.3f} right, {level_within_1:.3f} within one; mean error {level_error:.2f}".format(**m))
+
+
+def _intervals(metrics: dict[str, float]) -> str:
+    """Rates with their intervals, of those that are known."""
+
+    def bound(name: str) -> str:
+        return f"{metrics.get(name, float('nan')):.3f}"
+
+    known = [(words, name) for words, name in (("accuracy", "accuracy"), ("F1", "f1"), ("AUC", "auc")) if name in metrics]
+    return ", ".join(f"{words} {bound(name)} ({bound(name + '_low')} to {bound(name + '_high')})" for words, name in known)
+
+
+def _presence(metrics: dict[str, float]) -> str:
+    return f"a class counts as present in a patch of which it covers {100 * metrics['present_from']:g} % or more"
 
 
 def refuse_skipped(skipped: tuple[str, ...], done: str, *, kind: str = "labelled") -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from morphoscope.cli.good_images import learn_boxes, learn_good_images, of_good_images
-from morphoscope.cli.scores import say_trained
+from morphoscope.cli.scores import held_out, say_trained
 
 TASKS = ("detect", "segment", "score")
 
@@ -20,7 +20,7 @@ def train(
         typer.Argument(
             help="detect: labels in any format of `labels convert`, a file or a folder (with labels.toml); "
             "segment: a folder with image/ and instances/ (touching objects apart) or mask/ (grey values are classes); "
-            "score: a folder per class, a CSV file,label or file,<scores>, image/ and mask/ or masks/<class>/, boxes, an .npz; "
+            "score: a folder per class, a CSV file,label or file,SCORES, image/ and mask/ or masks/CLASS/, boxes, an .npz; "
             "with --good a folder of images"
         ),
     ],
@@ -78,7 +78,9 @@ def train(
         def show(stage: str, step: int, loss: float) -> None:
             if stage not in rows:
                 rows[stage] = bar.add_task(stage, total=total)
-            bar.update(rows[stage], completed=step, description=f"{stage}, loss {loss:.3f}")
+                if not bar.console.is_terminal:
+                    typer.echo(f"{stage} ...", err=True)
+            bar.update(rows[stage], completed=step, description=stage if loss != loss else f"{stage}, loss {loss:.3f}")
 
         if task == "score":
             scored = train_scorer(data, output, settings, start=begin, freeze=freeze, progress=show)
@@ -95,7 +97,7 @@ def train(
 
 def _validation(metrics: dict[str, float], task: str, *, started: bool) -> str:
     """What is known of the model's quality, in words."""
-    held = "images held out here (the model of --from may have learnt them)" if started else "images never learnt"
+    held = held_out(started=started)
     if "f1" in metrics and task == "segment":
         return f"F1 {metrics['f1']:.3f} at IoU {metrics['iou']:g} on {held}"
     if "f1" in metrics:

@@ -108,17 +108,43 @@ def features_of(network: PatchNet, patches: Array) -> Array:
 
 @dataclass(frozen=True)
 class Learnt:
-    """Features (n, c) that are learnt, their targets (n, k) and weights (n,)."""
+    """Features (n, c) that are learnt, their targets (n, k) and weights (n,).
+
+    `shift` (outputs,) is what logits learnt with these weights are too high by.
+    """
 
     features: Array
     targets: Array
     weights: Array
+    shift: Array | float = 0.0
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A last layer on features as they are: weights (outputs, c) and biases (outputs,)."""
+
+    weight: Tensor
+    bias: Tensor
+
+
+def last_layer(network: PatchNet) -> Layer:
+    """The last layer of a network of `build_lite`."""
+    standard, last = network.head[0], network.head[-1]
+    weight = (last.weight.detach() / standard.spread)[:, :, 0, 0]
+    return Layer(weight, last.bias.detach() - weight @ standard.middle[0, :, 0, 0])
 
 
 def fit_head(
-    network: PatchNet, learnt: Learnt, *, answer: str, levels: int, held: Held | None = None, strength: float | None = None
+    network: PatchNet,
+    learnt: Learnt,
+    *,
+    answer: str,
+    levels: int,
+    held: Held | None = None,
+    strength: float | None = None,
+    start: Layer | None = None,
 ) -> float:
-    """Learn the last layer, a regression with a squared penalty, and give the penalty's strength.
+    """Learn the last layer, a regression with a squared penalty on its weights, and give the penalty's strength.
 
     Args:
         network: of `build_lite`; its last layer is changed.
@@ -126,6 +152,7 @@ def fit_head(
         answer, levels: as on the card.
         held: features (n, c) and targets that are not learnt: the strength with the least loss on them is taken.
         strength: that, where it is known; None with no `held` for `USUAL`.
+        start: a layer that has learnt before: the penalty is then on what differs from it (Li et al., arXiv:1802.01483).
     """
     standard, last = network.head[0], network.head[-1]
     standard.middle.copy_(torch.from_numpy(learnt.features.mean(axis=0))[None, :, None, None])
@@ -136,7 +163,10 @@ def fit_head(
         return out
 
     seen, tried = scaled(learnt.features), [strength or USUAL] if held is None else list(STRENGTHS)
-    found = [_regress(seen, learnt, last.out_channels, answer, levels, one) for one in tried]
+    begin = None if start is None else _on_scaled(start, standard)
+    found = [_regress(seen, learnt, last.out_channels, answer, levels, one, begin) for one in tried]
+    lower = torch.as_tensor(learnt.shift, dtype=torch.float32)
+    found = [(w, b - lower) for w, b in found]
     best = 0
     if held is not None:
         features, targets = scaled(held[0]), torch.from_numpy(held[1])
@@ -147,15 +177,25 @@ def fit_head(
     return tried[best]
 
 
-def _regress(seen: Tensor, learnt: Learnt, outputs: int, answer: str, levels: int, strength: float) -> tuple[Tensor, Tensor]:
+def _on_scaled(layer: Layer, standard: Standardise) -> Layer:
+    """The same layer on features that are standardised."""
+    return Layer(layer.weight * standard.spread[0, :, 0, 0], layer.bias + layer.weight @ standard.middle[0, :, 0, 0])
+
+
+def _regress(
+    seen: Tensor, learnt: Learnt, outputs: int, answer: str, levels: int, strength: float, start: Layer | None
+) -> tuple[Tensor, Tensor]:
     """Weights (outputs, c) and biases (outputs,) with the least loss."""
-    weight, bias = torch.zeros(outputs, seen.shape[1], requires_grad=True), torch.zeros(outputs, requires_grad=True)
+    first = start or Layer(torch.zeros(outputs, seen.shape[1]), torch.zeros(outputs))
+    weight, bias = first.weight.clone().requires_grad_(), first.bias.clone().requires_grad_()
     targets, share = torch.from_numpy(learnt.targets), torch.from_numpy(learnt.weights)
     optimiser = torch.optim.LBFGS([weight, bias], max_iter=80, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         optimiser.zero_grad()
-        value = (loss_of(seen @ weight.T + bias, targets, answer, levels) * share).mean() + strength * (weight**2).sum()
+        value = (loss_of(seen @ weight.T + bias, targets, answer, levels) * share).mean() + strength * (
+            (weight - first.weight) ** 2
+        ).sum()
         value.backward()
         return value
 

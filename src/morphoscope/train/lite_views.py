@@ -15,7 +15,7 @@ from morphoscope.train.score_pictures import Array, Picture
 from morphoscope.train.score_sampling import Change, changed
 
 MOST_VIEWS = 2000  # of all pictures together, for time's sake
-WAYS = 4  # that a place is seen in: as it is, and changed
+WAYS = 4  # that a place is seen in, as it is and changed; fewer, where there are many pictures
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Views:
 
 
 def view_features(network: PatchNet, pictures: Sequence[Picture], *, change: Change, target: Target, seed: int = 0) -> Views:
-    """See `Views`; of many places some are drawn, of each picture as many as of the others.
+    """See `Views`; of many places some are drawn, of each picture as many as of the others, and of very many pictures some.
 
     Args:
         network: of `build_lite`.
@@ -39,11 +39,12 @@ def view_features(network: PatchNet, pictures: Sequence[Picture], *, change: Cha
         seed: of the changes.
     """
     rng, side = np.random.default_rng(seed), network.input_px
-    most = max(MOST_VIEWS // (WAYS * len(pictures)), 1)
+    ways = int(np.clip(MOST_VIEWS // len(pictures), 1, WAYS))
+    most = max(MOST_VIEWS // (ways * len(pictures)), 1)
     places = []
-    for k, one in enumerate(pictures):
-        chosen = rng.permutation(len(one.corners))[:most]
-        places += [(k, int(j), way) for j in chosen for way in range(WAYS)]
+    for k in _some(pictures, MOST_VIEWS, rng):
+        chosen = rng.permutation(len(pictures[k].corners))[:most]
+        places += [(k, int(j), way) for j in chosen for way in range(ways)]
     features, targets = [], []
     for first in range(0, len(places), CHUNK):
         seen = [_view(pictures[k], j, side, change if way else None, target, rng) for k, j, way in places[first : first + CHUNK]]
@@ -51,6 +52,13 @@ def view_features(network: PatchNet, pictures: Sequence[Picture], *, change: Cha
         targets += [true for _, true in seen]
     numbers = np.array(places)
     return Views(np.concatenate(features), np.stack(targets), numbers[:, 0], numbers[:, 2] == 0)
+
+
+def _some(pictures: Sequence[Picture], most: int, rng: np.random.Generator) -> list[int]:
+    """Numbers of at most so many pictures, evenly over the order of their labels: each label keeps its share."""
+    labels = np.stack([one.targets.mean(axis=0) for one in pictures])
+    order = np.lexsort((rng.random(len(pictures)), *labels.T[::-1]))
+    return sorted(order[np.arange(0, len(order), max(len(order) / most, 1)).astype(int)].tolist())
 
 
 def _view(

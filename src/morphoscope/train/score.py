@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from morphoscope.errors import UsageError
 from morphoscope.evaluate_scores import judge
 from morphoscope.measure.classification import best_threshold, shared_half_width
 from morphoscope.measure.judged import ALL, Judged, class_table, extent_table, headline, pooled
@@ -24,21 +23,26 @@ from morphoscope.train.lite_patches import LITE
 from morphoscope.train.patch_networks import PatchNet
 from morphoscope.train.score_job import ScorerTraining, prepare
 from morphoscope.train.score_loop import best_temperature
+from morphoscope.train.score_refusals import refuse_unfit, refuse_useless
 
 PARTS = ("train", "validation", "test")
 MOST_JUDGED = 200  # learnt images that are judged beside those held out
-ENOUGH = 19  # images for an interval of 95 %, see `half_width`
+ENOUGH = 19  # groups (of images) for an interval of 95 %, see `half_width`
 Progress = Callable[[str, int, float], None]
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model's card, `parts` (counts and rates by part of the data and class), what was skipped and what was assumed."""
+    """A trained model's card, `parts` (counts and rates by part of the data and class), what was skipped and what was assumed.
+
+    `started`: it went on from a model, which may have learnt what was held out here.
+    """
 
     card: ModelCard
     parts: pd.DataFrame
     skipped: tuple[str, ...]
     notes: tuple[str, ...]
+    started: bool = False
 
 
 def train_scorer(
@@ -61,16 +65,19 @@ def train_scorer(
         data: labelled images in a layout of `io.score_data.read_score_data`.
         output: the .onnx file.
         recipe: settings, [train] and the patch of [score].
-        start: a model of patches to start from; what it has learnt is named on the card, too.
+        start: a model of patches to start from; what it has learnt is named on the card, too. Where that may be what is held out
+            here, the card's limits and the notes say so.
         freeze: `backbone` keeps all of `start` but its last layers as it is.
         progress: called with (stage, epoch, mean loss).
 
     Raises:
         InputError, ModelError, UsageError: as the message says.
     """
-    _refuse(recipe, start, freeze)
-    job, skipped = prepare(data, recipe, name=output.stem, start=start, freeze_backbone=freeze is not None)
+    refuse_useless(recipe, start, freeze)
     say = progress or (lambda stage, epoch, loss: None)
+    say("images and labels read", 0, float("nan"))
+    job, skipped = prepare(data, recipe, name=output.stem, start=start, freeze_backbone=freeze is not None)
+    refuse_unfit(job)
     found: list[_Fold] = []
     for fold in range(recipe.train.folds):
         stage = f"part {fold + 1} of {recipe.train.bands} held out"
@@ -83,8 +90,23 @@ def train_scorer(
         card = job.card(temperature=temperature, thresholds=parts["test"].thresholds, metrics=_metrics(parts, tables))
         own = {"extent_error": _extent_error(parts["test"]), "extent_shared": extent_shared(parts["test"], start)}
         card = card.model_copy(update=own)
+    leaks = leak(job.data.name, start) if found and start else ""
+    card = card.model_copy(update={"limits": "; ".join(filter(None, (card.limits, leaks)))})
     card = export_scorer(network, card, output)
-    return Trained(card, part_table(parts, tables), tuple(skipped), job.data.notes)
+    notes = (*job.data.notes, leaks) if leaks else job.data.notes
+    return Trained(card, part_table(parts, tables), tuple(skipped), notes, start is not None)
+
+
+def leak(name: str, start: Path) -> str:
+    """What is to be said where a model may have learnt the data of a name before; nothing where it names others only."""
+    before = [source.name for source in read_card(start).data]
+    if before and name not in before:
+        return ""
+    why = f"had learnt data named {name}, too" if before else "does not say what it has learnt"
+    return (
+        f"the model that it started from {why}: the figures, thresholds and intervals on this card may come from images that "
+        "were not new to it, and may flatter"
+    )
 
 
 @dataclass(frozen=True)
@@ -99,12 +121,14 @@ class _Fold:
 def _held_out(job: ScorerTraining, fold: int, *, progress: Callable[[int, float], None]) -> _Fold:
     """Train without a part and judge all parts."""
     chosen = job.split(fold)
-    held = job.held(chosen.validation.tolist())
     if job.plan.network == LITE:
+        progress(0, float("nan"))
         network, found = job.learn_head(chosen.train.tolist(), chosen.validation.tolist())
+        temperature = job.head_temperature(network, chosen.validation.tolist())
     else:
+        held = job.held(chosen.validation.tolist())
         network, found = job.learn(chosen.train.tolist(), held, progress=progress)
-    temperature = best_temperature(network, held, job.fit)
+        temperature = best_temperature(network, held, job.fit)
     learnt = np.random.default_rng(0).permutation(chosen.train)[:MOST_JUDGED]
     numbers = {"train": learnt, "validation": chosen.validation, "test": chosen.test}
     with TemporaryDirectory() as scratch:
@@ -121,6 +145,7 @@ def _learn_all(job: ScorerTraining, found: Sequence[float], *, progress: Callabl
     """A network that has learnt all images as was best where parts were held out."""
     everything = range(len(job.pictures))
     if job.plan.network == LITE:
+        progress(0, float("nan"))
         return job.learn_head(everything, strength=float(np.exp(np.mean(np.log(found)))) if found else None)[0]
     epochs = max(int(np.median(found)), job.fit.epochs // 2) if found else None
     return job.learn(everything, epochs=epochs, progress=progress)[0]
@@ -137,7 +162,7 @@ def _metrics(parts: dict[str, Judged], tables: dict[str, pd.DataFrame]) -> dict[
 
 
 def _extent_error(judged: Judged) -> dict[str, float]:
-    if judged.answer == "exclusive" or len(judged.files) < ENOUGH:
+    if judged.answer == "exclusive" or len(set(judged.group.tolist())) < ENOUGH:
         return {}
     table = extent_table(judged)
     return {row["class"]: round(float(row["half95"]), 4) for _, row in table.iterrows() if row["class"] != ALL}
@@ -150,10 +175,8 @@ def extent_shared(judged: Judged, start: Path | None = None) -> dict[str, float]
     """
     if judged.answer == "exclusive":
         return {}
-    group = np.zeros(len(judged.files), np.int64)
-    group[judged.image] = judged.group
     errors = judged.extent - judged.true_extent
-    found = {name: shared_half_width(wrong, group) for name, wrong in zip(judged.classes, errors.T, strict=True)}
+    found = {name: shared_half_width(wrong, judged.group_of_image) for name, wrong in zip(judged.classes, errors.T, strict=True)}
     known = {name: round(width, 4) for name, width in found.items() if np.isfinite(width)}
     before = read_card(start).extent_shared if start else {}
     return {name: known.get(name, before.get(name, 0.0)) for name in judged.classes if name in known or name in before}
@@ -163,13 +186,3 @@ def part_table(parts: dict[str, Judged], tables: dict[str, pd.DataFrame]) -> pd.
     """The `class_table` of each part, with the columns `part` and `images`."""
     named = [tables[part].assign(part=part, images=len(one.files)) for part, one in parts.items()]
     return pd.concat(named, ignore_index=True) if named else pd.DataFrame()
-
-
-def _refuse(recipe: Recipe, start: Path | None, freeze: str | None) -> None:
-    settings = recipe.train
-    if freeze not in (None, "backbone"):
-        raise UsageError(f"--freeze takes 'backbone', got {freeze!r}")
-    if freeze and not start:
-        raise UsageError("--freeze keeps layers of a trained model: name it with --from MODEL.onnx")
-    if settings.folds > settings.bands:
-        raise UsageError(f"train.folds = {settings.folds} is more than train.bands = {settings.bands}")

@@ -19,16 +19,16 @@ from morphoscope.models.runtime import read_card
 from morphoscope.models.score import SCORES
 from morphoscope.recipe import Recipe
 from morphoscope.train.centre_sampling import CentreSampler
-from morphoscope.train.lite_patches import LITE, Learnt, fit_head, pretrained_sources
+from morphoscope.train.lite_patches import LITE, Layer, Learnt, fit_head, last_layer, pretrained_sources
 from morphoscope.train.lite_views import Views, view_features
 from morphoscope.train.patch_networks import PatchNet
-from morphoscope.train.score_loop import Draws, Fit, Held, train_patches, usual_epochs
+from morphoscope.train.score_loop import Draws, Fit, Held, temperature_of, train_patches, usual_epochs
 from morphoscope.train.score_pictures import Picture, as_pictures, fixed_patches, survey
 from morphoscope.train.score_plan import OURS, Plan, make_plan
-from morphoscope.train.score_sampling import Sampler, balanced
+from morphoscope.train.score_sampling import TURNS, Sampler, balanced, drawn_too_often, turn
 from morphoscope.train.score_split import Split, split
 
-MOST_HELD = 4000  # patches that early stopping looks at
+MOST_HELD, HELD_VALUES = 4000, 2**26  # patches that early stopping looks at, and how many numbers they may hold together
 FEW, LEAST_BATCH = 6, 32  # where the recipe is silent, a step sees one in so many of few patches, and no fewer than this
 SLOWER = 0.3  # of the rate where a training goes on from a model
 
@@ -55,7 +55,7 @@ class ScorerTraining:
         if "patches" not in given:
             batch = int(np.clip(places // FEW, LEAST_BATCH, batch))
         epochs = settings.epochs or usual_epochs(places, batch)
-        return Fit(self.data.answer, LEVELS, batch, rate, epochs, settings.patience, settings.seed)
+        return Fit(self.data.answer, LEVELS, batch, rate, epochs, settings.patience, settings.seed, bool(self.plan.start))
 
     def split(self, fold: int) -> Split:
         """Which images are learnt, validated and tested where a fold is held out."""
@@ -96,11 +96,39 @@ class ScorerTraining:
         exclusive = self.data.answer == "exclusive"
         share, weight = balanced(views.targets[chosen], exclusive=exclusive)
         even = (share * weight * chosen.sum()).astype(np.float32)
-        learnt = Learnt(views.features[chosen], views.targets[chosen], even)
-        plain = np.isin(views.picture, list(held)) & views.plain
-        kept = (views.features[plain], views.targets[plain]) if plain.any() else None
-        found = fit_head(network, learnt, answer=self.data.answer, levels=LEVELS, held=kept, strength=strength)
+        shift = drawn_too_often(views.targets[chosen], share * weight).astype(np.float32) if exclusive else 0.0
+        learnt = Learnt(views.features[chosen], views.targets[chosen], even, shift)
+        kept = self._plain(held)
+        found = fit_head(
+            network,
+            learnt,
+            answer=self.data.answer,
+            levels=LEVELS,
+            held=kept if len(kept[1]) else None,
+            strength=strength,
+            start=self._first,
+        )
         return network, found
+
+    def head_temperature(self, network: PatchNet, held: Sequence[int]) -> float:
+        """`best_temperature` of a pretrained network on pictures whose features are at hand."""
+        features, targets = self._plain(held)
+        if not len(targets):
+            return 1.0
+        with torch.inference_mode():
+            logits = network.head(torch.from_numpy(features)[:, :, None, None])[:, :, 0, 0]
+        return temperature_of(logits, torch.from_numpy(targets), self.fit)
+
+    def _plain(self, numbers: Sequence[int]) -> Held:
+        """Features of these pictures, seen unchanged, and their targets."""
+        views = self._views[1]
+        plain = np.isin(views.picture, list(numbers)) & views.plain
+        return views.features[plain], views.targets[plain]
+
+    @cached_property
+    def _first(self) -> Layer | None:
+        """The last layer of the pretrained network that is gone on from."""
+        return last_layer(self.plan.build()) if self.plan.start else None
 
     @cached_property
     def _views(self) -> tuple[PatchNet, Views]:
@@ -113,7 +141,8 @@ class ScorerTraining:
 
     def held(self, numbers: Sequence[int]) -> Held:
         """Fixed patches of these pictures."""
-        return fixed_patches([self.pictures[k] for k in numbers], self.plan.side, most=MOST_HELD)
+        most = min(MOST_HELD, HELD_VALUES // (self.plan.channels * self.plan.side**2))
+        return fixed_patches([self.pictures[k] for k in numbers], self.plan.side, most=most)
 
     def some(self, numbers: Sequence[int]) -> ScoreData:
         """The data of these pictures."""
@@ -197,10 +226,9 @@ def _copies(example: ScoreExample) -> list[ScoreExample]:
     if example.marks is not None:
         raise UsageError('train.split = "copy" is for images with a label each, these are marked')
     image, copies = example.image(), []
-    for way in range(8):
-        turned = np.ascontiguousarray(np.rot90(image[:, ::-1] if way >= 4 else image, way % 4))
+    for way in range(TURNS):
         name = f"{example.name}#{way}"
-        copies.append(replace(example, name=name, group=name, array=turned))
+        copies.append(replace(example, name=name, group=name, array=turn(image, way, axes=(0, 1))))
     return copies
 
 

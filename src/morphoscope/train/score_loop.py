@@ -18,7 +18,7 @@ from morphoscope.train.score_pictures import Array
 DECAY, AVERAGE = 0.01, 0.98  # weight decay, memory of the average
 LEAST_STEPS = 10  # of an epoch: of few patches, an epoch sees each several times
 MOST_EPOCHS, FEWEST_EPOCHS, MOST_STEPS = 30, 11, 3000  # where none are given: the most, but no more steps, but no fewer epochs
-CHUNK = 256  # patches judged at once
+CHUNK_PX = 2**19  # of patches judged at once
 
 Held = tuple[Array, Array]  # patches (n, c, s, s) and targets (n, k) that are not learnt
 
@@ -42,7 +42,11 @@ class Draws(Protocol):
 
 @dataclass(frozen=True)
 class Fit:
-    """How a network is trained: `answer` and `levels` as on its card; epochs and patience as in the recipe."""
+    """How a network is trained: `answer` and `levels` as on its card; epochs and patience as in the recipe.
+
+    `keep_norms`: batch norms go on with the statistics they have. A network that has learnt thousands of images would else
+    be shown a few that are alike, see these in the light of their own mean, and forget the others.
+    """
 
     answer: str
     levels: int
@@ -51,6 +55,7 @@ class Fit:
     epochs: int
     patience: int
     seed: int
+    keep_norms: bool = False
 
 
 def steps_of(places: int, batch: int) -> int:
@@ -93,8 +98,8 @@ def train_patches(
         network: parameters with requires_grad False stay as they are, as do norms in features that are frozen whole.
         sampler: gives the patches.
         fit: settings.
-        held: patches for early stopping: the best epoch on them is taken, once a third of all epochs has passed; None to
-            train to the end.
+        held: patches for early stopping: of all epochs the best on them is taken, and patience begins after a third of them;
+            None to train to the end.
         progress: called with (epoch, mean loss).
     """
     network = network.to(memory_format=torch.channels_last)
@@ -104,7 +109,7 @@ def train_patches(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps * fit.epochs))
     rng, best, kept = np.random.default_rng(fit.seed), (float("inf"), 0), averaged.module
     for epoch in range(1, fit.epochs + 1):
-        _learn(network)
+        _learn(network, fit)
         running = 0.0
         for _ in range(steps):
             running += _step(network, sampler, fit, rng, optimiser)
@@ -120,11 +125,11 @@ def train_patches(
         elif epoch - max(best[1], fit.epochs // 3) >= fit.patience:
             break
     result: PatchNet = (averaged.module if held is None else kept).eval()
-    _lower(result, sampler.shift)
+    lower(result, sampler.shift)
     return result, best[1] if held is not None else fit.epochs
 
 
-def _lower(network: PatchNet, by: NDArray[np.float64] | float) -> None:
+def lower(network: PatchNet, by: NDArray[np.float64] | float) -> None:
     """Make the logits lower for good, each (outputs,) or all by the same."""
     last = [m for m in network.modules() if isinstance(m, nn.Conv2d)][-1]
     assert last.bias is not None
@@ -132,10 +137,13 @@ def _lower(network: PatchNet, by: NDArray[np.float64] | float) -> None:
         last.bias -= torch.as_tensor(by, dtype=last.bias.dtype)
 
 
-def _learn(network: PatchNet) -> None:
+def _learn(network: PatchNet, fit: Fit) -> None:
     network.train()
     if not any(p.requires_grad for p in network.features.parameters()):
         network.features.eval()
+    for m in network.modules():
+        if fit.keep_norms and isinstance(m, nn.BatchNorm2d):
+            m.eval()
 
 
 def _step(network: PatchNet, sampler: Draws, fit: Fit, rng: np.random.Generator, optimiser: torch.optim.Optimizer) -> float:
@@ -152,10 +160,11 @@ def _step(network: PatchNet, sampler: Draws, fit: Fit, rng: np.random.Generator,
 
 
 def logits_of(network: PatchNet, patches: Array) -> Tensor:
-    """Logits (n, outputs) of patches (n, c, s, s), in eval mode and single precision."""
+    """Logits (n, outputs) of patches (n, c, s, s), in eval mode and single precision, in parts that fit the memory."""
     network.eval()
+    most = max(CHUNK_PX // (patches.shape[2] * patches.shape[3]), 1)
     with torch.inference_mode():
-        parts = [network(torch.from_numpy(patches[k : k + CHUNK]))[:, :, 0, 0] for k in range(0, len(patches), CHUNK)]
+        parts = [network(torch.from_numpy(patches[k : k + most]))[:, :, 0, 0] for k in range(0, len(patches), most)]
     return torch.cat(parts)
 
 
@@ -167,7 +176,13 @@ def held_loss(network: PatchNet, held: Held, fit: Fit, *, shift: NDArray[np.floa
 
 def best_temperature(network: PatchNet, held: Held, fit: Fit) -> float:
     """What logits are divided by so that the loss on held-out patches is least (Guo et al., arXiv:1706.04599), 0.5 to 4."""
-    logits, target = logits_of(network, held[0]), torch.from_numpy(held[1])
+    return temperature_of(logits_of(network, held[0]), torch.from_numpy(held[1]), fit)
+
+
+def temperature_of(logits: Tensor, target: Tensor, fit: Fit) -> float:
+    """`best_temperature` of logits (n, outputs) that are known, and their targets (n, k)."""
+    if fit.answer == "multi-label" and bool(((target > 0) & (target < 1)).any()):
+        return 1.0  # shares: a class that is badly told would draw the extents of all others towards one half
     tried = np.geomspace(0.5, 4, 31)
     losses = [float(loss_of(logits / t, target, fit.answer, fit.levels).mean()) for t in tried]
     return float(round(tried[int(np.argmin(losses))], 3))

@@ -22,7 +22,7 @@ from morphoscope.train.score_sampling import Change
 from morphoscope.train.trained import load_patch_network
 
 OURS = "film"
-OWN = (OURS, "cells", LITE)  # the others are published, and learn as published
+OWN = (OURS, "cells", LITE)  # the others are published, and see patches as published
 ROADS = ("deepthin-road-50", "deepthin-road-27", "convnet", "crackcnn")
 WIDEST_PX = 448  # of an image with one label that one patch covers, where the recipe is silent
 WHOLE_PX = 64  # side of the input of our network where a patch covers much of an image

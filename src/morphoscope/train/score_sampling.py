@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,8 @@ class Change:
 class Sampler:
     """Draws patches of pictures.
 
-    Of classes that exclude each other all are drawn equally often. Else half of the draws go to places by the share of
+    Of classes that exclude each other all are drawn equally often, and `shift` is what their logits are then too high by, so that
+    probabilities are those of the pictures. Else half of the draws go to places by the share of
     each class that they hold, and the weight of each patch in the loss makes up for it, so that probabilities and extents are
     not biased.
 
@@ -53,11 +55,12 @@ class Sampler:
         targets = np.concatenate([one.targets for one in pictures])
         share, self._weight = balanced(targets, exclusive=exclusive)
         self._upto = np.cumsum(share)
+        self._shift = drawn_too_often(targets, share * self._weight) if exclusive else 0.0
 
     @property
-    def shift(self) -> float:
-        """Nothing: weights make up for how often places are drawn; see `Draws`."""
-        return 0.0
+    def shift(self) -> NDArray[np.float64] | float:
+        """Of classes that exclude each other; nothing of others, where weights make up for how often places are drawn."""
+        return self._shift
 
     def __len__(self) -> int:
         """How many patches an epoch has."""
@@ -102,10 +105,20 @@ def balanced(targets: Array, *, exclusive: bool) -> tuple[NDArray[np.float64], N
     return share, even / share
 
 
-def turn(patch: Array, way: int) -> Array:
-    """One of the eight ways (0: as it is) to turn and mirror a patch (c, s, s)."""
-    mirrored = patch[:, :, ::-1] if way >= 4 else patch
-    return np.ascontiguousarray(np.rot90(mirrored, way % 4, axes=(1, 2)))
+def drawn_too_often(targets: Array, share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What logits (k,) of exclusive classes are too high by after draws of places with targets (n, k) by a share (n,).
+
+    The logarithm of each class's share among what is drawn, less that of its share of all places; 0 for one that is nowhere.
+    """
+    drawn, true = share @ targets / share.sum(), targets.mean(axis=0, dtype=float)
+    there = true > 0
+    return np.asarray(np.where(there, np.log(np.where(there, drawn, 1)) - np.log(np.where(there, true, 1)), 0.0))
+
+
+def turn(patch: NDArray[Any], way: int, *, axes: tuple[int, int] = (-2, -1)) -> NDArray[Any]:
+    """One of the eight ways (0: as it is) to turn and mirror a patch; `axes` are its y and x, by default the last ones."""
+    mirrored = np.flip(patch, axes[1]) if way >= 4 else patch
+    return np.ascontiguousarray(np.rot90(mirrored, way % 4, axes=axes))
 
 
 def relit(patch: Array, change: Change, rng: np.random.Generator) -> Array:
