@@ -23,7 +23,9 @@ def test_a_panel_per_score_with_its_test():
     )
     first, second = figure.axes
     assert (
-        first.get_ylabel() == "S_a" and second.get_xlabel() == "time (s)" and "p = 0.002: rises" in first.get_title(loc="right")
+        first.get_ylabel().startswith("S_a")
+        and second.get_xlabel() == "time (s)"
+        and "p = 0.002: rises" in first.get_title(loc="right")
     )
     assert [text.get_text().split("\n")[0] for text in second.get_legend().get_texts()] == ["ratio 0.2", "ratio 0.4"]
     assert first.get_ylim()[0] == 0 and first.get_ylim()[1] > 0.62
@@ -51,11 +53,23 @@ def test_a_surface_has_its_points_and_the_next_one():
     assert np.allclose(star, [[0.5, 30]]) and [text.get_text() for text in right.texts] == ["3"]  # the same again is not written
 
 
+def test_no_line_where_a_score_does_not_rise_or_fall_steadily():
+    def lines(**trend):
+        ax = time_series({"S_a": [curve(7, **trend)]}, "t").axes[0]
+        return [line for line in ax.lines if line.get_linestyle() == "--"], ax.get_title(loc="right")
+
+    assert len(lines()[0]) == 1 and not lines(tau=0.5)[0]
+    drawn, said = lines(trend="change within the model's error", error=0.7)
+    assert not drawn and said == "change within the model's error (± 0.7)"
+    assert nothing_drawn(response_surface([], ("x", "y"))) == "no score depends on the conditions beyond the error"
+
+
 def test_a_map_lies_over_its_patches():
     image = np.random.default_rng(0).integers(0, 65535, (300, 1800, 3)).astype(np.uint16)
     laid = [Laid(f"S_{k}", np.full((3, 18), 0.5), 49.5, 49.5, 100.0) for k in range(4)]
     axes = defect_map(image, laid, Calibration(pixel_size_nm=(100.0, 100.0))).axes
-    assert len(axes) == 7  # the picture, four maps, an empty place, the bar
+    assert len(axes) == 10  # the picture, four maps, an empty place, a bar for each map
     assert axes[1].images[1].get_extent() == [-0.5, 899.5, 149.5, -0.5]
+    assert axes[1].images[1].get_clim() == (0, 0.5)
     small, zoom = shown(image)
     assert small.shape == (150, 900, 3) and zoom == 0.5 and 0 <= small.min() and small.max() <= 1

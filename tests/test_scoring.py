@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from matplotlib.figure import Figure
 from PIL import Image
 
 import morphoscope as ms
@@ -19,6 +20,7 @@ from morphoscope.io.tables import table_hash
 from morphoscope.models.card import ModelCard
 from morphoscope.models.patches import patch_grid
 from morphoscope.models.score_map import ScoreMap
+from morphoscope.pipeline import score_outputs, score_results
 from morphoscope.pipeline.again import analyze_again, differences
 from morphoscope.pipeline.score_maps import read_map
 from morphoscope.recipe import parse_recipe
@@ -54,6 +56,26 @@ class ShareScorer:
         return ScoreMap(values.reshape(2, grid.rows, -1), grid.x + first, grid.y + first, step, side, self.card.classes)
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """No figures (`test_score_figures` is about them), coarse surfaces."""
+
+    def blank(*_, **__):
+        return Figure()
+
+    def touch(figure, folder, name, *_, **__):
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.png").touch()
+
+    for name in ("time_series", "response_surface"):
+        monkeypatch.setattr(score_outputs.draw, name, blank)
+    monkeypatch.setattr(score_outputs, "save_figure", touch)
+    for module in (score_results, score_outputs):
+        monkeypatch.setattr(module, "GRID", 9)
+    monkeypatch.setattr(score_results, "CANDIDATES", 5)
+
+
+ANY_DIM = "1 of 3 images use less than a quarter of the range of their 16 bits"
 PLAIN = {"report": {"overlay": False}}  # without pictures of defects, which take their time
 
 
@@ -124,7 +146,7 @@ def test_the_report_tells_it(mixed):
     for said in (
         "Patches have a side of 8 px",
         "block bootstrap",
-        "Mean S_dark",
+        "mean S_dark",
         "e-float.tif",
         "npj Computational Materials",
         "6 images",
@@ -155,8 +177,22 @@ def test_a_series_rises(tmp_path):
     assert trends.loc["S_dark", "slope"] == pytest.approx(0.1 / 30, rel=0.1) and trends.loc["S_bright", "trend"] == "too few"
     rate = run.quantities.set_index("name").loc["rate of S_dark"]
     assert rate["unit"] == "per s" and rate["low"] < 0.1 / 30 < rate["high"]
+    assert not any(name.startswith("mean") for name in run.quantities["name"])
     assert (run.path / "figures" / "time_series.png").is_file() and not (run.path / "response.csv").exists()
     assert "Mann and Kendall" in run.report.read_text(encoding="utf-8")
+
+
+def test_a_change_within_the_error_of_the_model_is_no_trend(tmp_path):
+    folder = series(tmp_path / "in")
+    scorer = ShareScorer(extent_error={"dark": 0.7})  # it changes by 0.6
+    run = run_of(folder, tmp_path / "out", scorer=scorer, conditions=folder / "conditions.csv")
+    row = pd.read_csv(run.path / "trends.csv").iloc[0]
+    assert row["p_holm"] < 0.001 and row["trend"] == "change within the model's error"
+    assert row["change"] == pytest.approx(0.6, abs=0.06) and row["error"] == 0.7
+    assert run.info["findings"][0].startswith("S_dark over time_s: change within the model's error")
+    assert "tau of S_dark" not in set(run.quantities["name"])
+    page = run.report.read_text(encoding="utf-8")
+    assert "0.7, the model&#x27;s error" in page and ": rises" not in page
 
 
 def surface(folder: Path, side: int = 4) -> tuple[Path, pd.DataFrame]:
@@ -181,6 +217,8 @@ def test_a_response_surface(tmp_path):
         np.sqrt(((dark["mean"] - truth) ** 2).mean()) < 0.02 and ((dark["low"] <= truth) & (truth <= dark["high"])).mean() > 0.85
     )
     upcoming = pd.read_csv(run.path / "next.csv")
+    assert upcoming["score"].unique().tolist() == ["all", "S_dark"]  # bright is 0 everywhere
+    assert any(line.startswith("S_bright over ratio and anneal_min: no dependence") for line in run.info["findings"])
     assert upcoming.loc[upcoming["score"] == "S_dark", "rank"].tolist() == [1, 2, 3, 4, 5]
     assert (upcoming["sd_after"] < upcoming["sd_before"]).all()
     assert (run.path / "figures" / "response_surface.png").is_file() and not (run.path / "trends.csv").exists()
@@ -289,7 +327,7 @@ def test_patches_by_scale(tmp_path):
     assert sides({})[0] == [None] and sides({"patch_px": 10})[0] == [10]
     assert sides({"patch_nm": 600}, 50.0)[0] == [12] and sides({}, 50.0, **card)[0] == [16]
     seen, run = sides({}, **card)
-    assert seen == [None] and "1 of 1 images have no scale" in run.warnings[0]
+    assert seen == [None] and any("1 of 1 images have no scale" in line for line in run.warnings)
     with pytest.raises(InputError, match="a patch of 600 nm is asked for and no scale is known"):
         sides({"patch_nm": 600})
 
@@ -316,6 +354,35 @@ def test_the_error_on_the_card_is_the_interval_and_one_class_is_named(tmp_path):
     assert (row["S_bright_low"], row["S_bright_high"]) == (0, 0.02)
     assert row["label"] == "dark" and row["probability"] == row["S_dark"]
     assert any("held out of its training: S_dark 0.05" in note for note in run.info["notes"])
+
+
+def test_the_error_on_the_card_holds_for_patches_as_trained_only(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), picture(0.4))
+    scorer = ShareScorer(extent_error={"dark": 0.05, "bright": 0.02})
+    run = run_of(tmp_path / "a.png", tmp_path / "out", {"score": {"patch_px": 16}}, scorer=scorer)
+    row = run.scores.iloc[0]
+    assert row["S_dark_high"] - row["S_dark"] != pytest.approx(0.05, abs=1e-3) and row["S_bright_high"] == 0
+    assert any("patches of another size than the model was trained with" in note for note in run.info["notes"])
+
+
+def test_grey_images_are_told_of_where_a_model_knows_colour_only(tmp_path):
+    grey = picture(0.4)
+    cv2.imwrite(str(tmp_path / "a.png"), cv2.merge([grey, grey, grey]))
+    cv2.imwrite(str(tmp_path / "b.png"), rgb(grey))
+    tifffile.imwrite(tmp_path / "c.tif", grey.astype(np.uint16) * 16, photometric="minisblack")
+    warned = run_of(tmp_path, tmp_path / "out").warnings
+    assert [line.split(",")[0] for line in warned] == ["2 of 3 images are grey", ANY_DIM]
+    for card in ({"training": {"grey": True}}, {"channels": 1}):
+        warned = run_of(tmp_path, tmp_path / "out", scorer=ShareScorer(**card), overwrite=True).warnings
+        assert [line.split(",")[0] for line in warned] == [ANY_DIM]
+
+
+def test_settings_that_scores_do_not_know_are_refused(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), picture(0.4))
+    for section in ({"invert": True}, {"level": "plane"}, {"scars": True}):
+        with pytest.raises(UsageError, match="has no effect on scores"):
+            run_of(tmp_path / "a.png", tmp_path / "out", {"frames": section})
+    assert not (tmp_path / "out").exists()
 
 
 def test_several_inputs_are_one_run(tmp_path):
@@ -349,7 +416,8 @@ def test_from_the_command_line(tmp_path, capsys, monkeypatch):
         main(arguments)
     facts = json.loads(capsys.readouterr().out)
     assert ended.value.code == 0 and facts["counts"]["images"] == 7
-    assert {row["name"] for row in facts["quantities"]} >= {"mean S_dark", "tau of S_dark"}
+    assert {row["name"] for row in facts["quantities"]} >= {"change of S_dark", "tau of S_dark"}
+    assert any(line.startswith("S_dark over time_s: rises, from") for line in facts["findings"])
     assert ms.load_recipe(tmp_path / "out" / "recipe.toml").score.stride_px == 4
     for wrong in (["--patch", "8", "--patch-nm", "9"], ["--resume", "--overwrite"]):
         with pytest.raises(SystemExit) as ended:

@@ -298,7 +298,9 @@ TRENDS: dict[str, Column] = {
     "tau": Column("float64", "", "Kendall's tau-b: 1 where the score always rises, -1 where it always falls"),
     "p": Column("float64", "", "of Mann and Kendall's test, two-sided"),
     "p_holm": Column("float64", "", "the same for all rows together (Holm)"),
-    "trend": Column("str", "", "rises, falls or no trend, by p_holm < 0.05; too few"),
+    "trend": Column("str", "", "rises, falls or no trend, by p_holm < 0.05; change within the model's error; too few"),
+    "change": Column("float64", "", "Theil-Sen slope times the duration; last - first for fewer than 6 images"),
+    "error": Column("float64", "", "the model's error, which a change must go beyond; null where unknown"),
     "slope": Column("float64", "per unit of the time", "Theil-Sen slope; null for fewer than 6 images"),
     "slope_low": Column("float64", "per unit of the time", "lower end of its 95 % interval"),
     "slope_high": Column("float64", "per unit of the time", "upper end of the same"),
@@ -313,7 +315,7 @@ RESPONSE: dict[str, Column] = {  # with the two conditions in columns of their o
 }
 
 NEXT: dict[str, Column] = {  # with the two conditions in columns of their own names, after `rank`
-    "score": TRENDS["score"],
+    "score": Column("str", "", "the score; all: one list for all scores that depend on the conditions"),
     "rank": Column("int64", "", "which to measure first"),
     "sd_before": Column("float64", "", "standard deviation of the surface (root of its mean square) before"),
     "sd_after": Column("float64", "", "the same after this and those above it are measured, as expected"),

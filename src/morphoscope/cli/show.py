@@ -59,6 +59,8 @@ def say_run(run: Run, *, as_json: bool = False) -> None:
     if as_json:
         typer.echo(json.dumps(run_facts(run), indent=2, ensure_ascii=False))
         return
+    for line in run.info.get("findings") or ():
+        typer.echo(line)
     for one in run.runs or (run,):
         if run.runs:
             typer.echo(f"{one.path.name}:")
@@ -73,7 +75,7 @@ def run_facts(run: Run) -> dict[str, Any]:
         {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
         for row in run.quantities.astype(object).where(run.quantities.notna(), None).to_dict("records")
     ]
-    keys = ("counts", "frames_per_s", "seconds", "peak_memory_mb", "timings_s", "failed", "runs")
+    keys = ("counts", "findings", "frames_per_s", "seconds", "peak_memory_mb", "timings_s", "failed", "runs")
     facts = {key: run.info[key] for key in keys if key in run.info}
     return {
         "folder": str(run.path),

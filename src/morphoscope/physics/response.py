@@ -9,6 +9,7 @@ scores a single choice makes intervals too narrow.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,12 +24,14 @@ Array = NDArray[np.float64]
 FEWEST = 6  # conditions
 MOST = 500  # conditions: the work grows with their third power
 LENGTHS = np.geomspace(0.1, 5, 10)  # of the range of a condition
+LONGEST_FLOOR = 0.3  # least length of the grid is the distance of conditions on a square lattice, this at most
 NOISES = np.geomspace(1e-5, 10, 25)  # variance of the noise over that of the surface
 STATED_SD = float(np.log(4))  # how far the variance of the noise is from that which intervals state (log, one standard deviation)
 UNEVEN = (0.25, 4.0)  # least and greatest variance of a score over the median one
 LEAST_WEIGHT = 2e-3  # of a node over the greatest
 MOST_NODES, MOST_SUGGESTING = 150, 20  # of greatest weight, that have a say in the surface, and in what to measure next
 NORMAL_95 = 1.959964
+TINY = 1e-30  # variance
 LEAST_OWN = 0.01  # share of a score's variance that is not shared
 
 
@@ -113,21 +116,14 @@ class Surface:
         Each is that whose measurement lowers the variance of the surface most, in the mean over all candidates (Cohn, Neural
         Networks 9 (1996) 1071); what will be measured there need not be known. A condition may come again.
         """
-        at = self._scaled(candidates)
+        return suggest_jointly([self], candidates, count)
+
+    def covariance(self, points: ArrayLike) -> Array:
+        """What is not known of the surface at conditions (m, 2), without the shared error: the covariance (m, m)."""
+        at = self._scaled(points)
         nodes = self._nodes[:MOST_SUGGESTING]
         total = sum(node.weight for node in nodes)
-        covariance = sum(node.weight / total * self._covariance(node, at) for node in nodes)
-        matrix = np.array(covariance, float)
-        noise = self.noise**2
-        chosen, left = [], [float(np.sqrt(np.trace(matrix) / len(at)))]
-        for _ in range(count):
-            gain = np.square(matrix).sum(0) / (np.diag(matrix) + noise)
-            best = int(gain.argmax())
-            column = matrix[:, best].copy()
-            matrix -= np.outer(column, column) / (column[best] + noise)
-            chosen.append(best)
-            left.append(float(np.sqrt(max(np.trace(matrix), 0) / len(at))))
-        return Suggestion(np.asarray(candidates, float)[chosen], np.array(left))
+        return np.array(sum(node.weight / total * self._covariance(node, at) for node in nodes), float)
 
     @property
     def _inflation(self) -> float:
@@ -199,6 +195,38 @@ def fit_surface(
     return Surface((first, second), noise, distinct, len(y), len(y) - 1, nodes, data.at, origin, span, bounds, shared)
 
 
+def suggest_jointly(surfaces: Sequence[Surface], candidates: ArrayLike, count: int = 1) -> Suggestion:
+    """As `Surface.suggest`, for several scores that one measurement tells together.
+
+    Each surface counts by the share of its own variance that a measurement takes away; `sd` is the root of the mean over all.
+
+    Args:
+        surfaces: one or more, over the same two conditions.
+        candidates: (m, 2).
+        count: how many conditions.
+    """
+    matrices = [surface.covariance(candidates) for surface in surfaces]
+    noises = [surface.noise**2 for surface in surfaces]
+    whole = [max(float(np.trace(matrix)), TINY) for matrix in matrices]
+    chosen, left = [], [_root_mean(matrices)]
+    for _ in range(count):
+        gains = [
+            np.square(matrix).sum(0) / (np.diag(matrix) + noise + TINY) / total
+            for matrix, noise, total in zip(matrices, noises, whole, strict=True)
+        ]
+        best = int(np.sum(gains, axis=0).argmax())
+        for matrix, noise in zip(matrices, noises, strict=True):
+            column = matrix[:, best].copy()
+            matrix -= np.outer(column, column) / (column[best] + noise + TINY)
+        chosen.append(best)
+        left.append(_root_mean(matrices))
+    return Suggestion(np.asarray(candidates, float)[chosen], np.array(left))
+
+
+def _root_mean(matrices: Sequence[Array]) -> float:
+    return float(np.sqrt(np.mean([max(np.trace(matrix), 0) / len(matrix) for matrix in matrices])))
+
+
 def matern(one: Array, other: Array, lengths: Array) -> Array:
     """The Matern kernel of order 5/2 between points (m, d) and (n, d), (m, n), with a length for each of the d conditions."""
     r = np.sqrt(5) * cdist(one / lengths, other / lengths)
@@ -229,7 +257,8 @@ def _nodes(data: _Data, n: int, stated: float | None) -> tuple[_Node, ...]:
     found: list[tuple[float, Array, float, float]] = []  # log weight, lengths, noise, variance of the surface
     root = np.sqrt(data.spread)
     floor = 1e-12 * max(float(np.var(data.mean)), 1e-12)
-    for lengths in np.stack(np.meshgrid(LENGTHS, LENGTHS), -1).reshape(-1, 2):
+    likely = LENGTHS[LENGTHS >= min(1 / np.sqrt(len(data.at)), LONGEST_FLOOR)]  # what conditions further apart cannot tell
+    for lengths in np.stack(np.meshgrid(likely, likely), -1).reshape(-1, 2):
         power, turn = np.linalg.eigh(matern(data.at, data.at, lengths) / np.outer(root, root))
         y, one = turn.T @ (data.mean / root), turn.T @ (1 / root)
         for noise in NOISES:

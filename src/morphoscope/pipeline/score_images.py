@@ -15,12 +15,15 @@ from morphoscope.measure.extents import block_interval
 from morphoscope.models.card import ModelCard
 from morphoscope.models.score_map import ScoreMap
 from morphoscope.pipeline.scale import Scale, settle_scale
+from morphoscope.pipeline.score_error import as_trained, by_scale, trained_side
 from morphoscope.pipeline.views import info_bar
 from morphoscope.recipe import Recipe, Region
 
 Image = NDArray[Any]
 SAID = "own_warnings"  # columns that parts have and the table of scores has not
 ERROR = "error"
+GREY, DIM = "grey", "dim"  # what is said of single images, and counted
+DIM_SHARE = 0.25  # of the range of 16 bits, above which a picture uses it
 
 
 class PatchScorer(Protocol):
@@ -67,7 +70,7 @@ def score_image(
     height, width = image.shape[:2]
     known_patches = np.isfinite(found.values).all(0)
     row: dict[str, Any] = {
-        **_extents(found, scorer.card),
+        **_extents(found, scorer.card, own=as_trained(scorer.card, found.patch_px, scale.calibration.mean_pixel_nm)),
         "patches": int(known_patches.sum()),
         "patch_px": float(found.patch_px),
         "width_px": width,
@@ -77,7 +80,18 @@ def score_image(
     said = list(scale.warnings)
     if float(seen.min()) == float(seen.max()):
         said.append("the picture has one value only: leave it out if it shows nothing.")
+    said += [one for one, holds in ((GREY, is_grey(seen)), (DIM, is_dim(seen))) if holds]
     return Scored({**row, SAID: said}, found)
+
+
+def is_grey(image: Image) -> bool:
+    """Whether it has no colours: a single channel, or all of them equal."""
+    return image.ndim == 2 or bool((image[::7, ::7] == image[::7, ::7, :1]).all() and (image == image[..., :1]).all())
+
+
+def is_dim(image: Image) -> bool:
+    """Whether it uses a small part of 16 bits only, as images of 10 to 14 bits do that are stored so."""
+    return image.dtype == np.uint16 and int(image.max()) <= DIM_SHARE * np.iinfo(np.uint16).max
 
 
 def patch_side(recipe: Recipe, card: ModelCard, calibration: Calibration) -> float | None:
@@ -98,18 +112,8 @@ def patch_side(recipe: Recipe, card: ModelCard, calibration: Calibration) -> flo
             )
         return wanted.patch_nm / calibration.mean_pixel_nm
     if by_scale(card) and calibration.has_scale:
-        assert card.pixel_size_nm is not None
-        return _seen(card) * card.pixel_size_nm / calibration.mean_pixel_nm
+        return trained_side(card, calibration.mean_pixel_nm)
     return None
-
-
-def by_scale(card: ModelCard) -> bool:
-    """Whether the model knows the size of its patches in nm."""
-    return card.pixel_size_nm is not None and (card.seen_px or card.patch_px) is not None
-
-
-def _seen(card: ModelCard) -> float:
-    return float(card.seen_px or card.patch_px or 0)
 
 
 def scale_of(image: Image, recipe: Recipe, known: Calibration, card: ModelCard, *, check: bool = True) -> Scale:
@@ -150,13 +154,13 @@ def _placed(found: ScoreMap, region: Region, recipe: Recipe) -> ScoreMap:
     return replace(found, values=values, x_px=x, y_px=y)
 
 
-def _extents(found: ScoreMap, card: ModelCard) -> dict[str, Any]:
-    """`S_<class>` with its interval for each class, and for exclusive classes the one of the image."""
+def _extents(found: ScoreMap, card: ModelCard, *, own: bool) -> dict[str, Any]:
+    """`S_<class>` with its interval for each class (the card's `own` error, else blocks), and the image's class."""
     means = np.asarray(np.nanmean(found.values, axis=(1, 2), dtype=np.float64))
     low, high = block_interval(found.values, side=max(1, round(found.patch_px / found.stride_px)))
     row: dict[str, Any] = {}
     for k, name in enumerate(found.classes):
-        extent, error = float(means[k]), card.extent_error.get(name)
+        extent, error = float(means[k]), card.extent_error.get(name) if own else None
         ends = (float(low[k]), float(high[k])) if error is None else (max(extent - error, 0.0), min(extent + error, 1.0))
         row |= {f"S_{name}": extent, f"S_{name}_low": ends[0], f"S_{name}_high": ends[1]}
     if card.answer == "exclusive":

@@ -8,23 +8,39 @@ from pathlib import Path
 from typing import Any
 
 from morphoscope import __version__
+from morphoscope.errors import UsageError
 from morphoscope.io.films import FilmFile
 from morphoscope.pipeline.provenance import file_hash, text_hash
 from morphoscope.pipeline.score_images import PatchScorer
-from morphoscope.recipe import Recipe
+from morphoscope.recipe import FramesRecipe, Recipe
 
+UNUSED = ("invert", "level", "scars")  # of [frames]: models of scores take pictures as they are
 UNREADABLE = "0" * 64
+
+
+def refuse_unused(recipe: Recipe) -> None:
+    """Make sure that no setting is changed that scoring does not know.
+
+    Raises:
+        UsageError: one is.
+    """
+    usual = FramesRecipe()
+    for name in UNUSED:
+        if getattr(recipe.frames, name) != getattr(usual, name):
+            raise UsageError(
+                f"frames.{name} = {getattr(recipe.frames, name)!r} has no effect on scores, as models take pictures as they "
+                "are; leave it out of the recipe, and change the pictures themselves where they need it"
+            )
 
 
 def hashed_inputs(sources: Sequence[Path], files: Sequence[FilmFile]) -> list[dict[str, Any]]:
     """Path, SHA-256 of names and contents, and number of files of each input."""
-    left = list(files)
+    left = {file.path.resolve(): file for file in files}
     facts = []
     for source in sources:
         root = source.resolve()
-        own = [file for file in left if file.path.resolve() == root or file.path.resolve().is_relative_to(root)]
-        taken = {file.name for file in own}
-        left = [file for file in left if file.name not in taken]
+        there = [root] if root in left else [] if source.is_file() else [path for path in left if path.is_relative_to(root)]
+        own = [left.pop(path) for path in there]
         if source.is_file():
             digest = _hash(root)
         else:
@@ -55,7 +71,7 @@ def score_key(recipe: Recipe, inputs: Sequence[Mapping[str, Any]], model: Mappin
     """Runs may share parts only where this is equal (`chunk` aside)."""
     settings = {
         "score": recipe.score.model_dump(mode="json", include={"patch_px", "patch_nm", "stride_px", "maps"}),
-        "frames": recipe.frames.model_dump(mode="json", exclude={"series", "samples", "invert", "level", "scars"}),
+        "frames": recipe.frames.model_dump(mode="json", exclude={"series", "samples", *UNUSED}),
         "calibration": recipe.calibration.model_dump(mode="json", exclude={"axes"}),
         "provider": [recipe.run.provider, recipe.run.precision],
     }

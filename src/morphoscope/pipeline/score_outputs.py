@@ -6,20 +6,27 @@ import gc
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from morphoscope.calibration import Calibration
 from morphoscope.io.films import Film
+from morphoscope.io.frames import Image
 from morphoscope.io.tables import write_csv, write_table
+from morphoscope.models.card import ModelCard
 from morphoscope.pipeline.folder import MAPS
 from morphoscope.pipeline.mask_files import mask_names
+from morphoscope.pipeline.scale import Scale
 from morphoscope.pipeline.score_axes import label_of
+from morphoscope.pipeline.score_error import all_as_trained
+from morphoscope.pipeline.score_findings import cards, quantities
+from morphoscope.pipeline.score_images import score_image
 from morphoscope.pipeline.score_job import Job
 from morphoscope.pipeline.score_maps import read_map
-from morphoscope.pipeline.score_results import GRID, Fitted, ScoreResults
+from morphoscope.pipeline.score_results import ALL, GRID, Fitted, ScoreResults
 from morphoscope.recipe_text import recipe_toml
 from morphoscope.report import score_figures as draw
 from morphoscope.report.score_report import write_score_report
@@ -27,17 +34,19 @@ from morphoscope.report.style import nothing_drawn, save_figure
 
 SHOWN, STILL_DPI = 6, 160  # images with their defects
 MOST_MAPS = 8  # classes of an image that are shown
+FINER = 4  # steps of a patch's width from px to px of a map that is shown, of models that answer densely
 
 
 def write_score_outputs(job: Job, results: ScoreResults, info: dict[str, Any]) -> None:
     """Write everything but run.json; `told` in its content is what the methods speak of."""
     folder, recipe, card = job.output, job.recipe, job.scorer.card
+    told = quantities(results, card)
     with job.clock.stage("write tables"):
-        _write_tables(folder, results, csv=recipe.report.csv)
+        _write_tables(folder, results, told, csv=recipe.report.csv)
         (folder / "recipe.toml").write_text(recipe_toml(recipe), encoding="utf-8")
     info["told"] = _told(job, results)
     with job.clock.stage("figures"):
-        drawn = _figures(results)
+        drawn = _figures(results, card)
         left_out: dict[str, str] = {}
         for name, make in drawn.items():
             why = _save(make(), folder, name, svg=recipe.report.svg)
@@ -47,9 +56,10 @@ def write_score_outputs(job: Job, results: ScoreResults, info: dict[str, Any]) -
         timed = {name: round(seconds, 3) for name, seconds in job.clock.seconds.items()}
         write_score_report(
             folder,
-            run={**info, "timings_s": timed},
+            run={**info, "timings_s": timed, "calibration": {**info["calibration"], "told": _scales_and_times(results)}},
             scores=results.scores,
-            quantities=results.quantities,
+            cards=cards(results, card),
+            quantities=told,
             upcoming=results.next,
             card=card.model_dump(mode="json"),
             figures=[*((name, "") for name in drawn), *stills.items()],
@@ -67,30 +77,31 @@ def _save(figure: Figure, folder: Path, name: str, *, svg: bool = False, dpi: in
     return why
 
 
-def _write_tables(folder: Path, results: ScoreResults, *, csv: bool) -> None:
+def _write_tables(folder: Path, results: ScoreResults, told: pd.DataFrame, *, csv: bool) -> None:
     write_table(folder / "scores.parquet", results.scores)
     if csv:
         write_csv(folder / "scores.csv", results.scores)
     for name, table in (("trends", results.trends), ("response", results.response), ("next", results.next)):
         if len(table):
             write_csv(folder / f"{name}.csv", table)
-    write_csv(folder / "quantities.csv", results.quantities)
+    write_csv(folder / "quantities.csv", told)
 
 
 def _told(job: Job, results: ScoreResults) -> dict[str, Any]:
-    own = job.scorer.card.extent_error
-    patch = results.scores["patch_px"]
+    card, patch = job.scorer.card, results.scores["patch_px"]
+    trained = all_as_trained(results.scores, card)
+    own = card.extent_error if trained.any() else {}
     return {
         "patch_px": [float(patch.min()), float(patch.max())],
         "model_error": [f"S_{name}" for name in results.classes if name in own],
-        "bootstrap": [f"S_{name}" for name in results.classes if name not in own],
+        "bootstrap": [f"S_{name}" for name in results.classes if name not in own or not trained.all()],
         "trend": results.along.column if results.along is not None and len(results.trends) else None,
         "surface": list(results.surfaces[0].axes) if results.surfaces else None,
         "series": int(results.series.nunique()),
     }
 
 
-def _figures(results: ScoreResults) -> dict[str, Callable[[], Figure]]:
+def _figures(results: ScoreResults, card: ModelCard) -> dict[str, Callable[[], Figure]]:
     drawn: dict[str, Callable[[], Figure]] = {}
     along = results.along
     if along is not None:
@@ -98,45 +109,86 @@ def _figures(results: ScoreResults) -> dict[str, Callable[[], Figure]]:
             f"S_{name}": draw.curves(results.scores, f"S_{name}", along.values, results.series, results.trends)
             for name in results.classes
         }
-        drawn["time_series"] = partial(draw.time_series, panels, along.label)
+        drawn["time_series"] = partial(draw.time_series, panels, along.label, what=what_is(card))
     if results.surfaces:
         first, second = results.surfaces[0].axes
-        shown = [_panel(one) for one in results.surfaces]
+        shown = [_panel(one, results.next) for one in results.surfaces if one.depends]
         drawn["response_surface"] = partial(draw.response_surface, shown, (label_of(first), label_of(second)))
     return drawn
 
 
-def _panel(one: Fitted) -> draw.Panel:
+def what_is(card: ModelCard) -> str:
+    """What the numbers of a score are, in words."""
+    if card.answer == "ordinal":
+        return "degree / highest"
+    if card.postprocess == "neighbours-1":
+        return "mean of the map"
+    return "mean probability" if card.answer == "exclusive" else "share of the area"
+
+
+def _panel(one: Fitted, upcoming: pd.DataFrame) -> draw.Panel:
     measured = one.rows[list(one.axes)].to_numpy(float)
     points, found = one.points, one.found
     mean, half = (values.reshape(GRID, GRID) for values in (found.mean, (found.high - found.low) / 2))
     x, y = points[:GRID, 0], points[::GRID, 1]
-    upcoming = one.next[list(one.axes)].to_numpy(float)
-    return draw.Panel(one.score, x, y, mean, half, measured, one.rows[one.score].to_numpy(float), upcoming)
+    joint = upcoming.loc[upcoming["score"] == ALL, list(one.axes)].to_numpy(float)
+    return draw.Panel(one.score, x, y, mean, half, measured, one.rows[one.score].to_numpy(float), joint)
+
+
+def _scales_and_times(results: ScoreResults) -> dict[str, str]:
+    """What images state of scale and time themselves, for the table of the calibration."""
+    sizes = results.scores["pixel_size_nm"].dropna().to_numpy(float)
+    told = {}
+    if len(sizes):
+        low, high = float(sizes.min()), float(sizes.max())
+        between = f"{low:.6g} nm" if high <= 1.0001 * low else f"{low:.6g} to {high:.6g} nm"
+        told["pixel_size"] = f"per file: {between}" + ("" if len(sizes) == len(results.scores) else f", {len(sizes)} images")
+    if results.along is not None:
+        known = results.along.values[np.isfinite(results.along.values)]
+        told["times"] = f"{results.along.label}, {known.min():.6g} to {known.max():.6g}" if len(known) else "unknown"
+    return told
+
+
+class _Still(NamedTuple):
+    """An image to show: what it is called, its scale, its picture and maps."""
+
+    called: str
+    scale: Calibration
+    picture: Image
+    maps: list[draw.Laid]
 
 
 def _stills(job: Job, results: ScoreResults) -> dict[str, str]:
     """The images that show most of each class, with their maps, as figures; a caption for each."""
-    names = mask_names((file.name for file in job.files), MAPS)
-    paths = {file.name: file.path for file in job.files}
+    stills = [_still(job, results.scores.iloc[at]) for at in _chosen(results)]
+    tops = [max(float(np.nanmax(still.maps[k].values)) for still in stills) for k in range(min(len(results.classes), MOST_MAPS))]
     captions = {}
-    for k, at in enumerate(_chosen(results), start=1):
-        row = results.scores.iloc[at]
-        file, frame = str(row["file"]), int(row["frame"]) if "frame" in row else 0
-        found = read_map(job.output / names[file], frame)
-        titles = [f"S_{name} = {_said(row, f'S_{name}')}" for name in found.classes]
-        maps = [
-            draw.Laid(title, values, found.x_px, found.y_px, found.stride_px)
-            for title, values in zip(titles, found.values, strict=True)
-        ]
-        nm = float(row["pixel_size_nm"])
-        with Film(paths[file], job.recipe.frames.part, job.recipe.frames.channel, job.sidecars) as film:
-            picture = film.image(frame)
-        scale = Calibration(pixel_size_nm=(nm, nm) if np.isfinite(nm) else None)
-        _save(draw.defect_map(picture, maps[:MOST_MAPS], scale), job.output, f"defects_{k}", dpi=STILL_DPI)
-        of = f"{file}, frame {frame}" if "frame" in row else file
-        captions[f"defects_{k}"] = f"{of}: the picture, and the score of each patch in colour over it."
+    for number, still in enumerate(stills, start=1):
+        name = f"defects_{number}"
+        _save(draw.defect_map(still.picture, still.maps, still.scale, tops), job.output, name, dpi=STILL_DPI)
+        captions[name] = (
+            f"{still.called}: the picture, and the score of each patch in colour over it; each class has its own range of "
+            "colours, the same in all pictures."
+        )
     return captions
+
+
+def _still(job: Job, row: pd.Series) -> _Still:
+    file, frame = str(row["file"]), int(row["frame"]) if "frame" in row else 0
+    path = next(one.path for one in job.files if one.name == file)
+    with Film(path, job.recipe.frames.part, job.recipe.frames.channel, job.sidecars) as film:
+        picture, metadata = film.image(frame), film.metadata
+    nm = float(row["pixel_size_nm"])
+    scale = Calibration(pixel_size_nm=(nm, nm) if np.isfinite(nm) else None)
+    found = read_map(job.output / mask_names((one.name for one in job.files), MAPS)[file], frame)
+    if job.recipe.score.stride_px is None and job.scorer.card.dense:
+        finer = job.recipe.score.model_copy(update={"stride_px": found.patch_px / FINER})
+        found = score_image(picture, job.scorer, job.recipe.model_copy(update={"score": finer}), Scale(scale), metadata).maps
+    maps = [
+        draw.Laid(f"S_{name} = {_said(row, f'S_{name}')}", values, found.x_px, found.y_px, found.stride_px)
+        for name, values in zip(found.classes, found.values, strict=True)
+    ]
+    return _Still(f"{file}, frame {frame}" if "frame" in row else file, scale, picture, maps[:MOST_MAPS])
 
 
 def _said(row: Any, name: str) -> str:

@@ -16,9 +16,10 @@ from morphoscope.io.films import FilmFile, list_films
 from morphoscope.models.card import ModelCard
 from morphoscope.pipeline.folder import Run, claim, refuse_used, remove_parts, write_json
 from morphoscope.pipeline.provenance import common_info, peak_memory_mb
+from morphoscope.pipeline.score_findings import findings
 from morphoscope.pipeline.score_images import ERROR, SAID, PatchScorer
 from morphoscope.pipeline.score_job import Job, failures, join_maps, scores_of
-from morphoscope.pipeline.score_key import hashed_inputs, model_facts, score_key
+from morphoscope.pipeline.score_key import hashed_inputs, model_facts, refuse_unused, score_key
 from morphoscope.pipeline.score_outputs import write_score_outputs
 from morphoscope.pipeline.score_remarks import score_notes, score_warnings
 from morphoscope.pipeline.score_results import check_columns, score_results
@@ -59,13 +60,14 @@ def score(
 
     Raises:
         InputError: no file could be scored, or the conditions are about none of them.
-        UsageError: the recipe does not fit the conditions, or the folder is in use.
+        UsageError: the recipe does not fit the conditions or names what scoring does not know, or the folder is in use.
         KeyboardInterrupt: Ctrl-C; the parts done stay, and `resume` goes on with them.
     """
     settings = recipe if isinstance(recipe, Recipe) else load_recipe(recipe) if recipe is not None else Recipe()
     sources = [Path(inputs)] if isinstance(inputs, (str, Path)) else [Path(path) for path in inputs]
     if not sources:
         raise InputError("wanted at least one picture, folder, stack or video to score, got none")
+    refuse_unused(settings)
     output = Path(output)
     if isinstance(conditions, (str, Path)):
         named = settings.score.model_copy(update={"conditions": str(Path(conditions).resolve())})
@@ -134,6 +136,7 @@ def _finish(job: Job, rows: pd.DataFrame, told: tuple[Conditions, list[str]] | N
         "failed": failed,
         "warnings": [f"Left out: {one['reason']}" for one in failed] + said + score_warnings(rows, results, job),
         "notes": score_notes(results, job, told=conditions is not None),
+        "findings": findings(results),
         "exit_code": PartialError.exit_code if failed else 0,
         "images_per_s": round(len(results.scores) / max(job.clock.seconds.get("score", 0.0), 1e-9), 2),
     }

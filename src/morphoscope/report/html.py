@@ -221,9 +221,12 @@ def _calibration(calibration: Mapping[str, Any]) -> list[list[str]]:
     size, interval = calibration.get("pixel_size_nm"), calibration.get("frame_interval_s")
     y, x = (size, size) if not isinstance(size, (list, tuple)) else size
     pixel = f"{float(x):.6g} nm" + ("" if x == y else f" (x), {float(y):.6g} nm (y)") if size else unknown
+    told = calibration.get("told") or {}  # of inputs that have scales and times of their own
+    pixel = pixel if size or "pixel_size" not in told else text(told["pixel_size"])
+    between = f"{float(interval):.6g} s" if interval else text(told["times"]) if "times" in told else unknown
     rows = [
         ["Pixel size", pixel, text(source.get("pixel_size_nm", ""))],
-        ["Time between frames", f"{float(interval):.6g} s" if interval else unknown, text(source.get("frame_interval_s", ""))],
+        ["Time between frames", between, text(source.get("frame_interval_s", ""))],
     ]
     for axis in calibration.get("axes") or ():
         line = f"{axis['start']:.6g} + {axis['step']:.6g} \u00d7 frame"

@@ -43,7 +43,7 @@ def score_paragraph(run: Mapping[str, Any], card: Mapping[str, Any]) -> str:
     if told.get("trend"):
         said.append(
             f"Trends over {told['trend']} were tested after Mann and Kendall (ties corrected, p-values for all series and "
-            "classes after Holm) and their rate is the Theil-Sen slope."
+            "classes after Holm) and their rate is the Theil-Sen slope; changes within the model's error are not called trends."
         )
     if told.get("surface"):
         said.append(
@@ -64,7 +64,7 @@ def _intervals(told: Mapping[str, Any]) -> str:
     if own:
         said.append(f"Intervals (95 %) of {', '.join(own)} are the model's error on held-out images.")
     if drawn:
-        said.append(f"Intervals (95 %) of {', '.join(drawn)} are from a block bootstrap over patches.")
+        said.append(f"Intervals of {', '.join(drawn)} are from a block bootstrap over patches (95 %), without the model's error.")
     return " ".join(said)
 
 

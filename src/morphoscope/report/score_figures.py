@@ -34,6 +34,8 @@ from morphoscope.report.style import (
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, "#000000", GREY)
 MANY = 60  # points from which on intervals are a band
 MOST_SERIES = len(COLOURS)
+STEADY = 0.8  # |tau| from which on a straight line says something of a series
+LEAST_TOP = 1e-3  # of the axis of scores
 LARGEST = 900  # px of a picture that is shown
 SHADE = LinearSegmentedColormap.from_list("defect", [(0.835, 0.369, 0, 0), (0.835, 0.369, 0, 0.85)])
 Array = NDArray[np.float64]
@@ -51,12 +53,15 @@ class Curve(NamedTuple):
 
 
 @styled
-def time_series(panels: Mapping[str, Sequence[Curve]], label: str) -> Figure:
-    """A panel per score: each image with its interval, the Theil-Sen line, Kendall's tau and p.
+def time_series(panels: Mapping[str, Sequence[Curve]], label: str, *, what: str = "share of the area") -> Figure:
+    """A panel per score: each image with its interval, the Theil-Sen line of steady trends, Kendall's tau and p.
+
+    The axis of scores is as long as the scores want it; intervals beyond are cut off.
 
     Args:
         panels: of each score the series, of which the first eight are drawn.
         label: of the time axis.
+        what: the scores are.
     """
     figure = new_figure(SINGLE * 1.5, 0.5 + 1.5 * max(len(panels), 1))
     if not any(len(curve.time) > 1 for curves in panels.values() for curve in curves):
@@ -65,12 +70,14 @@ def time_series(panels: Mapping[str, Sequence[Curve]], label: str) -> Figure:
     for ax, (score, curves), letter in zip(axes, panels.items(), _letters(len(panels)), strict=True):
         for curve, colour in zip(curves, COLOURS, strict=False):
             _curve(ax, curve, colour, alone=len(curves) == 1)
-        ax.set_ylabel(score)
-        ax.set_ylim(0, 1.05 * ax.get_ylim()[1])
+        ax.set_ylabel(f"{score}\n({what})", fontsize=7.5)
+        highest = max((float(np.nanmax(curve.value)) for curve in curves if len(curve.value)), default=0.0)
+        ax.set_ylim(0, 1.2 * max(highest, LEAST_TOP))
         if len(panels) > 1:
             panel_letter(ax, letter)
         if len(curves) > 1:
             ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=6.5)
+    figure.align_ylabels(axes)
     axes[-1].set_xlabel(label)
     return figure
 
@@ -78,24 +85,34 @@ def time_series(panels: Mapping[str, Sequence[Curve]], label: str) -> Figure:
 def _curve(ax: Axes, curve: Curve, colour: str, *, alone: bool) -> None:
     order = np.argsort(curve.time, kind="stable")
     t, value, low, high = (part[order] for part in (curve.time, curve.value, curve.low, curve.high))
-    if len(t) > MANY:
-        ax.fill_between(t, low, high, color=colour, alpha=0.2, linewidth=0)
-        ax.plot(t, value, ".", color=colour, markersize=3)
+    if alone or len(t) > MANY:
+        ax.fill_between(t, low, high, color=colour, alpha=0.12, linewidth=0)
     else:
-        reach = np.nan_to_num(np.stack([value - low, high - value])).clip(0)
-        ax.errorbar(t, value, reach, fmt="o", color=colour, markersize=3.5, elinewidth=0.8, capsize=1.5)
+        ax.vlines(t, low, high, color=colour, alpha=0.3, linewidth=0.6)
+    ax.plot(t, value, "o", color=colour, markersize=2 if len(t) > MANY else 3.5)
     trend = curve.trend
-    if np.isfinite(trend["slope"]):
+    if np.isfinite(trend["slope"]) and trend["trend"] in ("rises", "falls") and abs(trend["tau"]) >= STEADY:
         ends = np.array([t.min(), t.max()])
         middle = float(np.nanmedian(value - trend["slope"] * t))
         ax.plot(ends, (middle + trend["slope"] * ends).clip(0), color=colour, linewidth=0.9, linestyle=(0, (4, 2)))
-    said = "" if not np.isfinite(trend["p"]) else f"$\\tau$ = {trend['tau']:.2f}, {p_text(trend['p_holm'])}: {trend['trend']}"
+    said = _trend_text(trend)
     if alone:
         ax.set_title(said, loc="right", fontsize=7.5, fontweight="normal", color=GREY)
         label = None
     else:
         label = f"{curve.name}\n{said}" if said else curve.name
     ax.plot([], [], "o", color=colour, markersize=3.5, label=label)
+
+
+def _trend_text(trend: Mapping[str, Any]) -> str:
+    """What a panel says of a series: that it changes within the error, or the test."""
+    if not np.isfinite(trend["p"]):
+        return ""
+    error = float(trend.get("error", np.nan))
+    doubt = f" (\u00b1 {error:.2g})" if error > 0 else ""
+    if trend["trend"] not in ("rises", "falls", "no trend"):
+        return f"{trend['trend']}{doubt}"
+    return f"$\\tau$ = {trend['tau']:.2f}, {p_text(trend['p_holm'])}: {trend['trend']}"
 
 
 def p_text(p: float) -> str:
@@ -133,35 +150,32 @@ def response_surface(panels: Sequence[Panel], labels: tuple[str, str]) -> Figure
     """A row per score: the surface with the measured scores, and half its 95 % interval with what to measure next."""
     figure = new_figure(DOUBLE, 0.35 + 2.65 * max(len(panels), 1))
     if not panels:
-        return empty_note(figure, "no response surface")
-    rows = figure.subplots(len(panels), 2, squeeze=False, sharex=True, sharey=True)
+        return empty_note(figure, "no score depends on the conditions beyond the error")
+    rows = figure.subplots(len(panels), 2, squeeze=False)
     letters = iter(_letters(2 * len(panels)))
     for (left, right), panel in zip(rows, panels, strict=True):
-        top = max(float(panel.mean.max()), float(panel.scores.max()), 1e-6)
-        shown = left.pcolormesh(
-            panel.x, panel.y, panel.mean, cmap="viridis", vmin=0, vmax=top, shading="nearest", rasterized=True
-        )
+        top = max(float(panel.mean.max()), float(np.nanmax(panel.scores)), 1e-6)
+        colours: dict[str, Any] = {"cmap": "viridis", "vmin": 0, "vmax": top}
+        shown = left.pcolormesh(panel.x, panel.y, panel.mean, shading="nearest", rasterized=True, **colours)
         levels = left.contour(panel.x, panel.y, panel.mean, levels=5, colors="white", linewidths=0.5, alpha=0.8)
         left.clabel(levels, fontsize=6, fmt="%.2g")
-        left.scatter(
-            panel.measured[:, 0], panel.measured[:, 1], c=panel.scores, cmap="viridis", vmin=0, vmax=top, s=20, edgecolors="white"
-        )
-        figure.colorbar(shown, ax=left, label=panel.score, pad=0.02)
+        left.scatter(panel.measured[:, 0], panel.measured[:, 1], c=panel.scores, s=20, edgecolors="white", **colours)
+        figure.colorbar(shown, ax=left, pad=0.02)
         doubt = right.pcolormesh(panel.x, panel.y, panel.half, cmap="cividis", vmin=0, shading="nearest", rasterized=True)
-        figure.colorbar(doubt, ax=right, label=f"{panel.score}: half of the 95 % interval", pad=0.02)
+        figure.colorbar(doubt, ax=right, pad=0.02)
         right.scatter(
             panel.measured[:, 0], panel.measured[:, 1], s=9, color="white", edgecolors="black", linewidths=0.5, label="measured"
         )
         _suggested(right, panel.next)
-        for ax in (left, right):
-            panel_letter(ax, next(letters))
+        for ax, said in ((left, panel.score), (right, f"{panel.score}: half of the 95 % interval")):
+            ax.set_title(f"({next(letters)}) {said}", loc="left", fontsize=7.5)
+            ax.set_xlabel(labels[0])
             ax.grid(visible=False)
             ax.use_sticky_edges = False
             ax.margins(0.04)
         left.set_ylabel(labels[1])
-    for ax in rows[-1]:
-        ax.set_xlabel(labels[0])
-    rows[0, 1].legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, fontsize=6.5)
+    handles, names = rows[0, 1].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper right", ncols=2, fontsize=6.5)
     return figure
 
 
@@ -175,14 +189,18 @@ def _suggested(ax: Axes, points: Array) -> None:
 
 
 @styled
-def defect_map(picture: NDArray[Any], maps: Sequence[Laid], calibration: Calibration) -> Figure:
+def defect_map(
+    picture: NDArray[Any], maps: Sequence[Laid], calibration: Calibration, tops: Sequence[float] | None = None
+) -> Figure:
     """The picture, and beside it the picture in grey with the score of each class laid over it.
 
     Args:
         picture: (h, w) or (h, w, 3), as stored.
         maps: of each class.
         calibration: for the scale bar, of the picture as stored.
+        tops: the score of the darkest colour of each map; by default its highest.
     """
+    highest = [float(np.nanmax(laid.values)) for laid in maps] if tops is None else tops
     colours, zoom = shown(picture)
     grey = colours.mean(axis=2) if colours.ndim == 3 else colours
     high, wide = grey.shape
@@ -196,16 +214,17 @@ def defect_map(picture: NDArray[Any], maps: Sequence[Laid], calibration: Calibra
     if size is not None:
         small = Calibration(pixel_size_nm=(size[0] / zoom, size[1] / zoom))
         scale_bar(axes[0], (0, 0, wide, high), small)
-    for ax, laid in zip(axes[1:], maps, strict=False):
-        drawn = _laid_over(ax, grey, laid, zoom)
+    for ax, laid, top in zip(axes[1:], maps, highest, strict=False):
+        top = max(top, LEAST_TOP)
+        bar = figure.colorbar(_laid_over(ax, grey, laid, zoom, top), ax=ax, shrink=0.8, pad=0.01, ticks=(0, top / 2, top))
+        bar.ax.set_yticklabels(["0", f"{top / 2:.2g}", f"{top:.2g}"])
+        bar.ax.tick_params(labelsize=6)
     for ax in axes:
         ax.set_axis_off()
-    bar = figure.colorbar(drawn, ax=list(axes), shrink=0.7, pad=0.01, ticks=(0, 0.5, 1))
-    bar.ax.tick_params(labelsize=6.5)
     return figure
 
 
-def _laid_over(ax: Axes, grey: Array, laid: Laid, zoom: float) -> Any:
+def _laid_over(ax: Axes, grey: Array, laid: Laid, zoom: float, highest: float) -> Any:
     rows, columns = laid.values.shape
     ends = (
         (first + laid.stride * (np.array([0, n]) - 0.5) + 0.5) * zoom - 0.5 for first, n in ((laid.x, columns), (laid.y, rows))
@@ -213,7 +232,7 @@ def _laid_over(ax: Axes, grey: Array, laid: Laid, zoom: float) -> Any:
     (left, right), (top, bottom) = ends
     ax.imshow(0.25 + 0.7 * grey, cmap="gray", vmin=0, vmax=1)
     values, extent = np.ma.masked_invalid(laid.values), (left, right, bottom, top)
-    drawn = ax.imshow(values, cmap=SHADE, vmin=0, vmax=1, extent=extent, interpolation="nearest")
+    drawn = ax.imshow(values, cmap=SHADE, vmin=0, vmax=highest, extent=extent, interpolation="nearest")
     ax.set_xlim(-0.5, grey.shape[1] - 0.5)
     ax.set_ylim(grey.shape[0] - 0.5, -0.5)
     ax.set_title(laid.title, fontsize=7.5, fontweight="normal")

@@ -21,17 +21,22 @@ from morphoscope.report.html import (
 )
 from morphoscope.report.methods_scores import score_citations, score_paragraph
 from morphoscope.report.page import box, number, page, plain, span, table, text
-from morphoscope.report.results import headline, long_table
+from morphoscope.report.results import long_table
+from morphoscope.report.score_cards import Card, score_headline
 
 MOST_ROWS = 60
 CAPTIONS = {
     "time_series": (
-        "Score of each image with its 95 % interval over time. Dashed: Theil-Sen line (six images or more); tau and p: Mann and "
-        "Kendall's test, p for all series and classes together (Holm). Errors that successive images share make p too small."
+        "Score of each image over time; pale: its 95 % interval, cut off where it leaves the panel. Tau, p: Mann and Kendall's "
+        "test, p for all series and classes together (Holm). Where the change over the series is within the model's error, no "
+        "trend is claimed. Dashed: Theil-Sen line, where a score rises or falls steadily (|tau| of 0.8 or more, six images or "
+        "more). Errors that successive images share make p too small."
     ),
     "response_surface": (
-        "Left: response surface (Gaussian process) with the measured scores in the same colours. Right: half of its 95 % "
-        "interval; star: the condition whose measurement lowers the uncertainty of the surface most; numbers: what comes next."
+        "Scores that depend on the conditions beyond the error. Left: response surface (Gaussian process) with the measured "
+        "scores in the same colours. Right: half of its 95 % interval; star: the condition whose measurement lowers the "
+        "uncertainty of all these surfaces most; numbers: what comes next. The interval holds the scatter of scores and what is "
+        "between conditions, and the error that all images of a film share as far as the model's card tells it, else not."
     ),
 }
 
@@ -41,6 +46,7 @@ def write_score_report(
     *,
     run: Mapping[str, Any],
     scores: pd.DataFrame,
+    cards: Sequence[Card],
     quantities: pd.DataFrame,
     upcoming: pd.DataFrame,
     card: Mapping[str, Any],
@@ -53,6 +59,7 @@ def write_score_report(
         folder: the run folder; `figures/<name>.png` are read from it.
         run: content of run.json.
         scores: `schema.SCORES`.
+        cards: the main results.
         quantities: `schema.QUANTITIES`.
         upcoming: `schema.NEXT`; may be empty.
         card: the model's card as plain values.
@@ -67,7 +74,7 @@ def write_score_report(
             _header(title, run, classes),
             box("warn", "Read this before using the numbers", [str(line) for line in run.get("warnings") or ()]),
             box("note", "Notes", [str(line) for line in run.get("notes") or ()]),
-            headline(quantities),
+            score_headline(cards, [str(line) for line in run.get("findings") or ()]),
             figures_section(folder, captioned, left_out),
             _next(upcoming),
             _images(scores, classes),
@@ -98,7 +105,7 @@ def _header(title: str, run: Mapping[str, Any], classes: Sequence[str]) -> str:
 
 
 def _next(upcoming: pd.DataFrame) -> str:
-    """What to measure next, the first three of each score."""
+    """What to measure next, for all scores together and the first three of each."""
     if upcoming.empty:
         return ""
     names = [str(name) for name in upcoming.columns if name not in ("score", "rank", "sd_before", "sd_after")]
@@ -110,7 +117,7 @@ def _next(upcoming: pd.DataFrame) -> str:
             number(row["sd_before"]),
             number(row["sd_after"]),
         ]
-        for row in upcoming[upcoming["rank"] <= 3].to_dict("records")
+        for row in upcoming[(upcoming["rank"] <= 3) | (upcoming["score"] == "all")].to_dict("records")
     ]
     head = ["score", "rank", *names, "sd of the surface before", "after, as expected"]
     return f"<section><h2>What to measure next</h2>{table(head, rows, numeric=range(1, len(head)))}</section>"
