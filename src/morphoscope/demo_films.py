@@ -20,7 +20,7 @@ from morphoscope.synth.write_films import dewetting_surface, film_series, film_s
 
 MODEL = "films"  # what the training starts from, and what scores where nothing can be trained
 DEWETTING = "S_dewetting"
-LABELLED, EPOCHS = 16, 2
+LABELLED, EPOCHS = 16, 1
 PATCH_PX = 128
 
 
