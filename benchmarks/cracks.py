@@ -139,6 +139,8 @@ def left_out(name: str, table: Scores, settings: tuple[object, ...] | list[float
         precision, recall = held[:, j].mean(axis=0)
         low, high = bounds(held[:, j])
         cells.append(f"{px:g} px: {precision:.4f} {recall:.4f} {f1(precision, recall):.4f} ({low:.3f} to {high:.3f})")
+    typical = float(np.median([f1(*one) for one in held[:, CHOSEN_AT]]))
+    cells.append(f"median image, 2 px: {typical:.4f}")
     part = "" if len(used) == FOLDS else f"; folds {used} only"
     print(f"{name:9s} {' | '.join(cells)}{part}; settings {[settings[s] for s in picked]}", flush=True)
 
