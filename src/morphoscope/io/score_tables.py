@@ -44,7 +44,8 @@ def read_score_table(path: Path, answer: str) -> ScoreData:
     rows = zip(table["file"], groups, targets, strict=True)
     examples = [ScoreExample(file, group or file, target, path.parent / file) for file, group, target in rows]
     there = tuple(one for one in examples if one.path is not None and one.path.is_file())
-    absent = tuple(f"{one.name}: there is no such file in {path.parent}" for one in examples if one not in there)
+    found = {id(one) for one in there}
+    absent = tuple(f"{one.name}: there is no such file in {path.parent}" for one in examples if id(one) not in found)
     return ScoreData(path.stem if path.stem != "labels" else path.parent.name, classes, kind, there, absent, notes)
 
 
