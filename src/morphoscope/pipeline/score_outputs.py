@@ -21,7 +21,7 @@ from morphoscope.pipeline.folder import MAPS
 from morphoscope.pipeline.mask_files import mask_names
 from morphoscope.pipeline.scale import Scale
 from morphoscope.pipeline.score_axes import label_of
-from morphoscope.pipeline.score_error import all_as_trained
+from morphoscope.pipeline.score_error import all_as_trained, model_error
 from morphoscope.pipeline.score_findings import cards, quantities
 from morphoscope.pipeline.score_images import score_image
 from morphoscope.pipeline.score_job import Job
@@ -33,8 +33,9 @@ from morphoscope.report.score_report import write_score_report
 from morphoscope.report.style import nothing_drawn, save_figure
 
 SHOWN, STILL_DPI = 6, 160  # images with their defects
+MANY_PATCHES = 400  # of such an image that are scored once more for a finer map, where no dense pass does it
 MOST_MAPS = 8  # classes of an image that are shown
-FINER = 4  # steps of a patch's width from px to px of a map that is shown, of models that answer densely
+FINER = 4  # steps of a patch's width from px to px of a map that is shown, where that costs little
 
 
 def write_score_outputs(job: Job, results: ScoreResults, info: dict[str, Any]) -> None:
@@ -161,14 +162,19 @@ class _Still(NamedTuple):
 def _stills(job: Job, results: ScoreResults) -> dict[str, str]:
     """The images that show most of each class, with their maps, as figures; a caption for each."""
     stills = [_still(job, results.scores.iloc[at]) for at in _chosen(results)]
-    tops = [max(float(np.nanmax(still.maps[k].values)) for still in stills) for k in range(min(len(results.classes), MOST_MAPS))]
+    tops = [
+        max(
+            [np.nan_to_num(2 * model_error(job.scorer.card, name)), *(float(np.nanmax(still.maps[k].values)) for still in stills)]
+        )
+        for k, name in enumerate(results.classes[:MOST_MAPS])
+    ]
     captions = {}
     for number, still in enumerate(stills, start=1):
         name = f"defects_{number}"
         _save(draw.defect_map(still.picture, still.maps, still.scale, tops), job.output, name, dpi=STILL_DPI)
         captions[name] = (
             f"{still.called}: the picture, and the score of each patch in colour over it; each class has its own range of "
-            "colours, the same in all pictures."
+            "colours, the same in all pictures and at least twice the model's error."
         )
     return captions
 
@@ -181,8 +187,10 @@ def _still(job: Job, row: pd.Series) -> _Still:
     nm = float(row["pixel_size_nm"])
     scale = Calibration(pixel_size_nm=(nm, nm) if np.isfinite(nm) else None)
     found = read_map(job.output / mask_names((one.name for one in job.files), MAPS)[file], frame)
-    if job.recipe.score.stride_px is None and job.scorer.card.dense:
-        finer = job.recipe.score.model_copy(update={"stride_px": found.patch_px / FINER})
+    step = found.patch_px / FINER
+    cheap = job.scorer.card.dense or picture.shape[0] * picture.shape[1] <= MANY_PATCHES * step**2
+    if job.recipe.score.stride_px is None and cheap:
+        finer = job.recipe.score.model_copy(update={"stride_px": step})
         found = score_image(picture, job.scorer, job.recipe.model_copy(update={"score": finer}), Scale(scale), metadata).maps
     maps = [
         draw.Laid(f"S_{name} = {_said(row, f'S_{name}')}", values, found.x_px, found.y_px, found.stride_px)

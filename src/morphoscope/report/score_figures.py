@@ -207,7 +207,7 @@ def defect_map(
     columns = min(1 + len(maps), 3)
     rows = -(-(1 + len(maps)) // columns)
     each = DOUBLE / columns
-    figure = new_figure(DOUBLE, rows * (each * min(high / wide, 1.6) + 0.28))
+    figure = new_figure(DOUBLE, rows * (each * min(high / wide, 1.6) + 0.3))
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     axes[0].imshow(colours, cmap="gray", vmin=0, vmax=1)
     size = calibration.pixel_size_nm
@@ -216,7 +216,8 @@ def defect_map(
         scale_bar(axes[0], (0, 0, wide, high), small)
     for ax, laid, top in zip(axes[1:], maps, highest, strict=False):
         top = max(top, LEAST_TOP)
-        bar = figure.colorbar(_laid_over(ax, grey, laid, zoom, top), ax=ax, shrink=0.8, pad=0.01, ticks=(0, top / 2, top))
+        drawn = _laid_over(ax, grey, laid, zoom, top)
+        bar = figure.colorbar(drawn, cax=ax.inset_axes((1.02, 0, 0.04, 1)), ticks=(0, top / 2, top))
         bar.ax.set_yticklabels(["0", f"{top / 2:.2g}", f"{top:.2g}"])
         bar.ax.tick_params(labelsize=6)
     for ax in axes:
@@ -235,7 +236,7 @@ def _laid_over(ax: Axes, grey: Array, laid: Laid, zoom: float, highest: float) -
     drawn = ax.imshow(values, cmap=SHADE, vmin=0, vmax=highest, extent=extent, interpolation="nearest")
     ax.set_xlim(-0.5, grey.shape[1] - 0.5)
     ax.set_ylim(grey.shape[0] - 0.5, -0.5)
-    ax.set_title(laid.title, fontsize=7.5, fontweight="normal")
+    ax.set_title(laid.title, fontsize=7, fontweight="normal", loc="left")
     return drawn
 
 
