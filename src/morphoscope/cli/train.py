@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -42,19 +44,12 @@ def train(
     overwrite: Annotated[bool, typer.Option(help="replace the model file if it is there")] = False,
 ) -> None:
     """Train a model from labelled examples (needs the extra: pip install 'morphoscope[train]')."""
-    from rich.progress import Progress
-
     from morphoscope.errors import UsageError
     from morphoscope.models.card import resolve_model
     from morphoscope.recipe import Recipe, load_recipe
 
-    if task not in TASKS:
-        raise UsageError(f"wanted one of the tasks {', '.join(TASKS)}, got {task!r}")
     _refuse_strangers(task, imagenet=imagenet, good=good)
-    if output.suffix != ".onnx":
-        raise UsageError(f"a model file ends in .onnx, got {output.name}")
-    if output.exists() and not overwrite:
-        raise UsageError(f"{output} is there already; --overwrite replaces it")
+    _check_output(output, overwrite=overwrite)
     try:
         from morphoscope.train.detect import train_detector
         from morphoscope.train.score import train_scorer
@@ -71,17 +66,7 @@ def train(
         elif begin is not None:
             learn_boxes(data, output, settings, start=begin)
         return
-    total = settings.train.epochs if task == "score" else settings.train.steps
-    with Progress(transient=True) as bar:
-        rows = {}
-
-        def show(stage: str, step: int, loss: float) -> None:
-            if stage not in rows:
-                rows[stage] = bar.add_task(stage, total=total)
-                if not bar.console.is_terminal:
-                    typer.echo(f"{stage} ...", err=True)
-            bar.update(rows[stage], completed=step, description=stage if loss != loss else f"{stage}, loss {loss:.3f}")
-
+    with _progress(settings.train.epochs if task == "score" else settings.train.steps) as show:
         if task == "score":
             scored = train_scorer(data, output, settings, start=begin, freeze=freeze, progress=show)
         elif task == "segment":
@@ -93,6 +78,33 @@ def train(
         return
     typer.echo(f"{output}: classes {', '.join(card.classes)}, threshold {card.threshold:g}")
     typer.echo(_validation(card.metrics, task, started=begin is not None))
+
+
+@contextmanager
+def _progress(total: int | None) -> Iterator[Callable[[str, int, float], None]]:
+    """What a training calls with (stage, step, loss): a bar for each stage, or a line where there is no terminal."""
+    from rich.progress import Progress
+
+    with Progress(transient=True) as bar:
+        rows = {}
+
+        def show(stage: str, step: int, loss: float) -> None:
+            if stage not in rows:
+                rows[stage] = bar.add_task(stage, total=total)
+                if not bar.console.is_terminal:
+                    typer.echo(f"{stage} ...", err=True)
+            bar.update(rows[stage], completed=step, description=stage if loss != loss else f"{stage}, loss {loss:.3f}")
+
+        yield show
+
+
+def _check_output(output: Path, *, overwrite: bool) -> None:
+    from morphoscope.errors import UsageError
+
+    if output.suffix != ".onnx":
+        raise UsageError(f"a model file ends in .onnx, got {output.name}")
+    if output.exists() and not overwrite:
+        raise UsageError(f"{output} is there already; --overwrite replaces it")
 
 
 def _validation(metrics: dict[str, float], task: str, *, started: bool) -> str:
@@ -112,9 +124,11 @@ def _validation(metrics: dict[str, float], task: str, *, started: bool) -> str:
 
 
 def _refuse_strangers(task: str, *, imagenet: Path | None, good: bool) -> None:
-    """An option that the task has no use for is an error, not passed over."""
+    """An unknown task, or an option that the task has no use for is an error, not passed over."""
     from morphoscope.errors import UsageError
 
+    if task not in TASKS:
+        raise UsageError(f"wanted one of the tasks {', '.join(TASKS)}, got {task!r}")
     if good and task != "score":
         raise UsageError(f"`train {task}` has no --good")
     if imagenet is not None and task != "segment" and not good:
