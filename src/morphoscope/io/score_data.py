@@ -88,7 +88,8 @@ def read_score_data(path: str | Path, *, answer: str = "auto") -> ScoreData:
     - `image/` with `mask/` (grey values are classes, see `io.label_images.read_classes`), or with `masks/<class>/`, a mask of 0
       and anything else per class, of the same names;
     - boxes in any format of `io.labels.read_boxes`;
-    - an .npz file of ready patches: `images` (n, h, w) or (n, h, w, 3) and `labels` (n,), maybe `groups` (n,) and `classes`.
+    - an .npz file of ready patches: `images` (n, h, w) or (n, h, w, 3) and `labels` (n,), maybe `groups` (n,) and `classes`;
+    - a project: images to which a person gave a category, see `io.score_project.read_project_classes`.
 
     In a folder there may also be `groups.csv` with the columns `file` and `group`, see `io.score_groups.with_groups`.
 
@@ -111,8 +112,11 @@ def read_score_data(path: str | Path, *, answer: str = "auto") -> ScoreData:
 
 
 def _reader(path: Path) -> Callable[[Path, str], ScoreData]:
-    from morphoscope.io import score_folders, score_marks, score_tables
+    from morphoscope.io import score_folders, score_marks, score_project, score_tables
+    from morphoscope.io.label_formats import project
 
+    if path.is_file() and project.recognises(path):
+        return score_project.read_project_classes if not project.holds_objects(path) else score_marks.read_marked_boxes
     table = path / "labels.csv" if path.is_dir() else path
     if path.suffix.lower() == ".npz":
         return score_folders.read_patches

@@ -33,6 +33,19 @@ def recognises(path: Path) -> bool:
         return False
 
 
+def holds_objects(path: Path) -> bool:
+    """Whether a project holds objects and no person's categories of images.
+
+    Raises:
+        InputError: it is no project, or of a newer version.
+    """
+    from morphoscope.project import Project
+
+    with Project.open(path, create=False, readonly=True) as project:
+        counts = project.summary()
+    return bool(counts["objects"]) and not counts["image_labels"].get("person")
+
+
 def read(path: Path) -> LabelSet:
     """Objects of a project that are not rejected.
 

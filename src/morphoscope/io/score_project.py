@@ -1,0 +1,110 @@
+"""Categories that people gave images in a project, as data to learn from, alone or over other labelled images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from morphoscope.errors import InputError, UsageError
+from morphoscope.io.films import Film
+from morphoscope.io.score_data import ScoreData, ScoreExample, one_hot, settled
+
+NOT_LEARNT = ("foreign", "reject")  # decisions of a person that take an image out of what is learnt
+
+
+def read_project_classes(path: Path, answer: str = "auto") -> ScoreData:
+    """Images whose category a person gave; what a model proposed is not learnt. Groups are those of the project.
+
+    Images that a person called foreign or rejected are left out. Those that are no longer where they were are skipped, with the
+    reason. A frame of a stack is an image.
+
+    Raises:
+        InputError: no project, of a newer version, or without a person's category.
+        UsageError: as `read_score_data`.
+    """
+    from morphoscope.project import Project
+
+    kind = settled(answer, "exclusive", ("exclusive", "multi-label"), "categories of a project")
+    with Project.open(path, create=False, readonly=True) as project:
+        table = project.image_labels("person")
+        named = table[table["label"].notna()]
+        used = named[~named["decision"].isin(NOT_LEARNT)]
+        frames = dict(zip(project.images()["sha256"], project.images()["n_frames"], strict=True))
+        found, skipped = list[tuple[dict[str, Any], Path]](), list[str]()
+        for row in used.to_dict("records"):
+            try:
+                found.append((row, project.locate(str(row["sha256"]))))
+            except InputError as error:
+                skipped.append(f"{row['file']}: {error}")
+    if used.empty:
+        waiting = f"; {len(table) - len(used)} were called foreign or rejected" if len(table) > len(used) else ""
+        raise InputError(
+            f"no person has given an image of the project {path} a category{waiting}; `morphoscope labels take` puts categories "
+            "of a folder or CSV into it"
+        )
+    classes = tuple(sorted(set(used["label"])))
+    targets = one_hot([str(row["label"]) for row, _ in found], classes) if found else np.empty((0, len(classes)), np.float32)
+    examples = []
+    for (row, place), target in zip(found, targets, strict=True):
+        examples.append(_example(row, place, target, several=frames.get(row["sha256"], 1) > 1))
+    left = len(named) - len(used)
+    notes = (f"{left} images are not learnt: a person called them foreign or rejected them",) if left else ()
+    return ScoreData(path.stem, classes, kind, tuple(examples), tuple(skipped), notes)
+
+
+def _example(row: dict[str, Any], path: Path, target: Any, *, several: bool) -> ScoreExample:
+    file, group = str(row["file"]), row["group"]
+    name = f"{file}, frame {row['frame']}" if several else file
+    together = file if group is None or group != group else str(group)  # frames of a stack belong together
+    if not several:
+        return ScoreExample(name, together, target, path)
+    with Film(path) as film:
+        return ScoreExample(name, together, target, array=film.image(int(row["frame"])))
+
+
+def with_corrections(data: ScoreData, corrections: ScoreData) -> ScoreData:
+    """Labelled images and those of a project together: where both have an image, by its content, the project's word holds.
+
+    Raises:
+        UsageError: the images are not labelled by one class each.
+    """
+    from morphoscope.project.places import sha256_of
+
+    if data.answer != "exclusive" or data.marked or corrections.answer != "exclusive":
+        raise UsageError("corrections of a project go with images of one class each; give a folder per class or a CSV file,label")
+    classes = tuple(sorted({*data.classes, *corrections.classes}))
+    known = {sha256_of(one.path) for one in corrections.examples if one.path is not None}
+    kept = [one for one in data.examples if one.path is None or not _is_in(known, one.path)]
+    changed = len(data.examples) - len(kept)
+    notes = (f"{len(corrections.examples)} images are from the project {corrections.name}, {changed} of them were there before",)
+    examples = tuple(
+        replace(one, target=_widened(one, part.classes, classes))
+        for part in (replace(data, examples=tuple(kept)), corrections)
+        for one in part.examples
+    )
+    return replace(
+        data,
+        classes=classes,
+        examples=examples,
+        skipped=(*data.skipped, *corrections.skipped),
+        notes=(*data.notes, *corrections.notes, *notes),
+    )
+
+
+def _is_in(known: set[str], path: Path) -> bool:
+    from morphoscope.project.places import sha256_of
+
+    try:
+        return sha256_of(path) in known
+    except InputError:
+        return False
+
+
+def _widened(one: ScoreExample, old: tuple[str, ...], new: tuple[str, ...]) -> Any:
+    target = np.zeros(len(new), np.float32)
+    if one.target is not None:
+        target[[new.index(name) for name in old]] = one.target
+    return target

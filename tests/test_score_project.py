@@ -1,0 +1,94 @@
+"""Learning from a project: what people said, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+
+from morphoscope.errors import InputError, UsageError
+from morphoscope.io.score_data import read_score_data
+from morphoscope.io.score_project import read_project_classes, with_corrections
+from morphoscope.project import Project
+
+
+def drawn(path: Path, value: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.full((16, 20), value, np.uint8))
+    return path
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Six images: two classes by people, one foreign, one rejected, one that only a model named."""
+    path = tmp_path / "own.project"
+    with Project.open(path, "ann") as project:
+        for k, (label, decision) in enumerate(
+            [("wires", "accept"), ("powder", None), ("wires", None), (None, "foreign"), ("powder", "reject"), (None, None)]
+        ):
+            image = project.add_image(drawn(tmp_path / "images" / f"{k}.png", 10 * k), group="s1" if k < 3 else None)
+            project.set_label(image, "powder", probability=0.6, model="net")
+            if label or decision:
+                project.set_label(image, label, decision=decision)
+    return path
+
+
+def test_only_the_words_of_people_are_learnt(store: Path) -> None:
+    data = read_project_classes(store)
+    found = {one.name: data.classes[int(one.target.argmax())] for one in data.examples}
+    assert found == {"images/0.png": "wires", "images/1.png": "powder", "images/2.png": "wires"}
+    assert {one.group for one in data.examples} == {"s1"}
+    assert data.examples[1].image().max() == 10
+    assert "1 images are not learnt" in data.notes[0]  # the foreign one has no category at all
+    assert [one.name for one in read_score_data(store).examples] == list(found)
+
+
+def test_frames_of_a_stack_are_images_of_one_group(tmp_path: Path) -> None:
+    frames = np.stack([np.full((16, 20), value, np.uint8) for value in (5, 90, 200)])
+    tifffile.imwrite(tmp_path / "s.tif", frames, photometric="minisblack")
+    with Project.open(tmp_path / "p") as project:
+        image = project.add_image(tmp_path / "s.tif")
+        project.set_label(image, "a", frame=0)
+        project.set_label(image, "b", frame=2)
+    data = read_project_classes(tmp_path / "p")
+    assert [int(one.image()[0, 0]) for one in data.examples] == [5, 200]
+    assert {one.group for one in data.examples} == {"s.tif"}
+    assert [one.name for one in data.examples] == ["s.tif, frame 0", "s.tif, frame 2"]
+
+
+def test_an_image_that_is_gone_is_skipped_and_said(store: Path) -> None:
+    (store.parent / "images" / "2.png").unlink()
+    data = read_project_classes(store)
+    assert len(data.examples) == 2 and "2.png" in data.skipped[0] and "no longer" in data.skipped[0]
+
+
+def test_without_a_persons_word_there_is_nothing_to_learn(tmp_path: Path) -> None:
+    with Project.open(tmp_path / "p") as project:
+        project.set_label(project.add_image(drawn(tmp_path / "a.png", 3)), "wires", model="net")
+    with pytest.raises(InputError, match="no person"):
+        read_score_data(tmp_path / "p")
+
+
+def test_corrections_win_over_the_first_labels(store: Path, tmp_path: Path) -> None:
+    for k, label in enumerate(("powder", "powder", "fibres")):  # 0 is what the project calls wires; 7 only lies here
+        drawn(tmp_path / "first" / label / f"c{k}.png", (0, 70, 80)[k])
+    data = with_corrections(read_score_data(tmp_path / "first"), read_project_classes(store))
+    said = {one.name: data.classes[int(one.target.argmax())] for one in data.examples}
+    assert data.classes == ("fibres", "powder", "wires")
+    assert said == {
+        "powder/c1.png": "powder",
+        "fibres/c2.png": "fibres",
+        "images/0.png": "wires",
+        "images/1.png": "powder",
+        "images/2.png": "wires",
+    }
+    assert "3 images are from the project own, 1 of them" in data.notes[-1]
+
+
+def test_corrections_go_with_one_class_each(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("file,crack\nimages/0.png,0.2\nimages/1.png,0.7\n")
+    with pytest.raises(UsageError, match="one class each"):
+        with_corrections(read_score_data(tmp_path / "t.csv"), read_project_classes(store))
