@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from morphoscope.errors import ModelError
 
@@ -26,6 +26,27 @@ class DataSource(BaseModel):
     citation: str = ""
 
 
+class HeldOutAnswers(BaseModel):
+    """What was said of images by networks that never learnt them: calibration, prediction sets and acceptance rest on it.
+
+    `truth_probability` (n,): calibrated probability of the true class; `top`: of the class that was said; `right`: whether that
+    is the true one; `group`: number of the image's group, from 0.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    truth_probability: tuple[float, ...]
+    top: tuple[float, ...]
+    right: tuple[bool, ...]
+    group: tuple[int, ...]
+
+    @model_validator(mode="after")
+    def _as_many(self) -> HeldOutAnswers:
+        if not len(self.truth_probability) == len(self.top) == len(self.right) == len(self.group):
+            raise ValueError("truth_probability, top, right and group have a value for each image")
+        return self
+
+
 class ModelCard(BaseModel):
     """Metadata inside each .onnx file (key `morphoscope`, JSON); for foreign files a TOML of the same name beside it."""
 
@@ -35,10 +56,12 @@ class ModelCard(BaseModel):
     task: Task
     classes: tuple[str, ...] = Field(min_length=1)
     preprocess: str = Field(
-        description="input scaling: robust-1, rgb-letterbox-1 for the YOLO family, line-1 for texts, unit-1, robust-rgb-1"
+        description="input scaling: robust-1, rgb-letterbox-1 for the YOLO family, line-1 for texts, unit-1, robust-rgb-1, "
+        "standard-rgb-1"
     )
     postprocess: str = Field(
-        description="the output read as: centres-1, instances-1, classes-1, yolo-v8-1, yolo-v5-1, ctc-1, scores-1 or neighbours-1"
+        description="the output read as: centres-1, instances-1, classes-1, yolo-v8-1, yolo-v5-1, ctc-1, scores-1, "
+        "neighbours-1 or classes-of-image-1"
     )
     stride: int = Field(
         1, ge=1, description="height and width are padded to a multiple of this; scores: px from patch to patch in a dense pass"
@@ -57,13 +80,16 @@ class ModelCard(BaseModel):
     answer: Answer | None = Field(None, description="scores: classes that may overlap, exclude each other, or are degrees")
     levels: int = Field(10, ge=1, description="scores: degrees of an ordinal answer, 0 to this")
     thresholds: tuple[float, ...] = Field((), description="scores: of each class, chosen on validation data")
-    temperature: float = Field(1.0, gt=0, description="scores: logits are divided by this, chosen on validation data")
+    temperature: float = Field(1.0, gt=0, description="scores, classify: logits are divided by this, chosen on validation data")
     extent_error: dict[str, float] = Field(
         {}, description="scores: of each class, half the width of the 95 % interval of an image's extent, from images held out"
     )
     extent_shared: dict[str, float] = Field(
         {}, description="scores: the part of extent_error that all images of one film and microscope share"
     )
+    view_px: int | None = Field(None, ge=32, description="classify: px of the shorter side of an image as the network sees it")
+    foreign_threshold: float = Field(1.0, gt=0, description="classify: from which distance on an image is like none learnt")
+    held_out: HeldOutAnswers | None = Field(None, description="classify: answers on images never learnt by what answered")
     architecture: dict[str, Any] = Field({}, description="what training needs to build the network again")
     data: tuple[DataSource, ...] = ()
     metrics: dict[str, float] = {}

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from morphoscope.calibration import Axis, Calibration
 from morphoscope.errors import InputError, RecipeError
+from morphoscope.recipe.classifying import ClassifyRecipe
 from morphoscope.recipe.finding import CalibrationRecipe, DetectRecipe, FramesRecipe, SegmentRecipe
 from morphoscope.recipe.parts import AxisRecipe, Region, Section
 from morphoscope.recipe.scoring import ScoreRecipe
@@ -18,6 +19,7 @@ from morphoscope.recipe.telling import PhysicsRecipe, ReportRecipe, RunRecipe, T
 __all__ = [
     "AxisRecipe",
     "CalibrationRecipe",
+    "ClassifyRecipe",
     "DetectRecipe",
     "FramesRecipe",
     "PhysicsRecipe",
@@ -46,6 +48,7 @@ class Recipe(Section):
     detect: DetectRecipe = DetectRecipe()
     segment: SegmentRecipe = SegmentRecipe()
     score: ScoreRecipe = ScoreRecipe()
+    classify: ClassifyRecipe = ClassifyRecipe()
     track: TrackRecipe = TrackRecipe()
     physics: PhysicsRecipe = PhysicsRecipe()
     report: ReportRecipe = ReportRecipe()
@@ -141,4 +144,10 @@ def _from_folder(recipe: Recipe, folder: Path) -> Recipe:
         score = score.model_copy(update={"model": str(scorer)})
     if score.conditions is not None:
         score = score.model_copy(update={"conditions": str(folder / score.conditions)})
-    return recipe.model_copy(update={"physics": physics, "detect": detect, "frames": frames, "score": score})
+    named = {"model": recipe.classify.model, "project": recipe.classify.project}
+    classify = recipe.classify.model_copy(update={key: str(folder / name) for key, name in named.items() if name is not None})
+    train = recipe.train
+    if train.weights is not None:
+        train = train.model_copy(update={"weights": str(folder / train.weights)})
+    changed = {"physics": physics, "detect": detect, "frames": frames, "score": score, "classify": classify, "train": train}
+    return recipe.model_copy(update=changed)

@@ -83,6 +83,7 @@ class ReportRecipe(Section):
     citation: str | None = Field(None, description="a citation of the data, printed in the report")
 
 
+BackboneName = Literal["lite0", "lite1", "lite2", "mobilenet-v2", "resnet18", "resnet50", "inception-v3", "inception-v4", "tiny"]
 Patches = Literal["film", "cells", "lite", "deepthin", "deepthin-road-50", "deepthin-road-27", "convnet", "crackcnn"]
 
 
@@ -108,6 +109,20 @@ class TrainRecipe(Section):
     patience: int = Field(5, ge=1, description="score: epochs without a better validation before the training stops")
     split: Literal["image", "copy"] = Field(
         "image", description="score: held out by image or group; by augmented copy only to show how that flatters"
+    )
+    backbone: BackboneName | None = Field(
+        None, description="classify: the pretrained network; none: lite0, or that of --from (tiny knows nothing: for trials)"
+    )
+    method: Literal["frozen", "neighbours", "fine-tuned"] = Field(
+        "frozen",
+        description="classify: features as they are with a linear layer, or with the most similar images; or all is learnt",
+    )
+    weights: str | None = Field(None, description="classify: file of the backbone's weights, as torchvision or timm name them")
+    view_px: int | None = Field(
+        None,
+        ge=64,
+        le=2048,
+        description="classify: px that an image's shorter side is brought to; none: as the backbone learnt",
     )
     seed: int = Field(0, ge=0)
     bands: int = Field(4, ge=2, description="the labelled width is cut into this many bands of x for validation by place")

