@@ -126,20 +126,35 @@ def share_interval(share: float, number: int) -> tuple[float, float]:
     return max((middle - half) / (1 + z), 0.0), min((middle + half) / (1 + z), 1.0)
 
 
+def group_quantile(values: ArrayLike, groups: ArrayLike, level: float) -> float:
+    """The least bound that the next value, one of another group, keeps below with that probability; infinity if none is known.
+
+    It is the smallest value with a share of at least level (k + 1) / k of k groups not above it, each group counting as one, its
+    values with equal shares of it (Lee, Barber & Willett, arXiv:2306.06342).
+
+    Args:
+        values: (n,).
+        groups: of each (n,); at least level / (1 - level) of them give a bound.
+        level: the probability, below 1.
+    """
+    array, (_, group) = np.asarray(values, float), np.unique(np.asarray(groups), return_inverse=True)
+    number = np.bincount(group)
+    order = np.argsort(array, kind="stable")
+    counted = np.cumsum(1 / number[group[order]])
+    enough = np.flatnonzero(counted >= level * (len(number) + 1) - 1e-9)
+    return float(array[order[enough[0]]]) if len(enough) else float("inf")
+
+
 def half_width(errors: ArrayLike, groups: ArrayLike | None = None) -> float:
     """Half the width of an interval that holds the next of errors like these (n,) in 95 %: a quantile of their sizes.
 
     It is the smallest size with at least 0.95 (n + 1) sizes not above it (split conformal prediction, Lei et al., JASA 113 (2018)
     1094); of fewer than 19 errors, for which there is none, the largest. Of errors in groups the next is one of another group,
-    and each group counts as one, its errors with equal shares of it (Lee, Barber & Willett, arXiv:2306.06342).
+    and each group counts as one, see `group_quantile`.
     """
     sizes = np.abs(np.asarray(errors, float))
-    _, group = np.unique(np.arange(len(sizes)) if groups is None else np.asarray(groups), return_inverse=True)
-    number = np.bincount(group)
-    order = np.argsort(sizes, kind="stable")
-    counted = np.cumsum(1 / number[group[order]])
-    enough = np.flatnonzero(counted >= LEVEL * (len(number) + 1) - 1e-9)
-    return float(sizes[order[enough[0] if len(enough) else -1]])
+    bound = group_quantile(sizes, np.arange(len(sizes)) if groups is None else groups, LEVEL)
+    return min(bound, float(sizes.max()))
 
 
 def shared_half_width(errors: ArrayLike, groups: ArrayLike) -> float:

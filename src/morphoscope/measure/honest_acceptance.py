@@ -1,0 +1,173 @@
+"""From which probability on answers can be accepted unseen so that a named share of them is right, and with what confidence."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betainc, betaincinv
+
+from morphoscope.errors import UsageError
+from morphoscope.measure.honest_held import HeldOut
+
+Array = NDArray[np.float64]
+FIRST, ANEW = 0.8, 0.5  # share of the risk for where tests begin first; share of all groups accepted where they begin anew
+STEP = 1 / 40  # share of all groups from test to test
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """From which top probability on answers are accepted, and what that promises.
+
+    Attributes:
+        threshold: the lowest probability that is accepted; infinity where the target cannot be promised, and nothing is.
+        share: of the held-out images (groups counting as one) that reach it.
+        accuracy: the share of right answers among these; nan of none.
+        low: lower bound of it, of this threshold; at least the target. Nan of none.
+        target: the accuracy that was named, and which is promised.
+        confidence: of the promise: in this share of such models the accepted are as right as named, or more.
+        promised: the greatest accuracy that these images can promise at all (of some share of them), with the same confidence.
+        groups: how many independent groups were held out.
+        needed: how many accepted groups a promise of this target takes even if all are right.
+    """
+
+    threshold: float
+    share: float
+    accuracy: float
+    low: float
+    target: float
+    confidence: float
+    promised: float
+    groups: int
+    needed: int
+
+    @property
+    def possible(self) -> bool:
+        """The target can be promised."""
+        return math.isfinite(self.threshold)
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in words."""
+        sure = f"{_percent(self.confidence)} % confidence"
+        if self.possible:
+            return (
+                f"accepted from a probability of {self.threshold:.4g} on: {_percent(self.share)} % of held-out images, of which "
+                f"{_percent(self.accuracy)} % are right, with {sure} at least {_percent(self.target)} %"
+            )
+        if self.groups < self.needed:
+            why = f"that takes {self.needed} groups of images held out even if all are right, and there are {self.groups}"
+        else:
+            why = f"too many answers to the {self.groups} groups of images held out are wrong, or too few are certain"
+        return (
+            f"{_percent(self.target)} % right cannot be promised with {sure}: {why}; nothing is accepted. The most that can be "
+            f"promised is {_percent(math.floor(self.promised * 1000) / 1000)} %: name that, or label more images"
+        )
+
+
+def accept_threshold(held_out: HeldOut, *, accuracy: float, confidence: float = 0.95) -> Acceptance:
+    """The lowest threshold of the top probability for which the accepted are right in the named share of images, or more.
+
+    At each of a series of thresholds, from strict to lax, the exact binomial test (Clopper & Pearson, Biometrika 26 (1934) 404)
+    asks whether the accepted are that accurate; the lowest threshold of an unbroken series of passed tests is taken. As the
+    series is laid out by how many are accepted, before any answer is known, choosing the threshold does not spoil the promise
+    (selective classification, Geifman & El-Yaniv, NeurIPS 2017; fixed sequence and fallback tests, Angelopoulos et al., Learn
+    then test, Ann. Appl. Stat. 19 (2025) 1641; Wiens, Pharm. Stat. 2 (2003) 207). The series begins where a promise is possible
+    if no answer is wrong. As one mistake among the most certain answers would end it, it begins anew where half of all are
+    accepted, with a fifth of the risk, if they are enough for that; passed tests hand their risk on.
+
+    Each group counts as one image, its images with equal shares of it. That is exact for images without groups; else it takes
+    the images of a group to be right or wrong together, the most careful assumption, as a few mistakes do not tell how they
+    cluster. The promise is for images that come as those held out did, and takes it that the more certain are not less often
+    right.
+
+    Args:
+        held_out: answers to images that were not learnt, their probabilities calibrated.
+        accuracy: the share of accepted answers that shall be right, between 0 and 1.
+        confidence: of the promise.
+
+    Raises:
+        UsageError: accuracy or confidence of another size.
+    """
+    for name, value in (("accuracy", accuracy), ("confidence", confidence)):
+        if not 0 < value < 1:
+            raise UsageError(f"{name} wants a share between 0 and 1, such as 0.99, got {value:g}; no model can promise 1")
+    top, accepted, wrong = _by_threshold(held_out)
+    risk = 1 - confidence
+    best = _lowest(accepted, betainc(accepted - wrong, wrong + 1, accuracy), accuracy, risk)
+    found = best is not None
+    k = best[0] if best else 0
+    share = float(accepted[k] / accepted[-1])
+    return Acceptance(
+        threshold=float(top[k]) if found else math.inf,
+        share=share if found else 0.0,
+        accuracy=float(1 - wrong[k] / accepted[k]) if found else math.nan,
+        low=lower_bound(accepted[k], wrong[k], best[1]) if best else math.nan,
+        target=accuracy,
+        confidence=confidence,
+        promised=_promised(accepted, wrong, risk),
+        groups=held_out.groups,
+        needed=math.ceil(math.log(risk) / math.log(accuracy)),
+    )
+
+
+def lower_bound(accepted: float, wrong: float, risk: float) -> float:
+    """The accuracy that is exceeded except with this risk, of `wrong` answers among `accepted` (Clopper & Pearson).
+
+    Both may be sums of shares of groups.
+    """
+    right = accepted - wrong
+    return float(betaincinv(right, wrong + 1, risk)) if right > 1e-9 else 0.0
+
+
+def _by_threshold(held_out: HeldOut) -> tuple[Array, Array, Array]:
+    """The different top probabilities from high to low; how many groups reach each, and how many of these are wrong."""
+    order = np.argsort(-held_out.top, kind="stable")
+    top, weight = held_out.top[order], held_out.weight[order]
+    last = np.r_[np.flatnonzero(np.diff(top)), len(top) - 1]
+    return top[last], np.cumsum(weight)[last], np.cumsum(weight * ~held_out.right[order])[last]
+
+
+def _lowest(accepted: Array, p_value: Array, accuracy: float, risk: float) -> tuple[int, float] | None:
+    """The last threshold of an unbroken series of passed tests, and the risk it was tested at."""
+    starts, shares = _starts(accepted[-1], accuracy, risk)
+    first = np.searchsorted(accepted, np.array(starts) - 1e-9)
+    gained = dict(zip(first.tolist(), shares, strict=True)) if len(set(first)) == len(shares) else {int(first[0]): risk}
+    steps = np.arange(STEP, 1 + STEP / 2, STEP) * accepted[-1]
+    tests = np.union1d(first, np.searchsorted(accepted, steps - 1e-9))
+    best, handed = None, 0.0
+    for k in tests[tests < len(accepted)].tolist():
+        handed += gained.get(k, 0.0)
+        if p_value[k] > handed:
+            handed = 0.0
+        elif handed:
+            best = k, handed
+    return best
+
+
+def _starts(size: float, accuracy: float, risk: float) -> tuple[list[float], list[float]]:
+    """How many groups are accepted where tests begin, and the risk that each beginning is given."""
+    anew, rest = ANEW * size, (1 - FIRST) * risk
+    if accuracy**anew > rest:
+        return [math.log(risk) / math.log(accuracy)], [risk]
+    return [math.log(FIRST * risk) / math.log(accuracy), anew], [FIRST * risk, rest]
+
+
+def _promised(accepted: Array, wrong: Array, risk: float) -> float:
+    """The greatest accuracy that passes where tests begin: before the first mistake, or where they begin anew.
+
+    That a greater one passes for more groups makes the first a fixed sequence of its own, and both together keep the risk.
+    """
+    right = int(np.searchsorted(wrong, 1e-9))
+    first = (FIRST * risk) ** (1 / accepted[right - 1]) if right else 0.0
+    k = int(np.searchsorted(accepted, ANEW * accepted[-1] - 1e-9))
+    best = max(first, lower_bound(accepted[k], wrong[k], (1 - FIRST) * risk))
+    return math.floor(best * 10_000) / 10_000
+
+
+def _percent(share: float) -> str:
+    """A share in percent, of which 99.97 does not become 100."""
+    decimals = 1 if share <= 0.999 or share == 1 else 2
+    return f"{100 * share:.{decimals}f}".removesuffix(".0")
