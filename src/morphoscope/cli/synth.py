@@ -9,10 +9,11 @@ import typer
 
 from morphoscope.errors import UsageError
 
-KINDS = ("loops", "particles", "films")
-FRAMES = {"loops": 200, "particles": 100, "films": 24}
-SIZES = {"loops": "1120x710", "particles": "640x480", "films": "512x384"}
+KINDS = ("loops", "particles", "films", "wires")
+FRAMES = {"loops": 200, "particles": 100, "films": 24, "wires": 1}
+SIZES = {"loops": "1120x710", "particles": "640x480", "films": "512x384", "wires": "512x384"}
 Look = Literal["tem", "sem"]
+Pattern = Literal["parallel", "waves", "domains", "random"]
 Motion = Literal["brownian", "assembly", "growth", "coalescence"]
 
 
@@ -26,7 +27,7 @@ def synth(
     size: Annotated[
         str | None,
         typer.Option(
-            metavar="WxH", help="Width and height in px; default: 1120x710 for loops, 640x480 for particles, 512x384 for films"
+            metavar="WxH", help="Width and height in px; default: 1120x710 for loops, 640x480 for particles, else 512x384"
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in the folder")] = False,
@@ -34,12 +35,14 @@ def synth(
     shapes: Annotated[str | None, typer.Option(help="Particles: disc, ellipse, facet, rod, cube, separated by commas")] = None,
     samples: Annotated[int, typer.Option(min=1, max=26, help="Particles: samples, each 1.25 times as large as the last")] = 2,
     places: Annotated[int, typer.Option(min=1, help="Particles: fields of view of each sample")] = 4,
-    bar: Annotated[bool, typer.Option("--bar", help="Particles: an info bar with a scale bar below each picture")] = False,
+    bar: Annotated[
+        bool, typer.Option("--bar", help="Particles (with a scale bar) and wires: an info bar below each picture")
+    ] = False,
     video: Annotated[Motion | None, typer.Option(help="Particles: a video of this instead of pictures of samples")] = None,
     conserved: Annotated[
         Literal["area", "volume"], typer.Option(help="What two coalescing particles keep: area of flat ones, volume of spheres")
     ] = "area",
-    pictures: Annotated[int, typer.Option(min=1, help="Films: pictures of films that have nothing to do with each other")] = 24,
+    pictures: Annotated[int, typer.Option(min=1, help="Films and wires: pictures that have nothing to do with each other")] = 24,
     series: Annotated[
         bool, typer.Option("--series", help="Films: one film that dewets, instead; --frames pictures of it")
     ] = False,
@@ -48,6 +51,12 @@ def synth(
     ] = None,
     field: Annotated[Literal["dark", "bright"] | None, typer.Option(help="Films: dark or bright field; default: either")] = None,
     objective: Annotated[float | None, typer.Option(min=1, help="Films: magnification; default: 5 or 20")] = None,
+    pattern: Annotated[Pattern | None, typer.Option(help="Wires: what they follow; default: any of these")] = None,
+    following: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Wires: share that follows the pattern; default: any"),
+    ] = None,
+    width: Annotated[float | None, typer.Option(min=1.5, max=40, help="Wires: median width in px; default: 2.5 to 11")] = None,
 ) -> None:
     """Draw pictures or a video with known truth: pictures, truth tables, label images or boxes, and a recipe for analyze."""
     if kind not in KINDS:
@@ -57,6 +66,11 @@ def synth(
         raise UsageError(f"{output} holds drawn pictures already; --overwrite replaces them, another -o keeps them")
     if kind == "loops":
         _loops(output, seed, frames or FRAMES[kind], shape)
+        return
+    if kind == "wires":
+        chosen = {"pattern": pattern, "following": following, "width_px": width}
+        stated: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
+        _wires(output, seed, pictures, {"shape": shape, "bar": bar, **stated})
         return
     if kind == "films":
         given = {"field": field, "objective": objective, "shape": shape}
@@ -129,6 +143,16 @@ def _films(output: Path, seed: int, count: int, kind: tuple[bool, str | None], s
         typer.echo(f"next: morphoscope score {output / 'image'} --conditions {output / 'conditions.csv'} -o RUN")
     else:
         typer.echo(f"next: morphoscope train score {output} -o FILMS.onnx, or morphoscope score {output / 'image'} -o RUN")
+
+
+def _wires(output: Path, seed: int, count: int, settings: dict[str, Any]) -> None:
+    from morphoscope.cli.show import progress_bar
+    from morphoscope.synth.write_wires import independent_wires, write_wires
+
+    with progress_bar("drawing") as progress:
+        write_wires(independent_wires(seed, count, **settings), output, progress=progress)
+    typer.echo(f"{output / 'image'}: {count} pictures of wires; masks, directions and true aligned fractions lie beside them")
+    typer.echo(f"next: morphoscope orient {output / 'image'} --recipe {output / 'recipe.toml'} -o RUN")
 
 
 def _say_video(output: Path, frames: int, shape: tuple[int, int], command: str) -> None:
