@@ -40,6 +40,8 @@ EXAMPLES: dict[str, str] = {
     "classify.model": '"categories.onnx"',
     "classify.sort": '"copy"',
     "classify.project": '"categories.project"',
+    "orient.radius_px": "24.0",
+    "orient.radius_nm": "500.0",
     "track.max_distance_px": "8.0",
     "physics.thickness_nm": "75.0",
     "physics.steady": "[461, 806]",

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from morphoscope.errors import ModelError
 
 KEY = "morphoscope"
-Task = Literal["detect", "classify", "score", "segment", "read"]
+Task = Literal["detect", "classify", "score", "segment", "orient", "read"]
 Answer = Literal["multi-label", "exclusive", "ordinal"]
 
 
@@ -61,7 +61,7 @@ class ModelCard(BaseModel):
     )
     postprocess: str = Field(
         description="the output read as: centres-1, instances-1, classes-1, yolo-v8-1, yolo-v5-1, ctc-1, scores-1, "
-        "neighbours-1 or classes-of-image-1"
+        "neighbours-1, classes-of-image-1 or wires-1"
     )
     stride: int = Field(
         1, ge=1, description="height and width are padded to a multiple of this; scores: px from patch to patch in a dense pass"

@@ -12,6 +12,7 @@ from morphoscope.calibration import Axis, Calibration
 from morphoscope.errors import InputError, RecipeError
 from morphoscope.recipe.classifying import ClassifyRecipe
 from morphoscope.recipe.finding import CalibrationRecipe, DetectRecipe, FramesRecipe, SegmentRecipe
+from morphoscope.recipe.orienting import OrientRecipe
 from morphoscope.recipe.parts import AxisRecipe, Region, Section
 from morphoscope.recipe.scoring import ScoreRecipe
 from morphoscope.recipe.telling import PhysicsRecipe, ReportRecipe, RunRecipe, TrackRecipe, TrainRecipe
@@ -22,6 +23,7 @@ __all__ = [
     "ClassifyRecipe",
     "DetectRecipe",
     "FramesRecipe",
+    "OrientRecipe",
     "PhysicsRecipe",
     "Recipe",
     "Region",
@@ -49,6 +51,7 @@ class Recipe(Section):
     segment: SegmentRecipe = SegmentRecipe()
     score: ScoreRecipe = ScoreRecipe()
     classify: ClassifyRecipe = ClassifyRecipe()
+    orient: OrientRecipe = OrientRecipe()
     track: TrackRecipe = TrackRecipe()
     physics: PhysicsRecipe = PhysicsRecipe()
     report: ReportRecipe = ReportRecipe()
@@ -146,8 +149,11 @@ def _from_folder(recipe: Recipe, folder: Path) -> Recipe:
         score = score.model_copy(update={"conditions": str(folder / score.conditions)})
     named = {"model": recipe.classify.model, "project": recipe.classify.project}
     classify = recipe.classify.model_copy(update={key: str(folder / name) for key, name in named.items() if name is not None})
+    orient, orienter = recipe.orient, folder / recipe.orient.model
+    if orienter.is_file():
+        orient = orient.model_copy(update={"model": str(orienter)})
     train = recipe.train
     if train.weights is not None:
         train = train.model_copy(update={"weights": str(folder / train.weights)})
-    changed = {"physics": physics, "detect": detect, "frames": frames, "score": score, "classify": classify, "train": train}
-    return recipe.model_copy(update=changed)
+    changed = {"physics": physics, "detect": detect, "frames": frames, "score": score, "classify": classify}
+    return recipe.model_copy(update={**changed, "orient": orient, "train": train})
