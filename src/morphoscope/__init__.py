@@ -27,6 +27,7 @@ _HOME = {
     "analyze": "pipeline",
     "anomalous": "physics.anomalous",
     "bonds": "physics.neighbours",
+    "classify": "pipeline",
     "clusters": "physics.clusters",
     "compare_samples": "physics.places",
     "drift_from_objects": "track.drift_from_objects",
@@ -61,6 +62,7 @@ _HOME = {
     "structure": "physics.structure",
     "structure_factor": "physics.structure_factor",
     "subtract_drift": "physics.ensemble_drift",
+    "take_labels": "pipeline",
     "theil_sen": "physics.growth",
     "threshold_labels": "measure.threshold",
     "track_msd": "physics.msd",
@@ -113,8 +115,10 @@ if TYPE_CHECKING:
     from morphoscope.physics.tracks import track_table as track_table
     from morphoscope.physics.trend import mann_kendall as mann_kendall
     from morphoscope.pipeline import analyze as analyze
+    from morphoscope.pipeline import classify as classify
     from morphoscope.pipeline import score as score
     from morphoscope.pipeline import segment as segment
+    from morphoscope.pipeline import take_labels as take_labels
     from morphoscope.project import Project as Project
     from morphoscope.recipe import Recipe as Recipe
     from morphoscope.recipe import load_recipe as load_recipe

@@ -288,6 +288,66 @@ SCORES: dict[str, Column] = {  # and S_<class>, S_<class>_low, S_<class>_high fo
     "pixel_size_nm": Column("float64", "nm", "nm per px; null without a scale"),
 }
 
+IMAGES: dict[str, Column] = {  # and, after `probability`, prob_<class> for each class
+    "file": FRAMES["file"],
+    "frame": SCORES["frame"],
+    "time_s": SCORES["time_s"],
+    "label": Column("str", "", "the category: the most probable class, or what a person said"),
+    "probability": Column("float64", "", "calibrated probability of that category; null for one the model does not know"),
+    "decision": Column("str", "", "accept, review (a person should look), foreign (like none of the images learnt) or reject"),
+    "labels": Column("str", "", "classes among which the true one is in the named share of images, joined by |"),
+    "foreign": Column("float64", "", "distance to the images learnt over the largest usual one: above 1 it is foreign"),
+    "by": Column("str", "", "whose decision it is: model or person"),
+    "width_px": SCORES["width_px"],
+    "height_px": SCORES["height_px"],
+    "pixel_size_nm": SCORES["pixel_size_nm"],
+    "sha256": Column("str", "", "of the file's bytes, by which a project knows it"),
+}
+
+LABEL_NEXT: dict[str, Column] = {
+    "file": FRAMES["file"],
+    "frame": SCORES["frame"],
+    "label": Column("str", "", "empty, to be filled in by a person"),
+    "proposed": Column("str", "", "the model's category"),
+    "probability": Column("float64", "", "its probability"),
+    "second": Column("str", "", "the next most probable category"),
+    "why": Column("str", "", "unsure, foreign or sure"),
+}
+
+ORIENTATION: dict[str, Column] = {
+    "file": FRAMES["file"],
+    "frame": SCORES["frame"],
+    "time_s": SCORES["time_s"],
+    "aligned_fraction": Column("float64", "", "share of the wires' area that is coherently aligned; null without wires"),
+    "aligned_fraction_low": Column("float64", "", "lower end of its 95 % interval; null where the image is too small"),
+    "aligned_fraction_high": Column("float64", "", "upper end of the same"),
+    "wire_share": Column("float64", "", "share of the picture with wires"),
+    "aligned_share": Column("float64", "", "share of the picture with coherently aligned wires"),
+    "S2": Column("float64", "", "order parameter in the plane, 0 to 1"),
+    "director_deg": Column("float64", "degrees", "main direction, counter-clockwise from the x axis, 0 to 180"),
+    "coherence_length_px": Column("float64", "px", "distance over which order falls to 1/e; null where it does not"),
+    "coherence_length_nm": Column("float64", "nm", "the same"),
+    "aligned_fraction_tensor": Column("float64", "", "aligned fraction of edges by the structure tensor"),
+    "S2_tensor": Column("float64", "", "order parameter of these"),
+    "director_tensor_deg": Column("float64", "degrees", "main direction of these"),
+    "aligned_fraction_lgo": Column("float64", "", "aligned fraction by local gradient orientation in windows"),
+    "S2_lgo": Column("float64", "", "order parameter of gradients"),
+    "director_lgo_deg": Column("float64", "degrees", "main direction of these"),
+    "radius_px": Column("float64", "px", "radius in which wires must agree"),
+    "radius_nm": Column("float64", "nm", "the same; null without a scale"),
+    "width_px": SCORES["width_px"],
+    "height_px": SCORES["height_px"],
+    "pixel_size_nm": SCORES["pixel_size_nm"],
+}
+
+ORIENTATION_HISTOGRAM: dict[str, Column] = {
+    "file": FRAMES["file"],
+    "frame": SCORES["frame"],
+    "method": Column("str", "", "learned, structure tensor or local gradient orientation"),
+    "angle_deg": Column("float64", "degrees", "middle of the bin, counter-clockwise from the x axis"),
+    "share": Column("float64", "", "share of the wires in the bin"),
+}
+
 TRENDS: dict[str, Column] = {
     "score": Column("str", "", "the score, such as S_crack"),
     "series": Column("str", "", "conditions that its images have in common; empty for all images"),

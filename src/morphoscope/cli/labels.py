@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from morphoscope.io.label_set import LabelSet
 
 LISTED = 20  # damaged records that are named in full
-labels = typer.Typer(no_args_is_help=True, help="Show label files, and convert them between formats.")
+labels = typer.Typer(no_args_is_help=True, help="Show label files, convert them, take categories into a project.")
 
 Source = Annotated[Path, typer.Argument(metavar="SRC", help="Label file, or folder of label files")]
 From = Annotated[str | None, typer.Option("--from", help="Format of SRC; found out from the content where it is not given")]
@@ -55,6 +55,47 @@ def convert(
         for line in facts["notes"]:
             typer.echo(f"note      {line}")
     _end(found)
+
+
+@labels.command()
+def take(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SRC", help="run of `classify` with sorted images, folder per category, or CSV file,label[,decision]"
+        ),
+    ],
+    project: Annotated[Path, typer.Option("--project", help="the project; made where it is missing")],
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="sorted images left under accept are confirmed: somebody has looked at them all")
+    ] = False,
+    author: Annotated[str | None, typer.Option(help="who says so; default: the login name")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a person's categories into a project: images moved between sorted folders, a folder per category, or a table.
+
+    They win over what models propose, and `train classify --from-project` learns them. Ends with 4 where images could not be
+    taken: said otherwise by somebody else meanwhile, found in two categories, or not there.
+    """
+    from morphoscope.pipeline import take_labels
+    from morphoscope.pipeline.corrections import taken_facts
+
+    taken = take_labels(source, project, confirm=confirm, author=author)
+    facts = taken_facts(taken)
+    if as_json:
+        typer.echo(json.dumps({"project": str(project), **facts}, indent=2, ensure_ascii=False))
+    else:
+        counts = ", ".join(f"{n} {name}" for name, n in sorted(taken.counts.items()) if n)
+        typer.echo(f"taken     {taken.images} images" + (f": {counts}" if counts else ""))
+        if taken.same:
+            typer.echo(f"known     {taken.same} images said the same before")
+        if taken.new:
+            typer.echo(f"new       categories {', '.join(taken.new)}")
+        typer.echo(f"project   {project}")
+    if taken.wrong:
+        listed = "\n".join(f"  {line}" for line in taken.wrong[:LISTED])
+        more = f"\n  and {len(taken.wrong) - LISTED} more" if len(taken.wrong) > LISTED else ""
+        raise PartialError(f"{len(taken.wrong)} images were not taken:\n{listed}{more}")
 
 
 @labels.command()

@@ -75,7 +75,18 @@ def run_facts(run: Run) -> dict[str, Any]:
         {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
         for row in run.quantities.astype(object).where(run.quantities.notna(), None).to_dict("records")
     ]
-    keys = ("counts", "findings", "frames_per_s", "seconds", "peak_memory_mb", "timings_s", "failed", "runs")
+    keys = (
+        "counts",
+        "decisions",
+        "promise",
+        "findings",
+        "frames_per_s",
+        "seconds",
+        "peak_memory_mb",
+        "timings_s",
+        "failed",
+        "runs",
+    )
     facts = {key: run.info[key] for key in keys if key in run.info}
     return {
         "folder": str(run.path),

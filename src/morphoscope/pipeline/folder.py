@@ -36,15 +36,18 @@ FIGURES = (
     *("size_distribution", "shape_distribution", "sample_comparison", "structure_curves", "structure_over_time"),
     *(f"overlay_{k}" for k in range(1, 7)),
     *("time_series", "response_surface", *(f"defects_{k}" for k in range(1, 7))),
+    "decisions",
+    *("orientation_histogram", "orientation_correlation", "aligned_fractions", *(f"orientation_{k}" for k in range(1, 7))),
 )
 OWN_FILES = (
     *(f"{table}.{ending}" for table in TABLES for ending in ("parquet", "csv")),
     *(f"{table}.csv" for table in (*MOTION, *PARTICLES)),
     *("scores.parquet", *(f"{table}.csv" for table in SCORES)),
+    *("images.parquet", "images.csv", "orientation.parquet", "orientation.csv", "histogram.csv"),
     *("quantities.csv", "overlay.mp4", "report.html", "run.json", "recipe.toml", "runs.csv"),
 )
-PART = re.compile(r"(objects|frames|scores)-\d{6}\.parquet|(mask|map)-\d{6,}\.tif|key\.json")
-WRITTEN = "|".join((*TABLES, "quantities", *MOTION, *PARTICLES, *SCORES))
+PART = re.compile(r"(objects|frames|scores|answers|orientation)-\d{6}\.parquet|(mask|map)-\d{6,}\.tif|key\.json")
+WRITTEN = "|".join((*TABLES, "quantities", *MOTION, *PARTICLES, *SCORES, "images", "answers", "orientation", "histogram"))
 UNFINISHED = re.compile(rf"\.({WRITTEN}|mask|map)\b.*\.[0-9a-f]{{8}}\.part|(run|key)\.json\.part")  # left by a kill
 
 
@@ -107,6 +110,16 @@ class Run:
     def scores(self) -> pd.DataFrame:
         """A row per image (`schema.SCORES`), of a run of `score`."""
         return self._table("scores", pd.DataFrame())
+
+    @cached_property
+    def images(self) -> pd.DataFrame:
+        """A row per image (`schema.IMAGES`), of a run of `classify`."""
+        return self._table("images", pd.DataFrame())
+
+    @cached_property
+    def orientation(self) -> pd.DataFrame:
+        """A row per image (`schema.ORIENTATION`), of a run of `orient`."""
+        return self._table("orientation", pd.DataFrame())
 
     @cached_property
     def quantities(self) -> pd.DataFrame:
@@ -296,7 +309,7 @@ def remove_run(path: Path) -> None:
         remove_run(path / Path(name).name)
         _remove_empty(path / Path(name).name)
     mask_files.remove_masks(path, _files(path, mask_files.FOLDER, "frames"))
-    mask_files.remove_masks(path, _files(path, MAPS, "scores"), MAPS)
+    mask_files.remove_masks(path, [*_files(path, MAPS, "scores"), *_files(path, MAPS, "orientation")], MAPS)
     figures = path / "figures"
     for name in FIGURES:
         for ending in ("png", "svg"):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from morphoscope import __version__
 from morphoscope.errors import UsageError
 from morphoscope.io.films import FilmFile
+from morphoscope.models.card import ModelCard
 from morphoscope.pipeline.provenance import file_hash, text_hash
-from morphoscope.pipeline.score_images import PatchScorer
 from morphoscope.recipe import FramesRecipe, Recipe
 
 UNUSED = ("invert", "level", "scars")  # of [frames]: models of scores take pictures as they are
@@ -60,7 +60,16 @@ def _hash(path: Path) -> str:
         return UNREADABLE
 
 
-def model_facts(scorer: PatchScorer) -> dict[str, Any]:
+class Carded(Protocol):
+    """Whatever has a model's card; what is loaded from a file has its `path` too."""
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's card."""
+        ...
+
+
+def model_facts(scorer: Carded) -> dict[str, Any]:
     """Name, SHA-256 and path of the model."""
     path: Path | None = getattr(scorer, "path", None)
     digest = file_hash(path) if path is not None else text_hash(scorer.card.model_dump_json())

@@ -54,6 +54,13 @@ button { font: inherit; font-size: 13px; padding: 4px 12px; margin-top: 8px; bor
 details { margin: 10px 0; } summary { cursor: pointer; color: var(--blue); }
 pre { background: var(--wash); padding: 12px 14px; overflow-x: auto; font-size: 12px; line-height: 1.45; }
 .bar { display: inline-block; height: 9px; background: var(--blue); border-radius: 1px; min-width: 1px; }
+.sheet { display: grid; grid-template-columns: repeat(6, minmax(0, 1fr)); gap: 10px; margin: 6px 0 18px; }
+.tile { border: 1px solid var(--line); border-top: 3px solid #b9c0c7; padding: 5px; font-size: 11px; line-height: 1.3;
+  display: flex; flex-direction: column; break-inside: avoid; overflow-wrap: anywhere; }
+.tile img { width: 100%; height: 108px; object-fit: contain; background: #eceff2; display: block; margin-bottom: 4px; }
+.tile b { font-weight: 600; } .tile span { color: var(--soft); }
+.tile.accept { border-top-color: #009e73; } .tile.review { border-top-color: #e69f00; }
+.tile.foreign { border-top-color: #d55e00; }
 footer { margin-top: 44px; padding-top: 12px; border-top: 1px solid var(--line); font-size: 12.5px; color: var(--soft); }
 @media (max-width: 720px) { main { padding: 18px; } .figures { grid-template-columns: 1fr; } }
 @media print { body { background: white; font-size: 11pt; } main { box-shadow: none; max-width: none; padding: 0; }

@@ -1,0 +1,128 @@
+"""One image on its way to its category: read, made ready for the network, its facts noted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from morphoscope.errors import InputError, MorphoscopeError
+from morphoscope.io.films import Film, FilmFile
+from morphoscope.io.frames import Image
+from morphoscope.io.sem_sidecars import Sidecars
+from morphoscope.models.card import ModelCard
+from morphoscope.models.classify import ImageAnswers
+from morphoscope.pipeline.scale import settle_scale
+from morphoscope.project.places import sha256_of
+from morphoscope.recipe import Recipe
+
+Array = NDArray[np.float32]
+
+
+class ImageClassifier(Protocol):
+    """What classifying needs of a model (`models.classify.Classifier`; tests use a plain one)."""
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's card."""
+        ...
+
+    def prepare(self, image: NDArray[Any]) -> Array:
+        """See `models.classify.Classifier.prepare`; several threads call it."""
+        ...
+
+    def answers(self, prepared: Sequence[Array]) -> ImageAnswers:
+        """See `models.classify.Classifier.answers`."""
+        ...
+
+
+@dataclass
+class Shot:
+    """An image of the file of that number: what is known of it and what the network will see; or why there is none."""
+
+    number: int
+    facts: dict[str, Any] = field(default_factory=dict)
+    prepared: Array | None = None
+    said: tuple[str, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Looker:
+    """Reads images and makes them ready; several threads may share one."""
+
+    files: Sequence[FilmFile]
+    classifier: ImageClassifier
+    recipe: Recipe
+    sidecars: Sidecars
+
+    def open(self, number: int) -> Film:
+        """The opened file of a number."""
+        wanted = self.recipe.frames
+        return Film(self.files[number].path, wanted.part, wanted.channel, self.sidecars)
+
+    def frames(self, film: Film) -> range:
+        """The wanted images of a file.
+
+        Raises:
+            InputError: none of them is.
+        """
+        wanted = self.recipe.frames
+        if film.count == 1:
+            return range(1)
+        found = range(wanted.start, min(wanted.stop or film.count, film.count), wanted.step)
+        if not found:
+            raise InputError(f"it has {film.count} frames, none of them from {wanted.start} on is wanted")
+        return found
+
+    def look(self, number: int, film: Film, frame: int, digest: str) -> Shot:
+        """An image of an opened file, ready for the network; damage is said, not raised."""
+        try:
+            image = film.image(frame)
+            scale = self._scale(film, image)
+            height, width = image.shape[:2]
+            facts = {"sha256": digest, "width_px": width, "height_px": height, "pixel_size_nm": scale[0]}
+            if film.count > 1:
+                facts |= {"frame": frame, "time_s": when(film, frame, self.recipe)}
+            return Shot(number, facts, self.classifier.prepare(self._seen(image)), scale[1])
+        except (MorphoscopeError, OSError) as error:
+            return Shot(number, error=reason_of(error))
+
+    def _scale(self, film: Film, image: Image) -> tuple[float, tuple[str, ...]]:
+        """nm per px and what is to be said of it. Categories do not depend on it: a bar is read where that is asked for."""
+        known, wanted = self.recipe.calibrate(film.calibration), self.recipe.calibration.scale_bar
+        if wanted in ("off", "check"):
+            return known.mean_pixel_nm, ()
+        grey = image if image.ndim == 2 else image.mean(axis=2).astype(image.dtype)
+        scale = settle_scale(known, grey, wanted)
+        return scale.calibration.mean_pixel_nm, scale.warnings
+
+    def _seen(self, image: Image) -> Image:
+        region = self.recipe.frames.region
+        if region is None:
+            return image
+        height, width = image.shape[:2]
+        if region.x1 > width or region.y1 > height:
+            raise InputError(f"frames.region reaches to x {region.x1}, y {region.y1}, the image has {width} x {height} px")
+        return image[region.y0 : region.y1, region.x0 : region.x1]
+
+
+def digest_of(file: FilmFile) -> str:
+    """SHA-256 of a file."""
+    return sha256_of(file.path)
+
+
+def reason_of(error: MorphoscopeError | OSError) -> str:
+    """Why a file cannot be used."""
+    return str(error) if isinstance(error, MorphoscopeError) else error.strerror or str(error)
+
+
+def when(film: Film, frame: int, recipe: Recipe) -> float | None:
+    """Time of an image of a stack in s: by the interval that was given, else as the file states; None where it is unknown."""
+    interval, times = recipe.calibrate(film.calibration).frame_interval_s, film.times_s
+    if times is not None and recipe.calibration.frame_interval_s is None:
+        return times[frame]
+    return None if interval is None else frame * interval
