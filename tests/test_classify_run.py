@@ -18,6 +18,7 @@ from morphoscope.cli.main import main
 from morphoscope.errors import InputError, RunExistsError, UsageError
 from morphoscope.io.tables import table_hash
 from morphoscope.pipeline import classify_outputs, classifying
+from morphoscope.pipeline.again import analyze_again, differences
 from morphoscope.project import Project
 from morphoscope.recipe import parse_recipe
 
@@ -209,3 +210,16 @@ def test_the_command(pictures: Path, tmp_path: Path, monkeypatch, capsys) -> Non
     with pytest.raises(SystemExit) as ended:
         main(["classify", str(pictures), "-o", str(tmp_path / "run2"), "--model", "m.onnx", "--accuracy", "1.5"])
     assert ended.value.code == 2 and "accuracy" in capsys.readouterr().err
+
+
+def test_a_run_again_is_the_same_and_writes_nothing_new(pictures: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(classifying, "_load", lambda recipe: GreyClassifier())
+    run = run_of(pictures, tmp_path / "run", {"project": str(tmp_path / "p")})
+    with Project.open(tmp_path / "p") as project:
+        before = len(project.history())
+    again = analyze_again(run, tmp_path / "again")
+    assert differences(run, again) == []
+    with Project.open(tmp_path / "p") as project:
+        assert len(project.history()) == before
+    other = run_of(pictures, tmp_path / "other", {"accuracy": 0.6})
+    assert any("decision differs" in line for line in differences(run, other))

@@ -9,6 +9,8 @@ import pandas as pd
 
 from morphoscope.errors import InputError
 from morphoscope.io.tables import table_hash
+from morphoscope.pipeline.classifying import KIND as CLASSIFY
+from morphoscope.pipeline.classifying import classify
 from morphoscope.pipeline.folder import Run, open_run
 from morphoscope.pipeline.run import analyze
 from morphoscope.pipeline.scoring import KIND as SCORE
@@ -18,7 +20,7 @@ from morphoscope.pipeline.stream import Progress
 from morphoscope.recipe import Recipe, parse_recipe
 
 TABLES = ("objects", "frames", "tracks", "quantities")
-OF_SCORES = ("scores", "quantities")
+OF_KIND = {SCORE: ("scores", "quantities"), CLASSIFY: ("images", "quantities")}
 WHERE = ("run", "frame", "object_id", "track_id", "name")
 
 
@@ -47,6 +49,8 @@ def analyze_again(
     if source.info.get("kind") == SCORE:
         told = _conditions(source, recipe)
         again = score(paths, recipe, output, conditions=told, overwrite=overwrite, resume=resume, progress=progress)
+    elif source.info.get("kind") == CLASSIFY:
+        again = classify(paths, recipe, output, overwrite=overwrite, resume=resume, progress=progress)
     else:
         again = analyze(paths, recipe, output, overwrite=overwrite, resume=resume, detector=detector, progress=progress)
     _check_inputs(run, again)
@@ -73,14 +77,14 @@ def _check_inputs(run: Run, again: Run) -> None:
 
 def differences(first: Run, second: Run) -> list[str]:
     """Where the tables of two runs differ, in words; empty where they are the same."""
-    kinds = {run.info.get("kind") for run in (first, second)}
-    if len(kinds) > 1:
-        return ["one is a run of `score`, the other is not"]
+    one, two = (str(run.info.get("kind") or "analyze") for run in (first, second))
+    if one != two:
+        return [f"one is a run of `{one}`, the other of `{two}`"]
     said: list[str] = []
-    for name in OF_SCORES if kinds == {SCORE} else TABLES:
-        one, two = getattr(first, name), getattr(second, name)
-        if table_hash(one) != table_hash(two):
-            said += [f"{name}: {line}" for line in _compare(one, two)]
+    for name in OF_KIND.get(one, TABLES):
+        before, after = getattr(first, name), getattr(second, name)
+        if table_hash(before) != table_hash(after):
+            said += [f"{name}: {line}" for line in _compare(before, after)]
     if said:
         said += _compare_settings(open_run(first.path), open_run(second.path))
     return said

@@ -57,14 +57,17 @@ def propose(path: Path, images: pd.DataFrame, files: Mapping[str, Path], model: 
         model: name, or name and SHA-256.
 
     Returns:
-        How many images were written, and why others were not.
+        How many images the project knows the proposal of, and why others not. What a model of that name said before is not
+        written again.
 
     Raises:
         InputError: it is no project, or of a newer version.
         UsageError: it can only be read here, or another program kept it locked.
     """
     written, left_out = 0, list[str]()
+    name = model if isinstance(model, str) else model[0]
     with Project.open(path) as project:
+        known = _proposals(project)
         for first in range(0, len(images), AT_ONCE):
             with project.batch(model=model):
                 for row in images.iloc[first : first + AT_ONCE].to_dict("records"):
@@ -74,11 +77,20 @@ def propose(path: Path, images: pd.DataFrame, files: Mapping[str, Path], model: 
                         left_out.append(f"{row['file']}: {error}")
                         continue
                     frame = int(row["frame"]) if "frame" in row else 0
-                    project.set_label(
-                        image, str(row["label"]), frame=frame, probability=row["probability"], decision=row["decision"]
-                    )
+                    label, chance, decision = str(row["label"]), float(row["probability"]), str(row["decision"])
+                    if known.get((image, frame)) != (label, chance, decision, name):
+                        project.set_label(image, label, frame=frame, probability=chance, decision=decision)
                     written += 1
     return written, left_out
+
+
+def _proposals(project: Project) -> dict[Key, tuple[object, ...]]:
+    """What models said so far: category, probability, decision, name of the model."""
+    rows = project.image_labels("model").to_dict("records")
+    return {
+        (str(row["sha256"]), int(row["frame"])): tuple(row[name] for name in ("label", "probability", "decision", "model"))
+        for row in rows
+    }
 
 
 def _text(value: object) -> str | None:

@@ -71,6 +71,7 @@ def classify(
     if not sources:
         raise InputError("wanted at least one picture, folder, stack or video to classify, got none")
     refuse_no_effect(settings)
+    settings = _with_whole_paths(settings)
     output = Path(output)
     refuse_used(output, overwrite=overwrite, resume=resume)
     refuse_moved(output)
@@ -111,6 +112,14 @@ def refuse_no_effect(recipe: Recipe) -> None:
                 f"frames.{name} = {getattr(recipe.frames, name)!r} has no effect on categories: whole images are seen, each by "
                 "its own contrast, without info bar; leave it out of the recipe"
             )
+
+
+def _with_whole_paths(recipe: Recipe) -> Recipe:
+    """The recipe with the files it names as they are found from anywhere, so that the run can be done again."""
+    wanted = recipe.classify
+    named = {"model": wanted.model, "project": wanted.project}
+    whole = {key: str(Path(name).resolve()) for key, name in named.items() if name is not None and Path(name).exists()}
+    return recipe.model_copy(update={"classify": wanted.model_copy(update=whole)})
 
 
 def _load(recipe: Recipe) -> ImageClassifier:
