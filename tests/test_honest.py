@@ -98,7 +98,7 @@ def test_the_temperature_is_found_again_and_stays_finite() -> None:
     assert best_temperature(logits[again], truth[again], again) == pytest.approx(best_temperature(logits, truth), rel=1e-3)
     sure = np.eye(3)[np.arange(60) % 3] * 8
     t = best_temperature(sure, np.arange(60) % 3)
-    assert softmax(sure / t, axis=1).max() == pytest.approx(61 / 63, abs=1e-3)  # Platt's target, not certainty
+    assert softmax(sure / t, axis=1).max() == pytest.approx((60 + 1 / 3) / 61, abs=1e-3)  # not certainty
     with pytest.raises(InputError, match="labelled images"):
         best_temperature(logits, truth[:5])
 

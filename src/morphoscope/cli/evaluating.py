@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import typer
@@ -61,6 +62,45 @@ def evaluate_scores(
     if output:
         write_score_evaluation(output, result)
     return result.metrics, result.skipped
+
+
+def evaluate_categories(
+    model: str, data: Path, output: Path | None, *, accuracy: float, coverage: float, quiet: bool
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Evaluate a classifier of images, write the folder and say what was found; the metrics and the images that were skipped."""
+    from morphoscope.cli.scores import rate_lines
+    from morphoscope.evaluate_classes import evaluate_classifier
+    from morphoscope.io.score_data import read_score_data
+    from morphoscope.models.classify import load_classifier
+    from morphoscope.report.class_evaluation import write_class_evaluation
+
+    classifier, labelled = load_classifier(model), read_score_data(data, answer="exclusive")
+    result = evaluate_classifier(classifier, labelled, accuracy=accuracy, coverage=coverage)
+    if not quiet:
+        typer.echo(rate_lines(result.by_class))
+        typer.echo("\n".join(_honest_lines(result.metrics)))
+        typer.echo(result.sentence)
+    if output:
+        write_class_evaluation(output, result, labelled, classifier.card)
+    return result.metrics, result.skipped
+
+
+def _honest_lines(m: dict[str, float]) -> list[str]:
+    """Right answers, calibration, sets, acceptance and foreign images of a classifier, in words."""
+    lines = [
+        "{n_images:.0f} images in {n_groups:.0f} groups: accuracy {accuracy:.3f} ({accuracy_low:.3f} to {accuracy_high:.3f}), "
+        "macro F1 {f1:.3f} ({f1_low:.3f} to {f1_high:.3f})",
+        "calibration error (15 bins) {ece:.3f} ({ece_low:.3f} to {ece_high:.3f}); {ece_before:.3f} before calibration; "
+        "true probabilities would show {ece_of_true_probabilities:.3f}",
+    ]
+    if math.isfinite(m["set_size"]):
+        lines.append(
+            "sets hold the true class in {set_coverage:.3f} ({set_coverage_low:.3f} to {set_coverage_high:.3f}) of images, "
+            "wanted {target_coverage:g}; {set_size:.2f} classes in a set, several in {several_classes:.3f}"
+        )
+        right = f", {m['accepted_accuracy']:.4f} of them right" if m["accepted"] else ""
+        lines.append(f"accepted here: {m['accepted']:.3f}{right}; foreign: {m['foreign']:.3f}")
+    return [line.format(**m) for line in lines]
 
 
 def evaluate_masks(model: str, data: Path, output: Path | None, threshold: float | None, *, quiet: bool) -> dict[str, float]:

@@ -15,7 +15,11 @@ from morphoscope.measure.honest_calibration import (
 from morphoscope.measure.honest_held import HeldOut, group_weights
 from morphoscope.measure.honest_sets import prediction_sets, set_limit, sets_from
 
+ACCURACY, COVERAGE = 0.99, 0.9  # usual targets: of what is accepted, and of sets
+
 __all__ = [
+    "ACCURACY",
+    "COVERAGE",
     "Acceptance",
     "HeldOut",
     "accept_threshold",

@@ -79,9 +79,9 @@ def reliability(top: ArrayLike, right: ArrayLike, *, bins: int = BINS) -> pd.Dat
 def best_temperature(logits: ArrayLike, truth: ArrayLike, group: ArrayLike | None = None) -> float:
     """The temperature by which logits are to be divided for their softmax to be calibrated (Guo et al., ICML 2017).
 
-    It has the least cross-entropy over images that were not learnt, each group counting as one. The targets are those of Platt
-    (1999): of n groups the true class of an image has (n + 1) / (n + k), each other 1 / (n + k), so that answers which are all
-    right do not make the model certain of everything.
+    It has the least cross-entropy over images that were not learnt, each group counting as one; to these n comes the worth of one
+    more with all classes alike (a prior as Perks has it, J. Inst. Actuar. 73 (1947) 285), so that answers which are all right do
+    not make the model certain of everything.
 
     Args:
         logits: (n, k) of images that were not learnt.
@@ -96,8 +96,8 @@ def best_temperature(logits: ArrayLike, truth: ArrayLike, group: ArrayLike | Non
         raise InputError(f"a temperature wants logits of labelled images, got {len(z)} with {len(true)} labels")
     weight = group_weights(np.arange(len(z)) if group is None else group)
     n, k = float(weight.sum()), z.shape[1]
-    target = np.full(z.shape, 1 / (n + k))
-    target[np.arange(len(z)), true] = (n + 1) / (n + k)
+    target = np.full(z.shape, 1 / k / (n + 1))
+    target[np.arange(len(z)), true] += n / (n + 1)
 
     def cost(log_temperature: float) -> float:
         return float(-(weight[:, None] * target * log_softmax(z * np.exp(-log_temperature), axis=1)).sum())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from morphoscope.evaluate_scores import ScoreEvaluation
-from morphoscope.measure.judged import ALL
+from morphoscope.measure.judged import ALL, Judged
 from morphoscope.report.style import (
     BLUE,
     DOUBLE,
@@ -33,6 +34,19 @@ from morphoscope.report.style import (
 COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY)
 MOST_CURVES = 6  # each in a colour of its own
 MOST_NUMBERS = 12  # classes of a confusion matrix whose cells hold their counts
+
+
+class Tables(Protocol):
+    """Tables of an evaluation of classes that curves and matrices are drawn from."""
+
+    @property
+    def roc(self) -> pd.DataFrame: ...  # noqa: D102
+    @property
+    def by_class(self) -> pd.DataFrame: ...  # noqa: D102
+    @property
+    def confusion(self) -> pd.DataFrame: ...  # noqa: D102
+    @property
+    def judged(self) -> Judged: ...  # noqa: D102
 
 
 def write_score_evaluation(folder: Path, result: ScoreEvaluation) -> None:
@@ -56,7 +70,7 @@ def write_score_evaluation(folder: Path, result: ScoreEvaluation) -> None:
 
 
 @styled
-def roc_curves(result: ScoreEvaluation) -> Figure:
+def roc_curves(result: Tables) -> Figure:
     """True against false positive rate of each class and of all together, with the areas and their intervals."""
     figure = new_figure(SINGLE, SINGLE)
     curves = list(result.roc.groupby("class", sort=False))
@@ -84,7 +98,7 @@ def roc_curves(result: ScoreEvaluation) -> Figure:
 
 
 @styled
-def confusion_matrix(result: ScoreEvaluation) -> Figure:
+def confusion_matrix(result: Tables) -> Figure:
     """Shares of each true class by what was found, with the counts; of classes that may overlap, a small matrix for each."""
     table = result.confusion.set_index("true")
     if result.judged.answer == "multi-label":
