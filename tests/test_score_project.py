@@ -11,7 +11,7 @@ import tifffile
 
 from morphoscope.errors import InputError, UsageError
 from morphoscope.io.score_data import read_score_data
-from morphoscope.io.score_project import read_project_classes, with_corrections
+from morphoscope.io.score_project import read_project_classes, with_project
 from morphoscope.project import Project
 
 
@@ -72,10 +72,11 @@ def test_without_a_persons_word_there_is_nothing_to_learn(tmp_path: Path) -> Non
         read_score_data(tmp_path / "p")
 
 
-def test_corrections_win_over_the_first_labels(store: Path, tmp_path: Path) -> None:
-    for k, label in enumerate(("powder", "powder", "fibres")):  # 0 is what the project calls wires; 7 only lies here
-        drawn(tmp_path / "first" / label / f"c{k}.png", (0, 70, 80)[k])
-    data = with_corrections(read_score_data(tmp_path / "first"), read_project_classes(store))
+def test_the_project_wins_over_the_first_labels(store: Path, tmp_path: Path) -> None:
+    """Of those here 0 is what people called wires, 30 is foreign, 40 rejected; 70 and 80 the project does not know."""
+    for k, (label, value) in enumerate((("powder", 0), ("powder", 70), ("fibres", 80), ("fibres", 30), ("powder", 40))):
+        drawn(tmp_path / "first" / label / f"c{k}.png", value)
+    data = with_project(read_score_data(tmp_path / "first"), store)
     said = {one.name: data.classes[int(one.target.argmax())] for one in data.examples}
     assert data.classes == ("fibres", "powder", "wires")
     assert said == {
@@ -85,10 +86,20 @@ def test_corrections_win_over_the_first_labels(store: Path, tmp_path: Path) -> N
         "images/1.png": "powder",
         "images/2.png": "wires",
     }
-    assert "3 images are from the project own, 1 of them" in data.notes[-1]
+    assert any("3 of the 5 labelled images" in note for note in data.notes)
+    assert data.notes[-1] == "3 images are from the project own"
 
 
-def test_corrections_go_with_one_class_each(store: Path, tmp_path: Path) -> None:
+def test_a_project_of_rejected_images_only_takes_them_out(tmp_path: Path) -> None:
+    for k, label in enumerate(("a", "a", "b", "b", "b")):
+        drawn(tmp_path / "first" / label / f"{k}.png", 50 * k)
+    with Project.open(tmp_path / "p") as project:
+        project.set_label(project.add_image(tmp_path / "first" / "b" / "4.png"), None, decision="reject")
+    data = with_project(read_score_data(tmp_path / "first"), tmp_path / "p")
+    assert [one.name for one in data.examples] == ["a/0.png", "a/1.png", "b/2.png", "b/3.png"] and data.classes == ("a", "b")
+
+
+def test_a_project_goes_with_one_class_each(store: Path, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("file,crack\nimages/0.png,0.2\nimages/1.png,0.7\n")
     with pytest.raises(UsageError, match="one class each"):
-        with_corrections(read_score_data(tmp_path / "t.csv"), read_project_classes(store))
+        with_project(read_score_data(tmp_path / "t.csv"), store)

@@ -65,42 +65,62 @@ def _example(row: dict[str, Any], path: Path, target: Any, *, several: bool) -> 
         return ScoreExample(name, together, target, array=film.image(int(row["frame"])))
 
 
-def with_corrections(data: ScoreData, corrections: ScoreData) -> ScoreData:
-    """Labelled images and those of a project together: where both have an image, by its content, the project's word holds.
+def with_project(data: ScoreData, path: Path) -> ScoreData:
+    """Labelled images and those of a project together: where both have an image, by its content, the word of a person holds.
+
+    An image that a person called foreign or rejected is not learnt, wherever it lies.
 
     Raises:
+        InputError: no project, or of a newer version.
         UsageError: the images are not labelled by one class each.
     """
-    from morphoscope.project.places import sha256_of
-
-    if data.answer != "exclusive" or data.marked or corrections.answer != "exclusive":
+    if data.answer != "exclusive" or data.marked or data.ready:
         raise UsageError("corrections of a project go with images of one class each; give a folder per class or a CSV file,label")
-    classes = tuple(sorted({*data.classes, *corrections.classes}))
-    known = {sha256_of(one.path) for one in corrections.examples if one.path is not None}
-    kept = [one for one in data.examples if one.path is None or not _is_in(known, one.path)]
-    changed = len(data.examples) - len(kept)
-    notes = (f"{len(corrections.examples)} images are from the project {corrections.name}, {changed} of them were there before",)
-    examples = tuple(
-        replace(one, target=_widened(one, part.classes, classes))
-        for part in (replace(data, examples=tuple(kept)), corrections)
-        for one in part.examples
+    named, dropped = _words(path)
+    known = {*named, *dropped}
+    kept = tuple(one for one in data.examples if one.path is None or _digest(one.path) not in known) if known else data.examples
+    gone = len(data.examples) - len(kept)
+    notes = (
+        [f"{gone} of the {len(data.examples)} labelled images are taken as people said in the project {path.name}"]
+        if gone
+        else []
     )
+    left = replace(data, examples=kept, notes=(*data.notes, *notes))
+    return left if not named else _joined(left, read_project_classes(path))
+
+
+def _words(path: Path) -> tuple[set[str], set[str]]:
+    """SHA-256 of images that people gave a category, and of those they took out."""
+    from morphoscope.project import Project
+
+    with Project.open(path, create=False, readonly=True) as project:
+        table = project.image_labels("person")
+    out = table["decision"].isin(NOT_LEARNT)
+    return set(table.loc[table["label"].notna() & ~out, "sha256"]), set(table.loc[out, "sha256"])
+
+
+def _joined(data: ScoreData, corrections: ScoreData) -> ScoreData:
+    classes = tuple(sorted({*data.classes, *corrections.classes}))
+    examples = tuple(
+        replace(one, target=_widened(one, part.classes, classes)) for part in (data, corrections) for one in part.examples
+    )
+    note = f"{len(corrections.examples)} images are from the project {corrections.name}"
     return replace(
         data,
         classes=classes,
         examples=examples,
         skipped=(*data.skipped, *corrections.skipped),
-        notes=(*data.notes, *corrections.notes, *notes),
+        notes=(*data.notes, *corrections.notes, note),
     )
 
 
-def _is_in(known: set[str], path: Path) -> bool:
+def _digest(path: Path) -> str:
     from morphoscope.project.places import sha256_of
 
     try:
-        return sha256_of(path) in known
-    except InputError:
-        return False
+        return sha256_of(path)
+    except InputError:  # said when it is to be read
+        return ""
 
 
 def _widened(one: ScoreExample, old: tuple[str, ...], new: tuple[str, ...]) -> Any:
