@@ -99,6 +99,17 @@ def test_a_project_of_rejected_images_only_takes_them_out(tmp_path: Path) -> Non
     assert [one.name for one in data.examples] == ["a/0.png", "a/1.png", "b/2.png", "b/3.png"] and data.classes == ("a", "b")
 
 
+def test_a_class_without_an_image_left_is_none(tmp_path: Path) -> None:
+    for k, label in enumerate(("a", "b", "c", "c")):
+        drawn(tmp_path / "first" / label / f"{k}.png", 50 * k)
+    with Project.open(tmp_path / "p") as project:
+        project.set_label(project.add_image(tmp_path / "first" / "b" / "1.png"), "a")
+    data = with_project(read_score_data(tmp_path / "first"), tmp_path / "p")
+    assert data.classes == ("a", "c") and [len(one.target) for one in data.examples] == [2, 2, 2, 2]
+    assert [data.classes[int(one.target.argmax())] for one in data.examples] == ["a", "c", "c", "a"]
+    assert any("no image is left of b" in note for note in data.notes)
+
+
 def test_a_project_goes_with_one_class_each(store: Path, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("file,crack\nimages/0.png,0.2\nimages/1.png,0.7\n")
     with pytest.raises(UsageError, match="one class each"):

@@ -86,7 +86,7 @@ def with_project(data: ScoreData, path: Path) -> ScoreData:
         else []
     )
     left = replace(data, examples=kept, notes=(*data.notes, *notes))
-    return left if not named else _joined(left, read_project_classes(path))
+    return _without_empty(_joined(left, read_project_classes(path)) if named else left)
 
 
 def _words(path: Path) -> tuple[set[str], set[str]]:
@@ -112,6 +112,18 @@ def _joined(data: ScoreData, corrections: ScoreData) -> ScoreData:
         skipped=(*data.skipped, *corrections.skipped),
         notes=(*data.notes, *corrections.notes, note),
     )
+
+
+def _without_empty(data: ScoreData) -> ScoreData:
+    """The data without classes of which no image is left."""
+    used = np.stack([one.target for one in data.examples if one.target is not None]).any(axis=0) if data.examples else np.array([])
+    if used.all():
+        return data
+    classes = tuple(name for name, there in zip(data.classes, used, strict=True) if there)
+    gone = ", ".join(name for name, there in zip(data.classes, used, strict=True) if not there)
+    examples = tuple(replace(one, target=one.target[used]) for one in data.examples if one.target is not None)
+    notes = (*data.notes, f"no image is left of {gone}: it is no class any more")
+    return replace(data, classes=classes, examples=examples, notes=notes)
 
 
 def _digest(path: Path) -> str:
