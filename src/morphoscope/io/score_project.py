@@ -116,7 +116,9 @@ def _joined(data: ScoreData, corrections: ScoreData) -> ScoreData:
 
 def _without_empty(data: ScoreData) -> ScoreData:
     """The data without classes of which no image is left."""
-    used = np.stack([one.target for one in data.examples if one.target is not None]).any(axis=0) if data.examples else np.array([])
+    if not data.examples:
+        return data
+    used = np.asarray(np.stack([one.target for one in data.examples if one.target is not None]).any(axis=0))
     if used.all():
         return data
     classes = tuple(name for name, there in zip(data.classes, used, strict=True) if there)
