@@ -56,7 +56,7 @@ def synth(
         float | None,
         typer.Option(min=0, max=1, help="Wires: share that follows the pattern; default: any"),
     ] = None,
-    width: Annotated[float | None, typer.Option(min=1.5, max=40, help="Wires: median width in px; default: 2.5 to 11")] = None,
+    width: Annotated[float | None, typer.Option(min=1.5, max=40, help="Wires: median width in px; default: 3 to 11")] = None,
 ) -> None:
     """Draw pictures or a video with known truth: pictures, truth tables, label images or boxes, and a recipe for analyze."""
     if kind not in KINDS:

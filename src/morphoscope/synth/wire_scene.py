@@ -68,7 +68,7 @@ def random_wires(seed: int, **settings: Any) -> WireScene:
 
     patterns: tuple[Pattern, ...] = ("parallel", "waves", "domains", "random")
     looks: tuple[Look, ...] = ("sem", "flat", "afm", "dark")
-    width = log_between(2.5, 11)
+    width = log_between(3, 11)
     look = looks[rng.choice(4, p=(0.4, 0.1, 0.38, 0.12))]
     grey, depth = float(rng.uniform(0.35, 0.9)), float(rng.uniform(0, 0.7))
     plain = look in ("flat", "dark")  # wires on wires are told apart by their grey alone
@@ -82,10 +82,10 @@ def random_wires(seed: int, **settings: Any) -> WireScene:
         domain_px=log_between(45, 300),
         bend_deg=float(rng.uniform(10, 60)),
         order_differs=bool(rng.random() < 0.5),
-        coverage=float(rng.choice([rng.uniform(0.08, 0.35), rng.uniform(0.3, 0.7 if plain else 0.9)], p=(0.35, 0.65))),
+        coverage=float(rng.choice([rng.uniform(0.08, 0.35), rng.uniform(0.3, 0.6 if plain else 0.85)], p=(0.35, 0.65))),
         width_px=width,
         width_spread=float(rng.uniform(0.0, 0.35)),
-        length_px=width * log_between(6, 80),
+        length_px=width * log_between(10, 80),
         curl=float(rng.choice([0.0, log_between(0.003, 0.05)], p=(0.25, 0.75))),
         depth=depth,
         grey=grey,
@@ -99,6 +99,6 @@ def random_wires(seed: int, **settings: Any) -> WireScene:
         slope=float(rng.uniform(0, 0.3)),
         particles_per_mpx=float(rng.choice([0.0, log_between(20, 400)], p=(0.7, 0.3))),
         blur_px=float(rng.uniform(0.3, max(0.4, min(2.2, width / 3)))),
-        noise=grey * log_between(0.01, 0.15),
+        noise=grey * log_between(0.01, 0.12),
     )
     return replace(scene, **settings)

@@ -6,19 +6,23 @@ import torch
 from torch import Tensor, nn
 
 
-def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+def conv_norm(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """A convolution that keeps the size (over `stride`), a batch norm and a rectifier."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
     )
 
 
-class _Residual(nn.Module):
+class Residual(nn.Module):
+    """Two convolutions beside the identity (He et al., arXiv:1512.03385)."""
+
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = _conv(channels, channels)
+        self.first = conv_norm(channels, channels)
         self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         return torch.relu(x + self.second(self.first(x)))
 
 
@@ -54,16 +58,16 @@ class CentreNet(nn.Module):
         w2, w4, w8, w16 = widths
         self.backbone = nn.ModuleDict(
             {
-                "s2": _conv(channels, w2, 5, 2),
-                "s4": nn.Sequential(_conv(w2, w4, 3, 2), _Residual(w4)),
-                "s8": nn.Sequential(_conv(w4, w8, 3, 2), *(_Residual(w8) for _ in range(depth))),
-                "s16": nn.Sequential(_conv(w8, w16, 3, 2), *(_Residual(w16) for _ in range(depth)), _Context(w16)),
+                "s2": conv_norm(channels, w2, 5, 2),
+                "s4": nn.Sequential(conv_norm(w2, w4, 3, 2), Residual(w4)),
+                "s8": nn.Sequential(conv_norm(w4, w8, 3, 2), *(Residual(w8) for _ in range(depth))),
+                "s16": nn.Sequential(conv_norm(w8, w16, 3, 2), *(Residual(w16) for _ in range(depth)), _Context(w16)),
             }
         )
         self.up8 = nn.Conv2d(w16, w8, 1)
-        self.mix8 = _conv(w8, w8)
+        self.mix8 = conv_norm(w8, w8)
         self.up4 = nn.Conv2d(w8, w4, 1)
-        self.head = nn.Sequential(_conv(w4, w4), nn.Conv2d(w4, classes + 4, 1))
+        self.head = nn.Sequential(conv_norm(w4, w4), nn.Conv2d(w4, classes + 4, 1))
         self.classes, self.widths, self.depth = classes, widths, depth
         last = self.head[-1]
         assert isinstance(last, nn.Conv2d) and last.bias is not None
