@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from morphoscope.cli.bars import progress_bars
 from morphoscope.cli.good_images import learn_boxes, learn_good_images, of_good_images
 from morphoscope.cli.scores import held_out, say_trained
 
@@ -66,7 +65,7 @@ def train(
         elif begin is not None:
             learn_boxes(data, output, settings, start=begin)
         return
-    with _progress(settings.train.epochs if task == "score" else settings.train.steps) as show:
+    with progress_bars(settings.train.epochs if task == "score" else settings.train.steps) as show:
         if task == "score":
             scored = train_scorer(data, output, settings, start=begin, freeze=freeze, progress=show)
         elif task == "segment":
@@ -78,24 +77,6 @@ def train(
         return
     typer.echo(f"{output}: classes {', '.join(card.classes)}, threshold {card.threshold:g}")
     typer.echo(_validation(card.metrics, task, started=begin is not None))
-
-
-@contextmanager
-def _progress(total: int | None) -> Iterator[Callable[[str, int, float], None]]:
-    """What a training calls with (stage, step, loss): a bar for each stage, or a line where there is no terminal."""
-    from rich.progress import Progress
-
-    with Progress(transient=True) as bar:
-        rows = {}
-
-        def show(stage: str, step: int, loss: float) -> None:
-            if stage not in rows:
-                rows[stage] = bar.add_task(stage, total=total)
-                if not bar.console.is_terminal:
-                    typer.echo(f"{stage} ...", err=True)
-            bar.update(rows[stage], completed=step, description=stage if loss != loss else f"{stage}, loss {loss:.3f}")
-
-        yield show
 
 
 def _check_output(output: Path, *, overwrite: bool) -> None:
