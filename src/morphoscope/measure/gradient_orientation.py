@@ -68,9 +68,13 @@ def gradient_orientation(
     place = np.minimum((along[edge] * (bins / 180)).astype(np.int64), bins - 1)
     counts = np.bincount(at * bins + place, weights=strength[edge], minlength=rows * columns * bins)
     histogram = counts.reshape(rows, columns, bins).astype(np.float32)
-    middle = np.deg2rad(2 * (np.arange(bins) + 0.5) * 180 / bins)
     total = np.maximum(histogram.sum(2), 1e-30)
-    field = Directions(*((histogram @ f(middle) / total).astype(np.float32) for f in (np.cos, np.sin)))
+    twice = np.deg2rad(2 * along[edge])
+    cos2, sin2 = (
+        np.bincount(at, weights=strength[edge] * f(twice), minlength=rows * columns).reshape(rows, columns) / total
+        for f in (np.cos, np.sin)
+    )
+    field = Directions(cos2.astype(np.float32), sin2.astype(np.float32))
     share = np.bincount(at, minlength=rows * columns).reshape(rows, columns) / _areas(height, width, rows, columns, side_px)
     return Windows(histogram, field, share.astype(np.float32), side_px)
 

@@ -55,15 +55,16 @@ def orientation_of(rows: pd.DataFrame) -> pd.DataFrame:
 
 def histogram_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Histograms of all images and methods (`schema.ORIENTATION_HISTOGRAM`)."""
-    parts = []
-    for row in good_rows(rows).to_dict("records"):
+    parts, good = [], good_rows(rows)
+    for row in good.to_dict("records"):
+        frame = {} if "frame" not in good else {"frame": 0 if pd.isna(row["frame"]) else int(row["frame"])}
         for name in (LEARNED, TENSOR, LGO):
             share = row.get(f"{HISTOGRAM}{name}")
             if share is None or isinstance(share, float):
                 continue
             angle = (np.arange(len(share)) + 0.5) * 180 / len(share)
-            of = {"file": row["file"], **({"frame": int(row["frame"])} if row.get("frame") == row.get("frame", math.nan) else {})}
-            parts.append(pd.DataFrame({**of, "method": name, "angle_deg": angle, "share": np.asarray(share, float)}))
+            of = {"file": row["file"], **frame, "method": name}
+            parts.append(pd.DataFrame({**of, "angle_deg": angle, "share": np.asarray(share, float)}))
     table = pd.concat(parts, ignore_index=True)
     order = [name for name in ORIENTATION_HISTOGRAM if name in table]
     return conform(table[order], ORIENTATION_HISTOGRAM)[order]
