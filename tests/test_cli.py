@@ -50,7 +50,7 @@ def test_each_command_explains_itself(command, name):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("nonsense",), ("analyze",), ("analyze", "x.mp4"), ("demo", "sem"), ("synth", "cats", "-o", "x")]
+    "arguments", [("nonsense",), ("analyze",), ("analyze", "x.mp4"), ("demo", "cats"), ("synth", "cats", "-o", "x")]
 )
 def test_wrong_use_ends_with_2(command, arguments):
     assert command(*arguments)[0] == 2

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from morphoscope.pipeline import Run
     from morphoscope.pipeline.stream import Progress
 
-KINDS = ("loops", "particles", "films")
-PLANNED = ("sem",)
+KINDS = ("loops", "particles", "films", "sem")
 
 
 def demo(
@@ -28,12 +27,12 @@ def demo(
 
     loops: a video of growing dislocation loops. particles: pictures of two samples, and a video in which particles merge.
     films: a scorer is taught by a few labelled films, then scores a film that dewets and films of a grid of conditions.
+    sem: categories are taught by a few labelled pictures, a mixed folder is classified, a person's corrections teach a second
+    model, and the directions of nanowires are told (needs the extra `train`).
     """
     from morphoscope.cli.show import INTERRUPTED, progress_bar
     from morphoscope.errors import RunExistsError, UsageError
 
-    if kind in PLANNED:
-        raise UsageError(f"the sample {kind!r} is not in this version; those that are: {', '.join(KINDS)}")
     if kind not in KINDS:
         raise UsageError(f"the samples are {', '.join(KINDS)}; got {kind!r}")
     seed = secrets.randbelow(1_000_000) if seed is None else seed
@@ -93,10 +92,27 @@ def _films(folder: Path, seed: int, overwrite: bool, progress: Progress | None) 
     return [story.series, story.surface], story.checks
 
 
+def _sem(folder: Path, seed: int, overwrite: bool, progress: Progress | None) -> Story:
+    from morphoscope.demo_sem import ACCURACY, run_sem_demo
+
+    typer.echo(
+        f"seed {seed}: drawing pictures of categories into {folder / 'labelled'} and mixed ones into {folder / 'pool'}; "
+        "teaching, classifying, correcting, teaching again: two or three minutes"
+    )
+    story = run_sem_demo(folder, seed, overwrite=overwrite, progress=progress)
+    for name, run in (("mixed pictures", story.first), ("new pictures, taught again", story.second)):
+        counts = ", ".join(f"{count} {decision}" for decision, count in run.info["decisions"].items() if count)
+        typer.echo(f"{name}: {counts} (accepted: at least {ACCURACY:.0%} right)")
+    said = ", ".join(f"{count} {label}" for label, count in sorted(story.taken.counts.items()) if count)
+    typer.echo(f"corrected by moving pictures between the sorted folders: {said}")
+    return [story.first, story.wires, story.second], story.checks
+
+
 STORIES: dict[str, Callable[[Path, int, bool, Progress | None], Story]] = {
     "loops": _loops,
     "particles": _particles,
     "films": _films,
+    "sem": _sem,
 }
 
 
