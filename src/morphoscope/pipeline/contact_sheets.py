@@ -21,6 +21,7 @@ from morphoscope.report.contact_sheet import Sheet, Tile
 
 SHOWN = {REVIEW: 18, ACCEPT: 12, FOREIGN: 24, REJECT: 6}  # images of a sheet
 MOST_SHEETS = 40
+CHANCE, WORTH_SAYING = "prob_", 0.1  # the second category is named from this probability on
 SIDE, QUALITY = 200, 78  # px of the longer side of a small picture, and of its compression
 HEADS = {
     REVIEW: "Left to a person, proposed as {label}",
@@ -94,7 +95,12 @@ def _said(row: Mapping[str, Any]) -> str:
     if row["decision"] == FOREIGN:
         return f"{row['foreign']:.2f} times the limit; nearest to {row['label']}"
     others = [name for name in str(row["labels"]).split(JOIN) if name != row["label"]] if isinstance(row["labels"], str) else []
-    return f"{row['label']} {_percent(row['probability'])}" + (f", or {', '.join(others)}" if others else "")
+    chances = {name.removeprefix(CHANCE): p for name, p in row.items() if name.startswith(CHANCE)}
+    second = max((name for name in chances if name != row["label"]), key=lambda name: chances[name], default=None)
+    if second is not None and second not in others and chances[second] >= WORTH_SAYING:
+        others.append(second)
+    told = "".join(f", or {name} {_percent(chances[name])}" for name in others)
+    return f"{row['label']} {_percent(row['probability'])}{told}"
 
 
 def _percent(share: float) -> str:

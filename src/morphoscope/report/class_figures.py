@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -35,8 +36,7 @@ def decisions(images: pd.DataFrame, *, threshold: float | None = None) -> Figure
     for axes, letter in zip((first, second, third), "abc", strict=True):
         panel_letter(axes, letter)
     kinds = [name for name in COLOURS if (images["decision"] == name).any()]
-    handles = [first.bar([0], [0], color=COLOURS[name], label=name)[0] for name in kinds]
-    figure.legend(handles, kinds, loc="outside upper center", ncols=len(kinds))
+    figure.legend([Patch(color=COLOURS[name]) for name in kinds], kinds, loc="outside upper center", ncols=len(kinds))
     return figure
 
 

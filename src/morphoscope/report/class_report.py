@@ -25,7 +25,7 @@ from morphoscope.report.results import long_table
 from morphoscope.report.score_cards import Card, score_headline
 
 CAPTION = (
-    "Decisions. (a) Probability of each image's category; dashed: from there on images are accepted. (b) Categories. "
+    "Decisions. (a) Probability of each image's category; dashed: from there on images are accepted. (b) Decisions by category. "
     "(c) Distance to the images that the model has learnt over the limit (dashed), beyond which an image is foreign; at most 3."
 )
 
