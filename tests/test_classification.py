@@ -202,6 +202,7 @@ def test_all_right_of_a_few_is_not_certain() -> None:
     low, high = share_interval(0.3, 50)
     for bound in (low, high):  # where the share lies 1.96 of the bound's own standard errors away
         assert abs(0.3 - bound) == pytest.approx(1.959964 * np.sqrt(bound * (1 - bound) / 50))
+    assert all(share_interval(1.0, n)[1] == 1 and share_interval(0.0, n)[0] == 0 for n in range(1, 60))
 
 
 def test_an_interval_of_errors_in_groups_holds_the_next_group_and_counts_groups() -> None:

@@ -123,7 +123,7 @@ def share_interval(share: float, number: int) -> tuple[float, float]:
     """Bounds in 95 % of a share found in so many independent trials (Wilson, J. Am. Stat. Assoc. 22 (1927) 209)."""
     z = NORMAL_95**2 / number
     middle, half = share + z / 2, float(np.sqrt(z * (share * (1 - share) + z / 4)))
-    return max((middle - half) / (1 + z), 0.0), min((middle + half) / (1 + z), 1.0)
+    return min(max((middle - half) / (1 + z), 0.0), share), max(min((middle + half) / (1 + z), 1.0), share)
 
 
 def group_quantile(values: ArrayLike, groups: ArrayLike, level: float) -> float:
