@@ -13,7 +13,7 @@ from morphoscope.models.card import HeldOutAnswers, ModelCard
 from morphoscope.models.classify import load_classifier, probabilities
 from morphoscope.models.image_view import standard_view
 from morphoscope.train.backbones import BACKBONES, build_backbone
-from morphoscope.train.class_network import ClassNet, squared_distances
+from morphoscope.train.class_network import ClassNet
 from morphoscope.train.export import export_classifier
 from morphoscope.train.trained import load_class_network
 
@@ -80,11 +80,10 @@ def test_a_file_says_what_the_network_says_and_trains_on(tmp_path, head):
 def test_votes_are_those_of_a_plain_count():
     made = network("neighbours")
     features = torch.randn(2, made.backbone.features)
-    logits = made.head(features, squared_distances(features, made.bank)).numpy()
+    logits, bank = made.head(features, made.bank).numpy(), made.bank.numpy()
     for row, one in zip(logits, features.numpy(), strict=True):
-        squares = ((made.bank.numpy() - one) ** 2).sum(axis=1)
-        votes = np.exp(-squares / 3.0) @ np.exp(made.head.votes.numpy())
-        np.testing.assert_allclose(row, np.log(votes), rtol=1e-4)
+        cosine = bank @ one / (np.linalg.norm(bank, axis=1) * np.linalg.norm(one))
+        np.testing.assert_allclose(row, np.log(np.exp(cosine / 3.0) @ np.exp(made.head.votes.numpy())), rtol=1e-4)
 
 
 def test_a_known_image_is_not_foreign_and_noise_is():

@@ -8,23 +8,26 @@ from typing import Annotated
 import typer
 
 from morphoscope.cli.bars import progress_bars
+from morphoscope.cli.class_training import Choice, learn_classes
 from morphoscope.cli.good_images import learn_boxes, learn_good_images, of_good_images
 from morphoscope.cli.scores import held_out, say_trained
 
-TASKS = ("detect", "segment", "score")
+TASKS = ("detect", "segment", "score", "classify")
+OF_CLASSES = ("from_project", "unlabelled", "backbone", "method")  # options that only `train classify` has
 
 
 def train(
-    task: Annotated[str, typer.Argument(help="what the model shall do: detect, segment or score")],
+    task: Annotated[str, typer.Argument(help="what the model shall do: detect, segment, score or classify")],
     data: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             help="detect: labels in any format of `labels convert`, a file or a folder (with labels.toml); "
             "segment: a folder with image/ and instances/ (touching objects apart) or mask/ (grey values are classes); "
             "score: a folder per class, a CSV file,label or file,SCORES, image/ and mask/ or masks/CLASS/, boxes, an .npz; "
-            "with --good a folder of images"
+            "with --good a folder of images; classify: a folder per class, a CSV file,label[,group], a project"
         ),
-    ],
+    ] = None,
+    *,
     output: Annotated[Path, typer.Option("--output", "-o", help="the model file to write, .onnx")],
     recipe: Annotated[
         Path | None, typer.Option(help="settings, see `morphoscope init`: [train], [score] and [calibration]")
@@ -40,6 +43,16 @@ def train(
     good: Annotated[
         bool, typer.Option("--good", help="score: DATA is a folder of images without defects; what is unlike them is an anomaly")
     ] = False,
+    from_project: Annotated[
+        Path | None, typer.Option(help="classify: a project; what people said in it is learnt, with DATA or alone")
+    ] = None,
+    unlabelled: Annotated[
+        Path | None, typer.Option(help="classify: a folder of images without a label that help where labels are few")
+    ] = None,
+    backbone: Annotated[str | None, typer.Option(help="classify: the pretrained network, in place of train.backbone")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="classify: frozen, neighbours or fine-tuned, in place of train.method")
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="replace the model file if it is there")] = False,
 ) -> None:
     """Train a model from labelled examples (needs the extra: pip install 'morphoscope[train]')."""
@@ -47,7 +60,8 @@ def train(
     from morphoscope.models.card import resolve_model
     from morphoscope.recipe import Recipe, load_recipe
 
-    _refuse_strangers(task, imagenet=imagenet, good=good)
+    choice = Choice(data, from_project, unlabelled, backbone, method)
+    _refuse_strangers(task, choice, imagenet=imagenet, good=good)
     _check_output(output, overwrite=overwrite)
     try:
         from morphoscope.train.detect import train_detector
@@ -57,6 +71,11 @@ def train(
         raise UsageError(f"training needs the extra 'train' ({error}): pip install 'morphoscope[train]'") from error
     settings = load_recipe(recipe) if recipe else Recipe()
     begin = resolve_model(start) if start is not None else None
+    if task == "classify":
+        learn_classes(choice, output, settings, start=begin, freeze=freeze)
+        return
+    if data is None:
+        raise UsageError(f"`train {task}` wants DATA, labelled images to learn from")
     if task == "score" and (good or of_good_images(begin)):
         if freeze is not None:
             raise UsageError("a model of good images learns no layers: leave out --freeze")
@@ -104,12 +123,15 @@ def _validation(metrics: dict[str, float], task: str, *, started: bool) -> str:
     return "not validated: nothing was held out (train.folds = 0)"
 
 
-def _refuse_strangers(task: str, *, imagenet: Path | None, good: bool) -> None:
+def _refuse_strangers(task: str, choice: Choice, *, imagenet: Path | None, good: bool) -> None:
     """An unknown task, or an option that the task has no use for is an error, not passed over."""
     from morphoscope.errors import UsageError
 
     if task not in TASKS:
         raise UsageError(f"wanted one of the tasks {', '.join(TASKS)}, got {task!r}")
+    given = [name for name in OF_CLASSES if getattr(choice, name) is not None]
+    if given and task != "classify":
+        raise UsageError(f"`train {task}` has no --{given[0].replace('_', '-')}")
     if good and task != "score":
         raise UsageError(f"`train {task}` has no --good")
     if imagenet is not None and task != "segment" and not good:

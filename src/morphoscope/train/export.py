@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,11 +18,14 @@ from torch import Tensor, nn
 
 from morphoscope.errors import ModelError
 from morphoscope.models.card import KEY, ModelCard
+from morphoscope.models.image_view import STANDARD
 from morphoscope.models.runtime import load_session
+from morphoscope.train.backbones import Backbone
 from morphoscope.train.class_network import ClassNet
 from morphoscope.train.neighbour_network import NeighbourNet
 from morphoscope.train.networks import CentreNet
 from morphoscope.train.patch_networks import PatchNet
+from morphoscope.train.wire_network import WireNet
 
 
 class _Peaks(nn.Module):
@@ -79,6 +83,22 @@ def export_segmenter(network: nn.Module, card: ModelCard, path: Path) -> None:
     _export(wrapped, example, card, path, axes={"image": free, "maps": free}, check=_same_values, half=True)
 
 
+def export_orienter(network: WireNet, card: ModelCard, path: Path) -> None:
+    """Write a network of wires to one .onnx file: `image` (n, 1, h, w), sides multiples of 16, to `maps` (n, 4, h / 2, w / 2).
+
+    Weights are stored in half precision, as in `export_segmenter`; the network's own are rounded in place.
+
+    Raises:
+        ModelError: the file's outputs differ from the network's by more than 1e-3.
+    """
+    wrapped = network.eval().to(memory_format=torch.contiguous_format)
+    round_to_half(wrapped)
+    example = torch.randn(1, 1, 64, 96, generator=torch.Generator().manual_seed(0))
+    free = {0: "n", 2: "h", 3: "w"}
+    written = card.model_copy(update={"architecture": {"widths": network.widths, "depth": network.depth}})
+    _export(wrapped, example, written, path, axes={"image": free, "maps": free}, check=_same_values, half=True)
+
+
 def export_scorer(network: PatchNet, card: ModelCard, path: Path) -> ModelCard:
     """Write a network of patches to one .onnx file: `image` (n, channels, h, w) to `logits` (n, outputs, rows, columns).
 
@@ -133,8 +153,23 @@ def export_classifier(network: ClassNet, card: ModelCard, path: Path) -> ModelCa
         network.bank.copy_(network.bank.half().float())
     example = torch.randn(2, 3, 96, 128, generator=torch.Generator().manual_seed(0))
     axes = {"image": {0: "n", 2: "h", 3: "w"}, "logits": {0: "n"}, "features": {0: "n"}, "foreign": {0: "n"}}
-    _export(wrapped, example, written, path, axes=axes, check=_same_shares, half=True)
+    _export(wrapped, example, written, path, axes=axes, check=_same_shares, half=True, fold=True)
     return written
+
+
+def export_backbone(backbone: Backbone, path: Path) -> None:
+    """Write a backbone to one .onnx file: `image` (n, 3, h, w) to `features` (n, d). Training reads it back to be quick.
+
+    Raises:
+        ModelError: the file's outputs differ from the network's by more than 1e-3.
+    """
+    card = ModelCard(
+        name=backbone.name, task="classify", classes=("-",), preprocess=STANDARD, postprocess="features-1", view_px=backbone.side
+    )
+    wrapped = backbone.eval().to(memory_format=torch.contiguous_format)
+    example = torch.randn(2, 3, 96, 128, generator=torch.Generator().manual_seed(0))
+    axes = {"image": {0: "n", 2: "h", 3: "w"}, "features": {0: "n"}}
+    _export(wrapped, example, card, path, axes=axes, check=_same_shares, fold=True)
 
 
 def round_to_half(network: nn.Module) -> None:
@@ -163,6 +198,30 @@ def store_in_half(model: onnx.ModelProto) -> None:
     model.graph.node.extend(nodes)
 
 
+def fold_pads(model: onnx.ModelProto) -> None:
+    """Let strided convolutions pad by themselves, a px more at the end than at the start: several times quicker than a node each.
+
+    For those of `lite_encoder`, which pad by their kernel less their stride.
+    """
+    graph, used = model.graph, Counter(name for node in model.graph.node for name in node.input)
+    pads = {node.output[0]: node for node in graph.node if node.op_type == "Pad" and used[node.output[0]] == 1}
+    gone = []
+    for node in graph.node:
+        if node.op_type != "Conv" or node.input[0] not in pads:
+            continue
+        pad, given = pads[node.input[0]], {one.name: list(one.ints) for one in node.attribute}
+        totals = [k - s for k, s in zip(given["kernel_shape"], given["strides"], strict=True)]
+        first = [total // 2 for total in totals]
+        last = [total - start for total, start in zip(totals, first, strict=True)]
+        kept = [one for one in node.attribute if one.name != "pads"]
+        del node.attribute[:]
+        node.attribute.extend([*kept, helper.make_attribute("pads", [*first, *last])])
+        node.input[0] = pad.input[0]
+        gone.append(pad)
+    for pad in gone:
+        graph.node.remove(pad)
+
+
 Outputs = Sequence[NDArray[np.float32]]
 
 
@@ -175,6 +234,7 @@ def _export(
     axes: dict[str, dict[int, str]],
     check: Callable[[Outputs, Outputs], float],
     half: bool = False,
+    fold: bool = False,
 ) -> None:
     """Write a module under the names in `axes` (the input first) and put it in place if `check` finds it within 1e-3."""
     buffer = io.BytesIO()
@@ -194,6 +254,8 @@ def _export(
             training=torch.onnx.TrainingMode.PRESERVE,
         )
     model = onnx.load_from_string(buffer.getvalue())
+    if fold:
+        fold_pads(model)
     if half:
         store_in_half(model)
     onnx.helper.set_model_props(model, {KEY: card.model_dump_json()})

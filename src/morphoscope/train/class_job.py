@@ -1,0 +1,204 @@
+"""One training of a classifier: images seen by a backbone, how they are dealt to parts, what is learnt and held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from morphoscope.errors import InputError, UsageError
+from morphoscope.io.images import find_pictures
+from morphoscope.models.runtime import read_card
+from morphoscope.recipe import Recipe
+from morphoscope.train.backbones import DEFAULT, Backbone, build_backbone
+from morphoscope.train.class_data import (
+    ClassImages,
+    Look,
+    Progress,
+    Source,
+    look_at,
+    look_at_files,
+    read_source,
+    silent,
+)
+from morphoscope.train.class_folds import PARTS, Frozen, HeldOutLogits, deal_parts, frozen_folds
+from morphoscope.train.class_heads import Lessons, fit_network, scaled_lessons
+from morphoscope.train.class_network import ClassNet
+from morphoscope.train.duplicates import find_copies
+from morphoscope.train.trained import load_class_network
+
+MOST_KNOWN = 4000  # images that a model keeps to compare with; 2 kB each
+FEWEST = 2  # images of a class
+Array = NDArray[np.float32]
+TUNED, FROZEN, NEIGHBOURS = "fine-tuned", "frozen", "neighbours"
+
+
+@dataclass(frozen=True)
+class ClassTraining:
+    """What one training works on.
+
+    `part` (n,): in which part each image is held out; `notes`: what was found in the data; `start`: the model it goes on from;
+    `others` (m, d): raw features of images without a label.
+    """
+
+    images: ClassImages
+    backbone: Backbone
+    view_px: int
+    recipe: Recipe
+    part: NDArray[np.int64]
+    notes: tuple[str, ...]
+    start: Path | None = None
+    others: Array | None = None
+
+    @property
+    def method(self) -> str:
+        """`frozen`, `neighbours` or `fine-tuned`."""
+        return self.recipe.train.method
+
+    @property
+    def how(self) -> Frozen:
+        """What is learnt on features that stay as they are."""
+        return Frozen(self.backbone.stages, "neighbours" if self.method == NEIGHBOURS else "linear", self.others)
+
+    @property
+    def lessons(self) -> Lessons:
+        """The features of all images and their classes."""
+        return lessons_of(self.images)
+
+    @property
+    def held(self) -> list[int]:
+        """The parts that are held out in turn."""
+        parts = int(self.part.max()) + 1
+        given = self.recipe.train.folds if "folds" in self.recipe.train.model_fields_set else parts
+        return list(range(min(given, parts))) if parts > 1 else []
+
+    def hold_out(self, progress: Progress) -> HeldOutLogits | None:
+        """Answers to images that were not learnt; None where nothing is held out."""
+        if not self.held:
+            return None
+        progress("parts held out in turn", 0, float("nan"))
+        return frozen_folds(self.lessons, self.part, self.how, groups=self.images.groups, parts=self.held)
+
+    def learn(self, chosen: float, progress: Progress) -> ClassNet:
+        """A network that has learnt all images, with the strength, width or number of epochs that was best."""
+        progress("all images", 0, float("nan"))
+        backbone = deepcopy(self.backbone)
+        known = min(len(self.images.truth), MOST_KNOWN)
+        network = ClassNet(backbone, classes=len(self.images.data.classes), known=known, head=self.how.head)
+        fit_network(network, self.how.taught(self.lessons), chosen=chosen)
+        return network
+
+
+def prepare(source: Source | Path, recipe: Recipe, *, start: Path | None = None, progress: Progress = silent) -> ClassTraining:
+    """Labelled images read, seen by the backbone, copies found and all dealt to parts.
+
+    Args:
+        source: what is learnt.
+        recipe: settings, [train].
+        start: a classifier whose backbone is gone on with.
+        progress: called with (stage, images done, nan).
+
+    Raises:
+        InputError: too few images of a class, or nothing that can be read.
+        UsageError, ModelError: no such backbone or weights.
+    """
+    settings = recipe.train
+    if recipe.run.threads:
+        torch.set_num_threads(recipe.run.threads)
+    source = Source(source) if isinstance(source, Path) else source
+    labelled = read_source(source)
+    backbone, view_px = _backbone(recipe, start)
+    tuned = settings.method == TUNED
+    look = Look(view_px, 0 if tuned else None, settings.upright, tuned, recipe.run.threads, settings.seed)
+    seen = look_at(labelled, backbone, look, progress=progress)
+    images, notes = without_copies(seen, backbone.stages)
+    images, more = _enough(images)
+    parts = settings.bands if "bands" in settings.model_fields_set else PARTS
+    part = deal_parts(images.groups, images.targets, parts=parts, seed=settings.seed)
+    said = [*images.data.notes, *notes, *more]
+    others = None
+    if source.unlabelled is not None:
+        others = _others(source.unlabelled, images, backbone, look, progress=progress, said=said)
+    return ClassTraining(images, backbone, view_px, recipe, part, tuple(said), start, others)
+
+
+def _others(
+    folder: Path, images: ClassImages, backbone: Backbone, look: Look, *, progress: Progress, said: list[str]
+) -> Array | None:
+    """Raw features of the images in a folder that have no label; what is to be said of them is added to `said`.
+
+    Raises:
+        InputError: there is none.
+    """
+    known = {one.path.resolve() for one in images.data.examples if one.path is not None}
+    paths = [path for path in find_pictures(folder, deep=True) if path.resolve() not in known]
+    if not paths:
+        raise InputError(f"there is no picture without a label in {folder}; leave out --unlabelled")
+    features, digests, skipped = look_at_files(paths, backbone, look, progress=progress)
+    new = [k for k, digest in enumerate(digests) if digest not in set(images.digest)]
+    said.append(f"{len(new)} images without a label help to learn")
+    said.extend(f"not used: {one}" for one in skipped)
+    return features[new]
+
+
+def lessons_of(images: ClassImages) -> Lessons:
+    """The features of images and their classes."""
+    return Lessons(images.features, images.targets, images.more)
+
+
+def without_copies(images: ClassImages, stages: Sequence[int]) -> tuple[ClassImages, list[str]]:
+    """The images without those that are in two classes, near copies in one group; and what is to be said of it."""
+    if not len(images.truth):
+        return images, []
+    features = scaled_lessons(lessons_of(images), stages)[1][: len(images.truth)]
+    copies = find_copies(features, stages=len(stages), truth=images.truth, groups=images.groups, digests=images.digest)
+    examples = tuple(replace(one, group=group) for one, group in zip(images.data.examples, copies.groups, strict=True))
+    grouped = replace(images, data=replace(images.data, examples=examples))
+    said = copies.notes([one.name for one in examples])
+    return grouped.some([k for k in range(len(examples)) if k not in set(copies.twofold)]), said
+
+
+def _enough(images: ClassImages) -> tuple[ClassImages, list[str]]:
+    """The same images, and what cannot be validated.
+
+    Raises:
+        InputError: a class has fewer than two images.
+    """
+    data, truth = images.data, images.truth if len(images.data.examples) else np.zeros(0, int)
+    counts = np.bincount(truth, minlength=len(data.classes))
+    few = [f"{name} ({count})" for name, count in zip(data.classes, counts.tolist(), strict=True) if count < FEWEST]
+    if few:
+        lost = f"; {len(data.skipped)} could not be read, the first: {data.skipped[0]}" if data.skipped else ""
+        raise InputError(
+            f"wanted at least {FEWEST} images that can be learnt of each class, there are fewer of {', '.join(few)}{lost}; add "
+            "images, or leave the class out"
+        )
+    if len(data.classes) < 2:
+        raise InputError(f"wanted two classes or more, got only {data.classes[0]!r}; add images of another class")
+    groups = np.array(images.groups)
+    single = [name for k, name in enumerate(data.classes) if len(set(groups[truth == k])) < 2]
+    if not single:
+        return images, []
+    return images, [f"the images of {', '.join(single)} are all of one group: how well they are told cannot be validated"]
+
+
+def _backbone(recipe: Recipe, start: Path | None) -> tuple[Backbone, int]:
+    """The backbone and the px of the shorter side as it shall see images."""
+    settings = recipe.train
+    if start is None:
+        backbone = build_backbone(settings.backbone or DEFAULT, weights=settings.weights)
+        return backbone, settings.view_px or backbone.side
+    card = read_card(start)
+    backbone = load_class_network(start).backbone
+    if settings.backbone not in (None, backbone.name):
+        raise UsageError(
+            f"train.backbone = {settings.backbone!r} would change nothing: the model of --from has its own, {backbone.name}"
+        )
+    if settings.weights is not None:
+        raise UsageError("train.weights would change nothing: the model of --from brings its own; leave one of the two out")
+    return backbone, settings.view_px or card.view_px or backbone.side

@@ -1,0 +1,143 @@
+"""`train classify`: labelled images to one .onnx classifier with its card, validated on images never learnt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from morphoscope import __version__
+from morphoscope.errors import UsageError
+from morphoscope.models.card import DataSource, HeldOutAnswers, ModelCard
+from morphoscope.models.classify import CLASSES
+from morphoscope.models.image_view import STANDARD
+from morphoscope.models.runtime import read_card
+from morphoscope.recipe import Recipe
+from morphoscope.train.class_data import Progress, Source, silent
+from morphoscope.train.class_figures import Honest, class_rows, figures, honest
+from morphoscope.train.class_folds import HeldOutLogits
+from morphoscope.train.class_job import FROZEN, TUNED, ClassTraining, prepare
+from morphoscope.train.class_network import ClassNet, squared_distances
+from morphoscope.train.export import export_classifier
+
+MOST_HELD = 4000  # answers to images held out that a card keeps
+BEYOND = 0.99  # share of new images of the same kind that are not to be called foreign
+
+
+@dataclass(frozen=True)
+class TrainedClasses:
+    """A trained classifier's card, a row per class of what was held out, what was skipped and what is to be said."""
+
+    card: ModelCard
+    classes: pd.DataFrame
+    skipped: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def train_classifier(
+    data: Path | Source,
+    output: Path,
+    recipe: Recipe,
+    *,
+    start: Path | None = None,
+    freeze: str | None = None,
+    progress: Progress | None = None,
+) -> TrainedClasses:
+    """Train a classifier of whole images and write it to one .onnx file.
+
+    All images (or groups of images, near copies among them) are dealt to `train.bands` parts, 5 if left out. Each part is held
+    out in turn and answered by a network that has learnt the others: from these answers come the metrics, the strength of the
+    penalty, the temperature, the distance from which on an image is foreign, and what prediction sets and the acceptance of
+    answers rest on. The model that is written has then learnt all images.
+
+    Args:
+        data: a folder per class, a CSV `file,label[,group]` or a project, see `io.score_data.read_score_data`; or a `Source` of
+            several of these and images without a label.
+        output: the .onnx file.
+        recipe: settings, [train].
+        start: a classifier whose backbone is gone on with.
+        freeze: `backbone` keeps that of `start` as it is.
+        progress: called with (stage, step, loss).
+
+    Raises:
+        InputError, ModelError, UsageError: as the message says.
+    """
+    _refuse(recipe, start, freeze)
+    say = progress or silent
+    job = prepare(data, recipe, start=start, progress=say)
+    if job.others is not None and job.method != FROZEN:
+        raise UsageError(f'images without a label help with train.method = "frozen" only, not with {job.method!r}')
+    held = job.hold_out(say)
+    told = honest(held, job.images) if held is not None and len(held.answered) else None
+    network = job.learn(_chosen(job, held), say)
+    network.reach.fill_(_reach(network, held))
+    card = export_classifier(network, _card(output.stem, job, held, told), output)
+    return TrainedClasses(card, class_rows(told, job.images), job.images.data.skipped, job.notes)
+
+
+def _refuse(recipe: Recipe, start: Path | None, freeze: str | None) -> None:
+    if freeze not in (None, "backbone"):
+        raise UsageError(f"--freeze takes 'backbone', got {freeze!r}")
+    if freeze and not start:
+        raise UsageError("--freeze keeps layers of a trained model: name it with --from MODEL.onnx")
+    if freeze and recipe.train.method == TUNED:
+        raise UsageError('--freeze backbone and train.method = "fine-tuned" contradict each other; keep one')
+
+
+def _chosen(job: ClassTraining, held: HeldOutLogits | None) -> float:
+    """The strength, the width or the number of epochs for all images, from those that were best where parts were held out."""
+    if held is None:
+        tried = job.how.candidates
+        return tried[len(tried) // 2]
+    return held.chosen
+
+
+def _reach(network: ClassNet, held: HeldOutLogits | None) -> float:
+    """The distance beyond which one image in a hundred of the same kind lies, each held out group counting as one."""
+    if held is not None and np.isfinite(held.foreign).any():
+        far = held.foreign[np.isfinite(held.foreign)]
+    else:
+        squares = squared_distances(network.bank, network.bank)
+        squares.fill_diagonal_(torch.inf)
+        far = squares.amin(dim=1).sqrt().numpy()
+    return max(float(np.quantile(far, BEYOND)), 1e-3)
+
+
+def _card(name: str, job: ClassTraining, held: HeldOutLogits | None, told: Honest | None) -> ModelCard:
+    settings, images = job.recipe.train, job.images
+    learnt = DataSource(name=images.data.name, licence=settings.licence, citation=settings.citation)
+    before = read_card(job.start).data if job.start else job.backbone.source
+    return ModelCard(
+        name=name,
+        task="classify",
+        classes=images.data.classes,
+        preprocess=STANDARD,
+        postprocess=CLASSES,
+        view_px=job.view_px,
+        channels=3,
+        answer="exclusive",
+        temperature=round(held.settled, 4) if held is not None else 1.0,
+        held_out=_kept(told, seed=settings.seed) if told else None,
+        data=(*before, learnt),
+        metrics=figures(told) if told else {},
+        training={"method": job.method, "images": len(images.truth), "groups": len(set(images.groups)), "seed": settings.seed},
+        limits=settings.limits,
+        morphoscope_version=__version__,
+    )
+
+
+def _kept(told: Honest, *, seed: int) -> HeldOutAnswers:
+    """The answers as a card keeps them, some of them drawn at random where there are very many."""
+    rows = np.sort(np.random.default_rng(seed).permutation(len(told.truth))[:MOST_HELD])
+    p, truth = told.probability[rows], told.truth[rows]
+    own, top = p[np.arange(len(rows)), truth], p.max(axis=1)
+    group = np.unique(told.group[rows], return_inverse=True)[1]
+    return HeldOutAnswers(
+        truth_probability=tuple(round(float(x), 6) for x in own),
+        top=tuple(round(float(x), 6) for x in top),
+        right=tuple((p.argmax(axis=1) == truth).tolist()),
+        group=tuple(group.tolist()),
+    )
