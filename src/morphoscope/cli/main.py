@@ -14,7 +14,7 @@ from morphoscope.errors import MorphoscopeError
 
 # each is the function, or the application with subcommands, of its own name in the module of its own name
 COMMANDS = (
-    *("demo", "init", "analyze", "segment", "score", "classify", "orient", "evaluate", "train", "synth"),
+    *("demo", "init", "analyze", "segment", "score", "classify", "orient", "evaluate", "compare", "train", "synth"),
     *("info", "models", "doctor", "rerun", "diff", "labels"),
 )
 
