@@ -12,6 +12,8 @@ from morphoscope.io.tables import table_hash
 from morphoscope.pipeline.classifying import KIND as CLASSIFY
 from morphoscope.pipeline.classifying import classify
 from morphoscope.pipeline.folder import Run, open_run
+from morphoscope.pipeline.orienting import KIND as ORIENT
+from morphoscope.pipeline.orienting import orient
 from morphoscope.pipeline.run import analyze
 from morphoscope.pipeline.scoring import KIND as SCORE
 from morphoscope.pipeline.scoring import score
@@ -20,7 +22,7 @@ from morphoscope.pipeline.stream import Progress
 from morphoscope.recipe import Recipe, parse_recipe
 
 TABLES = ("objects", "frames", "tracks", "quantities")
-OF_KIND = {SCORE: ("scores", "quantities"), CLASSIFY: ("images", "quantities")}
+OF_KIND = {SCORE: ("scores", "quantities"), CLASSIFY: ("images", "quantities"), ORIENT: ("orientation", "quantities")}
 WHERE = ("run", "frame", "object_id", "track_id", "name")
 
 
@@ -51,6 +53,8 @@ def analyze_again(
         again = score(paths, recipe, output, conditions=told, overwrite=overwrite, resume=resume, progress=progress)
     elif source.info.get("kind") == CLASSIFY:
         again = classify(paths, recipe, output, overwrite=overwrite, resume=resume, progress=progress)
+    elif source.info.get("kind") == ORIENT:
+        again = orient(paths, recipe, output, overwrite=overwrite, resume=resume, progress=progress)
     else:
         again = analyze(paths, recipe, output, overwrite=overwrite, resume=resume, detector=detector, progress=progress)
     _check_inputs(run, again)

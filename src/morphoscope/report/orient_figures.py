@@ -89,7 +89,9 @@ def orientation_figure(picture: NDArray[Any], told: Mapping[str, Method], calibr
         _histograms(axes[5], {name: method.histogram for name, method in told.items()})
         axes[5].legend(fontsize=5.5, loc="upper right")
         axes[5].set_ylabel("")
-        axes[5].tick_params(axis="y", direction="in", pad=-12)
+        axes[5].tick_params(axis="y", length=0, pad=-4)
+        for label in axes[5].get_yticklabels():
+            label.set_horizontalalignment("left")
     for ax, letter in zip(axes, "abcdef", strict=False):
         ax.set_title(f"({letter})" + (" % per degree" if letter == "f" else ""), loc="left", fontsize=7.5)
     for ax in axes[:5]:
@@ -153,7 +155,8 @@ def _histograms(ax: Axes, found: Mapping[str, Any]) -> None:
         edges = np.append(histogram.angle_deg - wide / 2, 180.0)
         ax.stairs(np.asarray(histogram.share) / wide * 100, edges, color=METHODS[name], label=name, linewidth=1.1)
     ax.set(xlim=(0, 180), xticks=(0, 45, 90, 135, 180), xlabel="direction (degrees)", ylabel="% per degree")
-    ax.set_ylim(0, None)
+    highest = max((float(np.nanmax(one.share)) * len(one.share) / 1.8 for one in found.values()), default=1.0)
+    ax.set_ylim(0, 1.35 * highest if np.isfinite(highest) else 1.0)  # room for the legend
 
 
 class _Shares:
