@@ -8,12 +8,15 @@ import cv2
 import numpy as np
 import pytest
 
+from morphoscope.cli.main import main
 from morphoscope.errors import UsageError
 from morphoscope.io.score_data import read_score_data
 from morphoscope.measure.info_bar import find_info_bar
+from morphoscope.synth import categories
 from morphoscope.synth.categories import BAR_ROWS, BETWEEN, CATEGORIES, DRAWN, ODD, draw_category, write_categories, write_pool
 
 SMALL = (144, 160)
+DRAWN_AS = {kind: 10 * k for k, kind in enumerate(DRAWN)}
 
 
 @pytest.mark.parametrize("kind", DRAWN)
@@ -46,3 +49,14 @@ def test_a_pool_is_mixed_and_its_truth_is_known(tmp_path: Path) -> None:
 def test_an_unknown_category_is_said() -> None:
     with pytest.raises(UsageError, match="porous sponge.*got 'cats'"):
         draw_category("cats", 1)
+
+
+def test_the_command_draws_both(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(categories, "draw_category", lambda kind, seed, *, shape: np.full(shape, DRAWN_AS[kind], np.uint8))
+    for more, code in ((), 0), ((), 2), (("--overwrite",), 0):
+        with pytest.raises(SystemExit) as ended:
+            main(["synth", "categories", "-o", str(tmp_path / "c"), "--pictures", "2", "--size", "160x144", *more])
+        assert (ended.value.code or 0) == code
+    assert len(list((tmp_path / "c" / "labelled").rglob("*.png"))) == 2 * len(CATEGORIES)
+    assert len(list((tmp_path / "c" / "pool").glob("*.png"))) == 2 * len(CATEGORIES) + 2
+    assert "train classify" in capsys.readouterr().out

@@ -9,9 +9,9 @@ import typer
 
 from morphoscope.errors import UsageError
 
-KINDS = ("loops", "particles", "films", "wires")
-FRAMES = {"loops": 200, "particles": 100, "films": 24, "wires": 1}
-SIZES = {"loops": "1120x710", "particles": "640x480", "films": "512x384", "wires": "512x384"}
+KINDS = ("loops", "particles", "films", "wires", "categories")
+FRAMES = {"loops": 200, "particles": 100, "films": 24, "wires": 1, "categories": 1}
+SIZES = {"loops": "1120x710", "particles": "640x480", "films": "512x384", "wires": "512x384", "categories": "384x288"}
 Look = Literal["tem", "sem"]
 Pattern = Literal["parallel", "waves", "domains", "random"]
 Motion = Literal["brownian", "assembly", "growth", "coalescence"]
@@ -27,7 +27,8 @@ def synth(
     size: Annotated[
         str | None,
         typer.Option(
-            metavar="WxH", help="Width and height in px; default: 1120x710 for loops, 640x480 for particles, else 512x384"
+            metavar="WxH",
+            help="Width and height in px; default: 1120x710 loops, 640x480 particles, 384x288 categories, else 512x384",
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in the folder")] = False,
@@ -42,7 +43,9 @@ def synth(
     conserved: Annotated[
         Literal["area", "volume"], typer.Option(help="What two coalescing particles keep: area of flat ones, volume of spheres")
     ] = "area",
-    pictures: Annotated[int, typer.Option(min=1, help="Films and wires: pictures that have nothing to do with each other")] = 24,
+    pictures: Annotated[
+        int, typer.Option(min=1, help="Films and wires: pictures that have nothing to do with each other; of each category")
+    ] = 24,
     series: Annotated[
         bool, typer.Option("--series", help="Films: one film that dewets, instead; --frames pictures of it")
     ] = False,
@@ -64,6 +67,9 @@ def synth(
     shape = parse_size(size or SIZES[kind])
     if (output / "recipe.toml").exists() and not overwrite:
         raise UsageError(f"{output} holds drawn pictures already; --overwrite replaces them, another -o keeps them")
+    if kind == "categories":
+        _categories(output, seed, pictures, shape, overwrite=overwrite)
+        return
     if kind == "loops":
         _loops(output, seed, frames or FRAMES[kind], shape)
         return
@@ -171,3 +177,20 @@ def parse_size(size: str, option: str = "--size") -> tuple[int, int]:
         example = "WIDTHxHEIGHT in px such as 1120x710" if option == "--size" else "two numbers of values such as 8x8"
         raise UsageError(f"{option} wants {example}, got {size!r}")
     return int(parts[1]), int(parts[0])
+
+
+def _categories(output: Path, seed: int, count: int, shape: tuple[int, int], *, overwrite: bool) -> None:
+    from morphoscope.synth.categories import CATEGORIES, write_categories, write_pool
+
+    labelled, pool = output / "labelled", output / "pool"
+    if (labelled.exists() or pool.exists()) and not overwrite:
+        raise UsageError(f"{output} holds drawn pictures already; --overwrite replaces them, another -o keeps them")
+    write_categories(labelled, count, seed=seed, shape=shape)
+    _, truth = write_pool(pool, count, odd=max(count // 2, 1), between=max(count // 2, 1), seed=seed + 1, shape=shape)
+    truth.to_csv(output / "pool.csv", index=False)
+    typer.echo(
+        f"{labelled}: {count} pictures of each of {', '.join(CATEGORIES)}; {pool}: {len(truth)} mixed ones, told in pool.csv"
+    )
+    typer.echo(
+        f"next: morphoscope train classify {labelled} -o CATEGORIES.onnx; morphoscope classify {pool} --model CATEGORIES.onnx -o RUN"
+    )
