@@ -194,6 +194,9 @@ def test_acceptance_of_cases_done_by_hand() -> None:
     assert bad_end.possible and 0.75 < bad_end.share < 0.83 and bad_end.accuracy > 0.98
     first_wrong = accept_threshold(held(2000, [0, 3]), accuracy=0.99)  # the series begins anew
     assert first_wrong.share == 1 and first_wrong.accuracy == 0.999
+    assert "99.9 % are right" in first_wrong.sentence
+    late = accept_threshold(held(30_000, [29_999]), accuracy=0.99)
+    assert "99.99 % are right" in late.sentence and "accepted from a probability of 0.5 on: 100 %" in late.sentence
     hopeless = accept_threshold(held(400, list(range(0, 400, 2))), accuracy=0.95)
     assert not hopeless.possible and "too many answers" in hopeless.sentence and 0.4 < hopeless.promised < 0.5
     for wrong_use in ({"accuracy": 1.0}, {"accuracy": 0.9, "confidence": 0.0}):

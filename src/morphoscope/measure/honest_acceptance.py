@@ -168,6 +168,7 @@ def _promised(accepted: Array, wrong: Array, risk: float) -> float:
 
 
 def _percent(share: float) -> str:
-    """A share in percent, of which 99.97 does not become 100."""
+    """A share in percent, rounded down where it is all but one, so that 99.997 does not become 100."""
     decimals = 1 if share <= 0.999 or share == 1 else 2
-    return f"{100 * share:.{decimals}f}".removesuffix(".0")
+    shown = math.floor(share * 10_000) / 100 if decimals == 2 else 100 * share
+    return f"{shown:.{decimals}f}".removesuffix(".0")
