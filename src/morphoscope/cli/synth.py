@@ -28,7 +28,7 @@ def synth(
         str | None,
         typer.Option(
             metavar="WxH",
-            help="Width and height in px; default: 1120x710 loops, 640x480 particles, 384x288 categories, else 512x384",
+            help="Width and height in px; default: as suits the kind, such as 512x384",
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in the folder")] = False,
@@ -44,7 +44,7 @@ def synth(
         Literal["area", "volume"], typer.Option(help="What two coalescing particles keep: area of flat ones, volume of spheres")
     ] = "area",
     pictures: Annotated[
-        int, typer.Option(min=1, help="Films and wires: pictures that have nothing to do with each other; of each category")
+        int, typer.Option(min=1, help="Films, wires: pictures that have nothing to do with each other; of each category")
     ] = 24,
     series: Annotated[
         bool, typer.Option("--series", help="Films: one film that dewets, instead; --frames pictures of it")
@@ -188,9 +188,7 @@ def _categories(output: Path, seed: int, count: int, shape: tuple[int, int], *, 
     write_categories(labelled, count, seed=seed, shape=shape)
     _, truth = write_pool(pool, count, odd=max(count // 2, 1), between=max(count // 2, 1), seed=seed + 1, shape=shape)
     truth.to_csv(output / "pool.csv", index=False)
-    typer.echo(
-        f"{labelled}: {count} pictures of each of {', '.join(CATEGORIES)}; {pool}: {len(truth)} mixed ones, told in pool.csv"
-    )
-    typer.echo(
-        f"next: morphoscope train classify {labelled} -o CATEGORIES.onnx; morphoscope classify {pool} --model CATEGORIES.onnx -o RUN"
-    )
+    typer.echo(f"{labelled}: {count} pictures of each of {', '.join(CATEGORIES)}")
+    typer.echo(f"{pool}: {len(truth)} mixed ones; what they show is in {output / 'pool.csv'}")
+    typer.echo(f"next: morphoscope train classify {labelled} -o CATEGORIES.onnx, then")
+    typer.echo(f"      morphoscope classify {pool} --model CATEGORIES.onnx --accuracy 0.9 -o RUN")
