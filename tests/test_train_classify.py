@@ -21,14 +21,19 @@ from morphoscope.errors import InputError, PartialError, RecipeError, UsageError
 from morphoscope.io.colour import read_colour  # noqa: E402
 from morphoscope.models.classify import load_classifier  # noqa: E402
 from morphoscope.recipe import Recipe, parse_recipe  # noqa: E402
+from morphoscope.train import class_views  # noqa: E402
+from morphoscope.train.backbones import build_backbone  # noqa: E402
 from morphoscope.train.class_data import Source  # noqa: E402
 from morphoscope.train.class_figures import macro_f1  # noqa: E402
 from morphoscope.train.class_folds import Frozen, deal_parts, frozen_folds, unlearnt  # noqa: E402
 from morphoscope.train.class_heads import Guesses, Lessons, linear_path, scaled_lessons  # noqa: E402
+from morphoscope.train.class_network import ClassNet  # noqa: E402
 from morphoscope.train.class_spread import self_taught, similar, spread  # noqa: E402
+from morphoscope.train.class_tuning import drawn, logits_of, rescale  # noqa: E402
 from morphoscope.train.class_views import closer, more_views, ways  # noqa: E402
 from morphoscope.train.classify import train_classifier  # noqa: E402
 from morphoscope.train.duplicates import find_copies  # noqa: E402
+from morphoscope.train.trained import load_class_network  # noqa: E402
 
 KINDS = ("dots", "grain", "stripes")
 
@@ -60,16 +65,22 @@ def draw(root: Path, count: int, *, first: int = 0) -> Path:
     return root
 
 
+@pytest.fixture(autouse=True)
+def fewer_views(monkeypatch):
+    """Each image is seen in four ways at most: there is less to learn, which takes less time."""
+    monkeypatch.setattr(class_views, "MOST_SEEN", 80)
+
+
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw(tmp_path_factory.mktemp("images"), 6)
 
 
-@pytest.mark.parametrize("method", ["frozen", "neighbours"])
+@pytest.mark.parametrize("method", ["frozen", "neighbours", "fine-tuned"])
 def test_a_classifier_is_learnt_validated_and_knows_what_it_does_not_know(images, tmp_path, method):
     stages = []
     trained = train_classifier(
-        images, tmp_path / "m.onnx", tiny(method=method), progress=lambda stage, step, loss: stages.append(stage)
+        images, tmp_path / "m.onnx", tiny(method=method, epochs=3), progress=lambda stage, step, loss: stages.append(stage)
     )
     card = trained.card
     assert card.classes == KINDS and card.training["method"] == method and not trained.skipped
@@ -84,6 +95,38 @@ def test_a_classifier_is_learnt_validated_and_knows_what_it_does_not_know(images
     assert float(model.answers([model.prepare(odd)]).foreign[0]) > max(1.0, float(new.foreign.max()))
     known = model.answers([model.prepare(read_colour(images / "dots" / "dots0.png"))])
     assert known.foreign[0] < 0.1
+
+
+def test_fine_tuning_changes_the_backbone_and_goes_on(images, tmp_path):
+    recipe = tiny(method="fine-tuned", epochs=2, folds=0)
+    train_classifier(images, tmp_path / "a.onnx", recipe)
+    train_classifier(images, tmp_path / "b.onnx", recipe, start=tmp_path / "a.onnx")
+    start = build_backbone("tiny").state_dict()
+    first, second = (load_class_network(tmp_path / f"{name}.onnx").backbone.state_dict() for name in "ab")
+    name = "body.layers.2.0.weight"
+    assert not torch.equal(start[name], first[name]) and not torch.equal(first[name], second[name])
+    with pytest.raises(UsageError, match="contradict"):
+        train_classifier(images, tmp_path / "c.onnx", recipe, start=tmp_path / "a.onnx", freeze="backbone")
+
+
+def test_a_new_scale_leaves_the_answers_as_they_are():
+    network, rng = ClassNet(build_backbone("tiny"), classes=3, known=2), np.random.default_rng(0)
+    with torch.no_grad():
+        network.head.last.weight.normal_()
+    features = rng.normal(2, 3, (20, network.backbone.features)).astype(np.float32)
+    before = logits_of(network, torch.from_numpy(features))
+    rescale(network, features)
+    torch.testing.assert_close(logits_of(network, torch.from_numpy(features)), before, atol=1e-3, rtol=1e-3)
+    assert float(network.scaled(torch.from_numpy(features)).pow(2).sum(dim=1).mean()) == pytest.approx(3, rel=1e-3)
+
+
+def test_what_is_drawn_to_learn_from_is_a_square_of_the_view():
+    view, rng = np.random.default_rng(0).normal(0, 1, (1, 64, 160)).astype(np.float16), np.random.default_rng(1)
+    found = [drawn(view, rng) for _ in range(20)]
+    assert {one.shape for one in found} == {(3, 64, 64)} and len({one.tobytes() for one in found}) == 20
+    assert all(one.dtype == np.float32 and (one[0] == one[2]).all() for one in found)
+    ramp = np.broadcast_to(np.arange(64, dtype=np.float16)[:, None], (1, 64, 96))
+    assert all(np.diff(drawn(ramp, rng, upright=True)[0, :, 5]).min() >= 0 for _ in range(8))
 
 
 def test_training_twice_gives_the_same_answers(images, tmp_path):
@@ -296,7 +339,7 @@ def test_views_are_turned_and_closer_up():
     np.testing.assert_array_equal(upright[0], view[:, :, ::-1])
     ramp = np.broadcast_to(np.arange(96, dtype=np.float32), (3, 64, 96))
     assert np.diff(closer(ramp, 0.5, np.random.default_rng(0))[0, 30]).min() >= 0
-    assert ways(30) == 15 and ways(10_000) == 0
+    assert ways(5) == 15 and ways(20) == 3 and ways(10_000) == 0
 
 
 def test_few_labels_spread_over_a_graph():

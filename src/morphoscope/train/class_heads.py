@@ -17,6 +17,7 @@ STRENGTHS = tuple(float(x) for x in np.geomspace(1e-2, 1e-6, 9))  # of the penal
 WIDTHS = tuple(float(x) for x in np.geomspace(0.3, 0.01, 7))  # of the votes of similar images, as a cosine
 STEPS = 60
 LABELLED = 8.0  # how much an image counts that has a label, beside one without whose class is certain
+MOST_KNOWN = 4000  # images that a model keeps to compare with; 2 kB each
 FLOOR = 1e-3  # share of its vote that each image has for all classes alike
 Array = NDArray[np.float32]
 

@@ -27,12 +27,12 @@ from morphoscope.train.class_data import (
     silent,
 )
 from morphoscope.train.class_folds import PARTS, Frozen, HeldOutLogits, deal_parts, frozen_folds
-from morphoscope.train.class_heads import Lessons, fit_network, scaled_lessons
+from morphoscope.train.class_heads import MOST_KNOWN, Lessons, fit_network, scaled_lessons
 from morphoscope.train.class_network import ClassNet
+from morphoscope.train.class_tuned import Tuning
 from morphoscope.train.duplicates import find_copies
 from morphoscope.train.trained import load_class_network
 
-MOST_KNOWN = 4000  # images that a model keeps to compare with; 2 kB each
 FEWEST = 2  # images of a class
 Array = NDArray[np.float32]
 TUNED, FROZEN, NEIGHBOURS = "fine-tuned", "frozen", "neighbours"
@@ -81,11 +81,23 @@ class ClassTraining:
         """Answers to images that were not learnt; None where nothing is held out."""
         if not self.held:
             return None
+        if self.method == TUNED:
+            return self.tuning.hold_out(self.held, progress)
         progress("parts held out in turn", 0, float("nan"))
         return frozen_folds(self.lessons, self.part, self.how, groups=self.images.groups, parts=self.held)
 
-    def learn(self, chosen: float, progress: Progress) -> ClassNet:
-        """A network that has learnt all images, with the strength, width or number of epochs that was best."""
+    @property
+    def tuning(self) -> Tuning:
+        """What fine-tuning works on."""
+        images = self.images
+        return Tuning(self.backbone, self.lessons, images.views, images.groups, self.part, self.recipe.train)
+
+    def learn(self, chosen: float | None, progress: Progress) -> ClassNet:
+        """A network that has learnt all images, with the strength, width or number of epochs that was best; None: a usual one."""
+        if self.method == TUNED:
+            return self.tuning.learn(chosen, progress)
+        tried = self.how.candidates
+        chosen = tried[len(tried) // 2] if chosen is None else chosen
         progress("all images", 0, float("nan"))
         backbone = deepcopy(self.backbone)
         known = min(len(self.images.truth), MOST_KNOWN)

@@ -72,7 +72,7 @@ def train_classifier(
         raise UsageError(f'images without a label help with train.method = "frozen" only, not with {job.method!r}')
     held = job.hold_out(say)
     told = honest(held, job.images) if held is not None and len(held.answered) else None
-    network = job.learn(_chosen(job, held), say)
+    network = job.learn(None if held is None else held.chosen, say)
     network.reach.fill_(_reach(network, held))
     card = export_classifier(network, _card(output.stem, job, held, told), output)
     return TrainedClasses(card, class_rows(told, job.images), job.images.data.skipped, job.notes)
@@ -85,14 +85,6 @@ def _refuse(recipe: Recipe, start: Path | None, freeze: str | None) -> None:
         raise UsageError("--freeze keeps layers of a trained model: name it with --from MODEL.onnx")
     if freeze and recipe.train.method == TUNED:
         raise UsageError('--freeze backbone and train.method = "fine-tuned" contradict each other; keep one')
-
-
-def _chosen(job: ClassTraining, held: HeldOutLogits | None) -> float:
-    """The strength, the width or the number of epochs for all images, from those that were best where parts were held out."""
-    if held is None:
-        tried = job.how.candidates
-        return tried[len(tried) // 2]
-    return held.chosen
 
 
 def _reach(network: ClassNet, held: HeldOutLogits | None) -> float:
