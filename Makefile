@@ -48,6 +48,8 @@ bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks.score_pairs
 	$(BIN)/python -m benchmarks.score_split
 	$(BIN)/python -m benchmarks.film_network
+	$(BIN)/python -m benchmarks.label_next
+	$(BIN)/python -m benchmarks.wires
 
 train-defaults: $(VENV)/bench
 	$(BIN)/python -m benchmarks.defaults

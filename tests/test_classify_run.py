@@ -162,6 +162,14 @@ def _make_newer(path: Path) -> None:
         connection.commit()
 
 
+def test_all_folders_are_searched_but_runs(tmp_path: Path) -> None:
+    for name in ("top.png", "one/a.png", "one/two/b.png"):
+        flat(tmp_path / "in" / name, 20 + len(name))
+    first = run_of(tmp_path / "in", tmp_path / "in" / "run", {"sort": "copy"})
+    assert first.images["file"].tolist() == ["top.png", "one/a.png", "one/two/b.png"]
+    assert run_of(tmp_path / "in", tmp_path / "again").images["file"].tolist() == first.images["file"].tolist()
+
+
 def test_bad_input_is_said(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_bytes(b"nothing")

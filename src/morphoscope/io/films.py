@@ -35,11 +35,12 @@ class FilmFile:
     name: str
 
 
-def list_films(sources: Sequence[Path]) -> list[FilmFile]:
+def list_films(sources: Sequence[Path], *, deep: bool = False) -> list[FilmFile]:
     """The files of inputs, each once: files as they are given, those of a folder in natural order.
 
     Of a folder those directly in it are taken; where there are none, those in its `image/`, else those of all its folders that
-    hold no run. Names are relative to the folder, of several inputs to the folder that holds them all.
+    hold no run; `deep` takes all of them in any case. Names are relative to the folder, of several inputs to the folder that
+    holds them all.
 
     Raises:
         InputError: a path that is not there, or a folder without pictures.
@@ -48,7 +49,7 @@ def list_films(sources: Sequence[Path]) -> list[FilmFile]:
     for source in sources:
         if not source.exists():
             raise InputError(f"there is no file or folder {source}; check the path")
-        found += _in_folder(source) if source.is_dir() else [source]
+        found += _in_folder(source, deep=deep) if source.is_dir() else [source]
     files = list(dict.fromkeys(Path(os.path.abspath(path)) for path in found))
     if len(sources) == 1 and sources[0].is_dir():
         root = Path(os.path.abspath(sources[0]))
@@ -57,11 +58,11 @@ def list_films(sources: Sequence[Path]) -> list[FilmFile]:
     return [FilmFile(path, path.relative_to(root).as_posix()) for path in files]
 
 
-def _in_folder(folder: Path) -> list[Path]:
-    direct = _pictures(folder)
+def _in_folder(folder: Path, *, deep: bool) -> list[Path]:
+    direct = [] if deep else _pictures(folder)
     if direct:
         return direct
-    if (folder / IMAGES).is_dir() and _pictures(folder / IMAGES):
+    if not deep and (folder / IMAGES).is_dir() and _pictures(folder / IMAGES):
         return _pictures(folder / IMAGES)
     below: list[Path] = []
     for name, folders, files in os.walk(folder):

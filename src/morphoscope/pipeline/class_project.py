@@ -65,20 +65,21 @@ def propose(path: Path, images: pd.DataFrame, files: Mapping[str, Path], model: 
         UsageError: it can only be read here, or another program kept it locked.
     """
     written, left_out = 0, list[str]()
-    name = model if isinstance(model, str) else model[0]
+    called = model if isinstance(model, str) else model[0]
     with Project.open(path) as project:
-        known = _proposals(project)
+        known, images_of = _proposals(project), dict[str, str]()
         for first in range(0, len(images), AT_ONCE):
             with project.batch(model=model):
                 for row in images.iloc[first : first + AT_ONCE].to_dict("records"):
                     try:
-                        image = project.add_image(files[str(row["file"])])
+                        name = str(row["file"])
+                        image = images_of[name] = images_of.get(name) or project.add_image(files[name])
                     except InputError as error:
                         left_out.append(f"{row['file']}: {error}")
                         continue
                     frame = int(row["frame"]) if "frame" in row else 0
                     label, chance, decision = str(row["label"]), float(row["probability"]), str(row["decision"])
-                    if known.get((image, frame)) != (label, chance, decision, name):
+                    if known.get((image, frame)) != (label, chance, decision, called):
                         project.set_label(image, label, frame=frame, probability=chance, decision=decision)
                     written += 1
     return written, left_out

@@ -49,7 +49,8 @@ def classify(
     project holds.
 
     Args:
-        inputs: pictures, folders of pictures, stacks or videos (a row per frame), of any sizes and formats; one run for all.
+        inputs: pictures, folders of pictures with all folders in them (but runs), stacks or videos (a row per frame), of any
+            sizes and formats; one run for all.
         recipe: settings, or the path of a TOML file; `classify.model` is needed.
         output: the run folder: images.parquet (`schema.IMAGES`), next.csv (`schema.LABEL_NEXT`), sorted/ where that is asked for
             (`sorting`), quantities.csv, run.json and the report with its contact sheets.
@@ -77,7 +78,7 @@ def classify(
     refuse_moved(output)
     project = None if settings.classify.project is None else Path(settings.classify.project)
     said_by_people(project)  # a project that cannot be used is told of now
-    files = list_films(sources)
+    files = list_films(sources, deep=True)
     classifier = classifier or _load(settings)
     job = ClassifyJob(files, classifier, settings, output, progress=progress)
     start = time.perf_counter()
