@@ -210,7 +210,7 @@ def test_nothing_is_validated_without_folds(images, tmp_path):
 
 
 def test_images_without_a_label_help(tmp_path):
-    few, rest = draw(tmp_path / "few", 2), tmp_path / "rest"
+    few, rest = draw(tmp_path / "few", 3), tmp_path / "rest"
     draw(rest, 8, first=10)
     source = Source(few, unlabelled=rest)
     trained = train_classifier(source, tmp_path / "m.onnx", tiny(bands=2))
