@@ -31,7 +31,6 @@ from morphoscope.recipe import Recipe
 from morphoscope.train.class_figures import honest
 from morphoscope.train.class_folds import deal_parts
 from morphoscope.train.class_job import PARTS, ClassTraining, prepare
-from morphoscope.train.class_network import squared_distances
 
 Array = NDArray[np.float64]
 FOLDS, COVERAGES = 5, (0.9, 0.95)
@@ -85,7 +84,7 @@ def hold_back(job: ClassTraining, seed: int) -> list[Fold]:
         told, network = honest(held, some), inner.learn(held.chosen, lambda *_: None)
         with torch.inference_mode():
             features = network.scaled(torch.from_numpy(images.features[inside]))
-            logits = network.head(features, squared_distances(features, network.bank)).numpy()
+            logits = network.head(network.scaled.level(features), network.scaled.level(network.bank)).numpy()
         folds.append(
             Fold(
                 probabilities(logits, temperature=held.settled).astype(float),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 
 from morphoscope import __version__
 from morphoscope.errors import UsageError
+from morphoscope.measure.honest_held import group_weights
 from morphoscope.models.card import DataSource, HeldOutAnswers, ModelCard
 from morphoscope.models.classify import CLASSES
 from morphoscope.models.image_view import STANDARD
@@ -73,7 +75,7 @@ def train_classifier(
     held = job.hold_out(say)
     told = honest(held, job.images) if held is not None and len(held.answered) else None
     network = job.learn(None if held is None else held.chosen, say)
-    network.reach.fill_(_reach(network, held))
+    network.reach.fill_(reach_of(network, held, job.images.groups))
     card = export_classifier(network, _card(output.stem, job, held, told), output)
     return TrainedClasses(card, class_rows(told, job.images), job.images.data.skipped, job.notes)
 
@@ -87,15 +89,23 @@ def _refuse(recipe: Recipe, start: Path | None, freeze: str | None) -> None:
         raise UsageError('--freeze backbone and train.method = "fine-tuned" contradict each other; keep one')
 
 
-def _reach(network: ClassNet, held: HeldOutLogits | None) -> float:
-    """The distance beyond which one image in a hundred of the same kind lies, each held out group counting as one."""
+def reach_of(network: ClassNet, held: HeldOutLogits | None, groups: Sequence[str]) -> float:
+    """The distance beyond which one image in a hundred of the same kind lies; each group counts as one.
+
+    From images held out; where nothing is, from the distance of each image learnt to the nearest other one.
+    """
     if held is not None and np.isfinite(held.foreign).any():
-        far = held.foreign[np.isfinite(held.foreign)]
+        known = np.isfinite(held.foreign)
+        far, names = held.foreign[known], np.array(groups)[known]
+        weight = group_weights(names)
     else:
         squares = squared_distances(network.bank, network.bank)
         squares.fill_diagonal_(torch.inf)
         far = squares.amin(dim=1).sqrt().numpy()
-    return max(float(np.quantile(far, BEYOND)), 1e-3)
+        weight = np.ones(len(far))
+    order = np.argsort(far)
+    share = np.cumsum(weight[order]) / weight.sum()
+    return max(float(far[order[int(np.searchsorted(share, BEYOND).clip(max=len(far) - 1))]]), 1e-3)
 
 
 def _card(name: str, job: ClassTraining, held: HeldOutLogits | None, told: Honest | None) -> ModelCard:
@@ -122,14 +132,17 @@ def _card(name: str, job: ClassTraining, held: HeldOutLogits | None, told: Hones
 
 
 def _kept(told: Honest, *, seed: int) -> HeldOutAnswers:
-    """The answers as a card keeps them, some of them drawn at random where there are very many."""
+    """The answers as a card keeps them, some of them drawn at random where there are very many.
+
+    Probabilities are rounded down, so that a threshold among them is never above what it was made of.
+    """
     rows = np.sort(np.random.default_rng(seed).permutation(len(told.truth))[:MOST_HELD])
     p, truth = told.probability[rows], told.truth[rows]
-    own, top = p[np.arange(len(rows)), truth], p.max(axis=1)
+    own, top = (np.floor(x.astype(float) * 1e6) / 1e6 for x in (p[np.arange(len(rows)), truth], p.max(axis=1)))
     group = np.unique(told.group[rows], return_inverse=True)[1]
     return HeldOutAnswers(
-        truth_probability=tuple(round(float(x), 6) for x in own),
-        top=tuple(round(float(x), 6) for x in top),
+        truth_probability=tuple(own.tolist()),
+        top=tuple(top.tolist()),
         right=tuple((p.argmax(axis=1) == truth).tolist()),
         group=tuple(group.tolist()),
     )
