@@ -49,6 +49,8 @@ bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks.score_split
 	$(BIN)/python -m benchmarks.film_network
 	$(BIN)/python -m benchmarks.label_next
+	$(BIN)/python -m benchmarks.nanofibre
+	$(BIN)/python -m benchmarks.conformal
 	$(BIN)/python -m benchmarks.wires
 
 train-defaults: $(VENV)/bench
