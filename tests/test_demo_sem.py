@@ -91,7 +91,8 @@ def test_the_whole_story(small, tmp_path: Path) -> None:
     story = run_sem_demo(tmp_path, 5, labelled=3, pool=4, fresh=2, teacher=small)
     assert [check.passed for check in story.checks] == [True] * 6, story.checks
     assert story.first.info["decisions"] == {"accept": 24, "review": 4, "foreign": 0, "reject": 0}
-    assert story.taken.counts == {BETWEEN: 2, "foreign": 2} and story.taken.new == [BETWEEN]
+    assert story.moved.counts == {BETWEEN: 2, "foreign": 2} and story.moved.new == [BETWEEN]
+    assert story.told.images == 16 and story.told.same == 4 and story.told.wrong == []  # four of the twenty were moved before
     assert set(story.second.images["label"]) == {*CATEGORIES, BETWEEN}
     again = run_sem_demo(tmp_path, 5, labelled=3, pool=4, fresh=2, teacher=small, overwrite=True)
     assert again.first.info["decisions"] == story.first.info["decisions"]
@@ -104,7 +105,7 @@ def test_the_command(small, tmp_path: Path, monkeypatch, capsys) -> None:
         main(["demo", "sem", "-o", "d", "--seed", "2"])
     out = capsys.readouterr().out
     assert ended.value.code in (0, None) and out.strip().splitlines()[-1] == "report: d/run/report.html"
-    assert "corrected by moving" in out and BETWEEN in out and out.count("pass") == 6
+    assert "moved between the sorted folders" in out and BETWEEN in out and out.count("pass") == 6
 
 
 def test_without_pytorch_it_says_what_to_install(tmp_path: Path, monkeypatch) -> None:

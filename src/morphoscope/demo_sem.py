@@ -12,7 +12,9 @@ import pandas as pd
 
 from morphoscope.demo import Check
 from morphoscope.errors import UsageError
+from morphoscope.io.tables import write_csv
 from morphoscope.pipeline import Run, classify, orient, take_labels
+from morphoscope.pipeline.classify_results import FOREIGN
 from morphoscope.pipeline.corrections import Taken
 from morphoscope.pipeline.stream import Progress
 from morphoscope.recipe import Recipe
@@ -20,7 +22,7 @@ from morphoscope.synth.categories import BETWEEN, ODD, save_picture, write_categ
 from morphoscope.synth.wires import WirePicture
 
 ACCURACY = 0.9  # of the accepted; 0.99 takes some hundreds of labelled images
-LABELLED, POOL, FRESH = 10, 12, 6  # pictures of a category
+LABELLED, POOL, FRESH = 12, 12, 6  # pictures of a category
 PIXEL_NM = 10.0
 FOLLOWING = (1.0, 0.8, 0.55, 0.3)  # shares of the wires that follow their pattern
 
@@ -29,12 +31,13 @@ Teacher = Callable[[Path, Path | None, Path], None]
 
 @dataclass(frozen=True)
 class Story:
-    """The runs of the demo, what was corrected between them, and the table of found against true."""
+    """The runs of the demo, what was moved and what was answered in next.csv between them, and found against true."""
 
     first: Run
     second: Run
     wires: Run
-    taken: Taken
+    moved: Taken
+    told: Taken
     checks: list[Check]
 
 
@@ -81,14 +84,16 @@ def run_sem_demo(
     first = _classified(mixed, folder / "first.onnx", project, folder / "run-first", overwrite, progress)
     checks = compare_decisions(first.images, truth)
     correct_by_hand(first, truth)
-    taken = take_labels(first.path, project, author="demo")
+    moved = take_labels(first.path, project, author="demo")
+    answer_list(first, truth)
+    told = take_labels(first.path / "next.csv", project, author="demo")
     teach(data, project, folder / "second.onnx")
     new, later = write_pool(folder / "fresh", fresh, odd=0, between=fresh, seed=seed + 2, shape=shape)
     later.to_csv(folder / "fresh.csv", index=False)
     second = _classified(new, folder / "second.onnx", project, folder / "run", overwrite, progress)
     checks += compare_later(second.images, later)
     wires, true = _wires(folder, seed + 3, overwrite, progress)
-    return Story(first, second, wires, taken, [*checks, compare_wires(wires, true)])
+    return Story(first, second, wires, moved, told, [*checks, compare_wires(wires, true)])
 
 
 def _clear(folder: Path) -> None:
@@ -134,6 +139,14 @@ def correct_by_hand(run: Run, truth: pd.DataFrame) -> int:
     return moved
 
 
+def answer_list(run: Run, truth: pd.DataFrame) -> None:
+    """Fill in the images to label next, as a person does in a spreadsheet."""
+    path, known = run.path / "next.csv", dict(zip(truth["file"], truth["label"], strict=True))
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    true = table["file"].map(known)
+    write_csv(path, table.assign(label=true.where(true != ODD, ""), decision=true.where(true == ODD, "").replace(ODD, FOREIGN)))
+
+
 def compare_decisions(images: pd.DataFrame, truth: pd.DataFrame) -> list[Check]:
     """The first run: are the accepted right, how many are left over, and is what belongs nowhere held back."""
     table = images.merge(truth.rename(columns={"label": "true"}), on="file")
@@ -144,7 +157,7 @@ def compare_decisions(images: pd.DataFrame, truth: pd.DataFrame) -> list[Check]:
     return [
         _least("accepted that are right", right, ACCURACY),
         _least("accepted of the known categories", len(accepted) / max(len(usual), 1), 0.7),
-        _least("pictures of no category held back", float((odd["decision"] != "accept").mean()), 0.7),
+        _least("pictures of no category held back", float((odd["decision"] != "accept").mean()), 0.5),
     ]
 
 

@@ -103,8 +103,9 @@ def _sem(folder: Path, seed: int, overwrite: bool, progress: Progress | None) ->
     for name, run in (("mixed pictures", story.first), ("new pictures, taught again", story.second)):
         counts = ", ".join(f"{count} {decision}" for decision, count in run.info["decisions"].items() if count)
         typer.echo(f"{name}: {counts} (accepted: at least {ACCURACY:.0%} right)")
-    said = ", ".join(f"{count} {label}" for label, count in sorted(story.taken.counts.items()) if count)
-    typer.echo(f"corrected by moving pictures between the sorted folders: {said}")
+    for how, taken in (("moved between the sorted folders", story.moved), ("answered in next.csv", story.told)):
+        counts = ", ".join(f"{count} {label}" for label, count in sorted(taken.counts.items()) if count)
+        typer.echo(f"{how}: {counts or 'none'}")
     return [story.first, story.wires, story.second], story.checks
 
 
