@@ -295,7 +295,7 @@ IMAGES: dict[str, Column] = {  # and, after `probability`, prob_<class> for each
     "label": Column("str", "", "the category: the most probable class, or what a person said"),
     "probability": Column("float64", "", "calibrated probability of that category; null for one the model does not know"),
     "decision": Column("str", "", "accept, review (a person should look), foreign (like none of the images learnt) or reject"),
-    "labels": Column("str", "", "classes among which the true one is in the named share of images, joined by |"),
+    "labels": Column("str", "", "classes among which the true one is in the named share of images or more, joined by |"),
     "foreign": Column("float64", "", "distance to the images learnt over the largest usual one: above 1 it is foreign"),
     "by": Column("str", "", "whose decision it is: model or person"),
     "width_px": SCORES["width_px"],

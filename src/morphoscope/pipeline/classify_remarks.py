@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from morphoscope.models.card import ModelCard
-from morphoscope.pipeline.classify_results import ACCEPT, FOREIGN, JOIN, MODEL, PERSON, REVIEW, ClassifyResults
+from morphoscope.pipeline.classify_results import ACCEPT, BETWEEN, FOREIGN, JOIN, MODEL, PERSON, REVIEW, ClassifyResults
 from morphoscope.pipeline.score_images import ERROR, SAID
 from morphoscope.recipe import Recipe
 from morphoscope.schema import QUANTITIES, conform
@@ -110,7 +110,7 @@ def classify_findings(results: ClassifyResults, recipe: Recipe) -> list[str]:
     target = f"{recipe.classify.accuracy:.4g}"
     said = [
         f"{accepted} of {total} images are accepted (right in at least {target} of them is wanted), {review} are left to a "
-        f"person, {foreign} are foreign, {total - len(own)} have a person's word"
+        f"person, {foreign} are foreign" + (f", {total - len(own)} have a person's word" if total > len(own) else "")
     ]
     if results.acceptance is not None:
         said.append(results.acceptance.sentence)
@@ -118,10 +118,7 @@ def classify_findings(results: ClassifyResults, recipe: Recipe) -> list[str]:
     several = between[between.str.contains(JOIN, regex=False)]
     if len(several):
         common = several.map(lambda text: " and ".join(sorted(text.split(JOIN)))).value_counts()
-        said.append(
-            f"{len(several)} images lie between categories ({recipe.classify.coverage:.0%} sets), most often {common.index[0]} "
-            f"({common.iloc[0]} images)"
-        )
+        said.append(f"{len(several)} images lie between categories, most often {common.index[0]} ({common.iloc[0]} images)")
     return said
 
 
@@ -139,7 +136,7 @@ def quantities(results: ClassifyResults, recipe: Recipe) -> pd.DataFrame:
     sets = results.proposed["labels"].dropna()
     if len(sets):
         size = float(np.mean([text.count(JOIN) + 1 for text in sets]))
-        how = f"prediction sets, coverage {recipe.classify.coverage:.4g}"
+        how = f"prediction sets, coverage {recipe.classify.coverage:.4g}; under review all from a probability of {BETWEEN:g} on"
         rows.append(("categories per image", size, math.nan, math.nan, "", len(sets), how))
     named = images[images["decision"].isin((ACCEPT, REVIEW))]
     for label, count in named["label"].value_counts().sort_index().items():

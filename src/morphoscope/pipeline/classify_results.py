@@ -23,6 +23,7 @@ DECISIONS = (ACCEPT, REVIEW, FOREIGN, REJECT)
 MODEL, PERSON = "model", "person"
 CANDIDATES = 30  # times as many images as are to be named, the most unsure ones, are compared
 JOIN = "|"
+BETWEEN = 0.1  # probability from which on a class is named where a person is to look
 FOREIGN_WEIGHT = 0.5  # unsureness of foreign images: they may be a new category, or nothing worth a label
 
 
@@ -94,7 +95,7 @@ def _proposed(
     table["label"] = [card.classes[k] for k in best]
     table["probability"] = top
     table["decision"] = np.select([foreign > 1, sure], [FOREIGN, ACCEPT], REVIEW)
-    table["labels"] = _sets(chances, card, recipe, held)
+    table["labels"] = _sets(chances, (table["decision"] == REVIEW).to_numpy(), card, recipe, held)
     table["by"] = MODEL
     order = [name for name in IMAGES if name in table]
     at = order.index("probability") + 1
@@ -102,11 +103,17 @@ def _proposed(
     return conform(table[order], IMAGES)[order]
 
 
-def _sets(chances: NDArray[np.float64], card: ModelCard, recipe: Recipe, held: HeldOut | None) -> list[str | None]:
-    """The prediction set of each image, the most probable class first; null where no images were held out to rest it on."""
+def _sets(
+    chances: NDArray[np.float64], review: NDArray[np.bool_], card: ModelCard, recipe: Recipe, held: HeldOut | None
+) -> list[str | None]:
+    """The prediction set of each image, the most probable class first; null where no images were held out to rest it on.
+
+    The set of a good model has one class even where two are near, as that covers enough images. Those left to a person (n,)
+    therefore get all classes from `BETWEEN` on; a larger set covers no less.
+    """
     if held is None:
         return [None] * len(chances)
-    inside = prediction_sets(chances, held, coverage=recipe.classify.coverage)
+    inside = prediction_sets(chances, held, coverage=recipe.classify.coverage) | (review[:, None] & (chances >= BETWEEN))
     order = np.argsort(-chances, axis=1, kind="stable")
     return [JOIN.join(card.classes[k] for k in line if among[k]) for line, among in zip(order, inside, strict=True)]
 

@@ -16,12 +16,12 @@ from morphoscope.io.frames import Image
 from morphoscope.measure.scale_bar import to_bytes
 from morphoscope.pipeline.classify_images import Looker
 from morphoscope.pipeline.classify_job import READERS
-from morphoscope.pipeline.classify_results import ACCEPT, FOREIGN, JOIN, PERSON, REJECT, REVIEW
+from morphoscope.pipeline.classify_results import ACCEPT, BETWEEN, FOREIGN, JOIN, PERSON, REJECT, REVIEW
 from morphoscope.report.contact_sheet import Sheet, Tile
 
 SHOWN = {REVIEW: 18, ACCEPT: 12, FOREIGN: 24, REJECT: 6}  # images of a sheet
 MOST_SHEETS = 40
-CHANCE, WORTH_SAYING = "prob_", 0.1  # the second category is named from this probability on
+CHANCE = "prob_"
 SIDE, QUALITY = 200, 78  # px of the longer side of a small picture, and of its compression
 HEADS = {
     REVIEW: "Left to a person, proposed as {label}",
@@ -93,11 +93,11 @@ def _said(row: Mapping[str, Any]) -> str:
     if row["by"] == PERSON:
         return "by a person" if row["decision"] != ACCEPT else f"{row['label']}, by a person"
     if row["decision"] == FOREIGN:
-        return f"{row['foreign']:.2f} times the limit; nearest to {row['label']}"
+        return f"{row['foreign']:.2f} times the limit; most like {row['label']}"
     others = [name for name in str(row["labels"]).split(JOIN) if name != row["label"]] if isinstance(row["labels"], str) else []
     chances = {name.removeprefix(CHANCE): p for name, p in row.items() if name.startswith(CHANCE)}
     second = max((name for name in chances if name != row["label"]), key=lambda name: chances[name], default=None)
-    if second is not None and second not in others and chances[second] >= WORTH_SAYING:
+    if second is not None and second not in others and chances[second] >= BETWEEN:
         others.append(second)
     told = "".join(f", or {name} {_percent(chances[name])}" for name in others)
     return f"{row['label']} {_percent(row['probability'])}{told}"
