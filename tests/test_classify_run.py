@@ -87,6 +87,11 @@ def test_the_threshold_is_that_of_the_named_accuracy(pictures: Path, tmp_path: P
     )
 
 
+def test_images_left_to_a_person_have_all_categories_they_lie_between(pictures: Path, tmp_path: Path) -> None:
+    labels = run_of(pictures, tmp_path / "run", {"coverage": 0.05}).images.set_index("file")["labels"]
+    assert labels["b/z.png"] == "middle|dark" and not labels.drop("b/z.png").str.contains("|", regex=False).any()
+
+
 def test_a_model_without_held_out_images_promises_nothing(pictures: Path, tmp_path: Path) -> None:
     run = run_of(pictures, tmp_path / "run", classifier=GreyClassifier(held_out=None))
     assert run.info["decisions"]["accept"] == 0 and run.info["promise"] is None
