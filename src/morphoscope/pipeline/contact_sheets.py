@@ -31,7 +31,7 @@ HEADS = {
 }
 ORDERS = {
     REVIEW: "from the least certain to the most",
-    ACCEPT: "from the least certain to the most, evenly over all",
+    ACCEPT: "from the least certain to the most",
     FOREIGN: "the farthest first",
     REJECT: "in their order",
 }
@@ -105,7 +105,8 @@ def _said(row: Mapping[str, Any]) -> str:
 
 def _percent(share: float) -> str:
     """A share that is not called 100 % unless it is."""
-    return f"{100 * min(share, 0.9999):.0f} %" if share < 0.995 else f"{np.floor(1000 * share) / 10:.1f} %"
+    said = f"{100 * min(share, 0.9999):.0f}" if share < 0.995 else f"{np.floor(1000 * share) / 10:.1f}"
+    return f"{said}\N{NO-BREAK SPACE}%"
 
 
 def embedded(image: Image) -> str:
