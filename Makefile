@@ -48,6 +48,9 @@ bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks.score_pairs
 	$(BIN)/python -m benchmarks.score_split
 	$(BIN)/python -m benchmarks.film_network
+	$(BIN)/python -m benchmarks.classify_neu
+	$(BIN)/python -m benchmarks.foreign
+	$(BIN)/python -m benchmarks.classify_speed
 	$(BIN)/python -m benchmarks.label_next
 	$(BIN)/python -m benchmarks.nanofibre
 	$(BIN)/python -m benchmarks.conformal

@@ -204,6 +204,14 @@ def test_of_a_class_in_one_group_it_is_said_that_it_cannot_be_validated(images, 
     assert trained.classes["held_out"].tolist() == [0, 6, 6] and len(trained.card.held_out.right) == 12
 
 
+def test_the_recipe_may_name_the_classes(images, tmp_path):
+    trained = train_classifier(images, tmp_path / "m.onnx", tiny(folds=0, classes=("Stripes", "GRAIN")))
+    assert trained.card.classes == ("Stripes", "GRAIN") and trained.classes["images"].tolist() == [6, 6]
+    assert any("6 images of other categories" in note for note in trained.notes)
+    with pytest.raises(InputError, match="names wires, the data have dots"):
+        train_classifier(images, tmp_path / "m.onnx", tiny(classes=("dots", "wires")))
+
+
 def test_nothing_is_validated_without_folds(images, tmp_path):
     trained = train_classifier(images, tmp_path / "m.onnx", tiny(folds=0))
     assert trained.card.held_out is None and not trained.card.metrics and list(trained.classes) == ["class", "images", "groups"]

@@ -118,6 +118,9 @@ class TrainRecipe(Section):
         description="classify: features as they are with a linear layer, or with the most similar images; or all is learnt",
     )
     weights: str | None = Field(None, description="classify: file of the backbone's weights, as torchvision or timm name them")
+    classes: tuple[str, ...] = Field(
+        (), description="classify: the categories that are learnt, as the data name them (but for case, spaces and _); none: all"
+    )
     view_px: int | None = Field(
         None,
         ge=64,

@@ -121,6 +121,31 @@ def read_source(source: Source) -> ScoreData:
     return with_project(read_classes(source.data), source.project)
 
 
+def with_classes(data: ScoreData, wanted: Sequence[str]) -> ScoreData:
+    """The images of some classes, under these names; spaces, `_`, `-` and case may differ in the data. Others are left out.
+
+    Raises:
+        InputError: a class is not in the data.
+    """
+    own = {_plain(name): k for k, name in enumerate(data.classes)}
+    absent = [name for name in wanted if _plain(name) not in own]
+    if absent:
+        raise InputError(
+            f"train.classes names {', '.join(absent)}, the data have {', '.join(data.classes)}; name the folders so, or change "
+            "train.classes"
+        )
+    kept = [own[_plain(name)] for name in wanted]
+    targets = [(one, one.target[kept]) for one in data.examples if one.target is not None]
+    examples = tuple(replace(one, target=target) for one, target in targets if target.any())
+    left = len(data.examples) - len(examples)
+    notes = (f"{left} images of other categories than train.classes are not learnt",) if left else ()
+    return replace(data, classes=tuple(wanted), examples=examples, notes=(*data.notes, *notes))
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
 def read_classes(path: Path) -> ScoreData:
     """Images with one category each, in a layout of `io.score_data.read_score_data`.
 

@@ -25,6 +25,7 @@ from morphoscope.train.class_data import (
     look_at_files,
     read_source,
     silent,
+    with_classes,
 )
 from morphoscope.train.class_folds import PARTS, Frozen, HeldOutLogits, deal_parts, frozen_folds
 from morphoscope.train.class_heads import MOST_KNOWN, Lessons, fit_network, scaled_lessons
@@ -124,6 +125,8 @@ def prepare(source: Source | Path, recipe: Recipe, *, start: Path | None = None,
         torch.set_num_threads(recipe.run.threads)
     source = Source(source) if isinstance(source, Path) else source
     labelled = read_source(source)
+    if settings.classes:
+        labelled = with_classes(labelled, settings.classes)
     backbone, view_px = _backbone(recipe, start)
     tuned = settings.method == TUNED
     look = Look(view_px, 0 if tuned else None, settings.upright, tuned, recipe.run.threads, settings.seed)
