@@ -198,10 +198,28 @@ def test_acceptance_of_cases_done_by_hand() -> None:
     late = accept_threshold(held(30_000, [29_999]), accuracy=0.99)
     assert "99.99 % are right" in late.sentence and "accepted from a probability of 0.5 on: 100 %" in late.sentence
     hopeless = accept_threshold(held(400, list(range(0, 400, 2))), accuracy=0.95)
-    assert not hopeless.possible and "too many answers" in hopeless.sentence and 0.4 < hopeless.promised < 0.5
+    assert not hopeless.possible and "too many answers" in hopeless.sentence and 0.2 < hopeless.promised < 0.5
     for wrong_use in ({"accuracy": 1.0}, {"accuracy": 0.9, "confidence": 0.0}):
         with pytest.raises(UsageError, match="no model can promise 1"):
             accept_threshold(held(10, []), **wrong_use)
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.booleans(), st.integers(0, 9)), min_size=1, max_size=60), st.floats(0.3, 0.99))
+@settings(deadline=None, max_examples=80)
+def test_what_is_promised_can_be_had_and_more_is_not_accepted_than_that(rows: list[tuple[int, bool, int]], target: float) -> None:
+    top = np.array([t / 30 for t, _, _ in rows])
+    held = HeldOut(top, top, np.array([ok for _, ok, _ in rows]), np.array([g for _, _, g in rows]))
+    found = accept_threshold(held, accuracy=target)
+    if found.promised > 0:
+        assert accept_threshold(held, accuracy=found.promised).possible
+    if found.possible:
+        assert found.low >= target - 1e-6 and found.share == pytest.approx(
+            held.weight[top >= found.threshold].sum() / held.groups
+        )
+        assert found.accuracy >= found.low
+        order = np.random.default_rng(0).permutation(len(top))
+        again = accept_threshold(HeldOut(top[order], top[order], held.right[order], held.group[order]), accuracy=target)
+        assert again.threshold == found.threshold
 
 
 def test_equal_probabilities_are_accepted_together() -> None:

@@ -13,8 +13,9 @@ from morphoscope.errors import UsageError
 from morphoscope.measure.honest_held import HeldOut
 
 Array = NDArray[np.float64]
-FIRST, ANEW = 0.8, 0.5  # share of the risk for where tests begin first; share of all groups accepted where they begin anew
+BEGINNINGS = ((0, 0.4), (2, 0.3), (8, 0.3))  # tests begin where so many mistakes are allowed, with this share of the risk
 STEP = 1 / 40  # share of all groups from test to test
+TINY = 1e-9
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ def accept_threshold(held_out: HeldOut, *, accuracy: float, confidence: float = 
     series is laid out by how many are accepted, before any answer is known, choosing the threshold does not spoil the promise
     (selective classification, Geifman & El-Yaniv, NeurIPS 2017; fixed sequence and fallback tests, Angelopoulos et al., Learn
     then test, Ann. Appl. Stat. 19 (2025) 1641; Wiens, Pharm. Stat. 2 (2003) 207). The series begins where a promise is possible
-    if no answer is wrong. As one mistake among the most certain answers would end it, it begins anew where half of all are
-    accepted, with a fifth of the risk, if they are enough for that; passed tests hand their risk on.
+    if no answer is wrong. As one mistake among the most certain answers would end it, it begins anew where two and where eight
+    mistakes are allowed, if so many are held out; each beginning has a share of the risk, and passed tests hand theirs on.
 
     Each group counts as one image, its images with equal shares of it. That is exact for images without groups; else it takes
     the images of a group to be right or wrong together, the most careful assumption, as a few mistakes do not tell how they
@@ -119,7 +120,7 @@ def lower_bound(accepted: float, wrong: float, risk: float) -> float:
     Both may be sums of shares of groups.
     """
     right = accepted - wrong
-    return float(betaincinv(right, wrong + 1, risk)) if right > 1e-9 else 0.0
+    return float(betaincinv(right, wrong + 1, risk)) if right > TINY else 0.0
 
 
 def _by_threshold(held_out: HeldOut) -> tuple[Array, Array, Array]:
@@ -132,13 +133,11 @@ def _by_threshold(held_out: HeldOut) -> tuple[Array, Array, Array]:
 
 def _lowest(accepted: Array, p_value: Array, accuracy: float, risk: float) -> tuple[int, float] | None:
     """The last threshold of an unbroken series of passed tests, and the risk it was tested at."""
-    starts, shares = _starts(accepted[-1], accuracy, risk)
-    first = np.searchsorted(accepted, np.array(starts) - 1e-9)
-    gained = dict(zip(first.tolist(), shares, strict=True)) if len(set(first)) == len(shares) else {int(first[0]): risk}
+    gained = _beginnings(accepted, accuracy, risk)
     steps = np.arange(STEP, 1 + STEP / 2, STEP) * accepted[-1]
-    tests = np.union1d(first, np.searchsorted(accepted, steps - 1e-9))
+    tests = np.union1d(list(gained), np.searchsorted(accepted, steps - TINY))
     best, handed = None, 0.0
-    for k in tests[tests < len(accepted)].tolist():
+    for k in tests[tests < len(accepted)].astype(int).tolist():
         handed += gained.get(k, 0.0)
         if p_value[k] > handed:
             handed = 0.0
@@ -147,23 +146,30 @@ def _lowest(accepted: Array, p_value: Array, accuracy: float, risk: float) -> tu
     return best
 
 
-def _starts(size: float, accuracy: float, risk: float) -> tuple[list[float], list[float]]:
-    """How many groups are accepted where tests begin, and the risk that each beginning is given."""
-    anew, rest = ANEW * size, (1 - FIRST) * risk
-    if accuracy**anew > rest:
-        return [math.log(risk) / math.log(accuracy)], [risk]
-    return [math.log(FIRST * risk) / math.log(accuracy), anew], [FIRST * risk, rest]
+def _beginnings(accepted: Array, accuracy: float, risk: float) -> dict[int, float]:
+    """The thresholds (numbers) where tests begin, with the risk that each brings; the first has what others cannot use."""
+    found, spare = dict[int, float](), 0.0
+    for allowed, share in reversed(BEGINNINGS):
+        own = (share + (spare if allowed == 0 else 0.0)) * risk
+        enough = np.flatnonzero(betainc(np.maximum(accepted - allowed, TINY), allowed + 1, accuracy) <= own * (1 + TINY))
+        if len(enough):
+            found[int(enough[0])] = found.get(int(enough[0]), 0.0) + own
+        else:
+            spare += share
+    return found
 
 
 def _promised(accepted: Array, wrong: Array, risk: float) -> float:
-    """The greatest accuracy that passes where tests begin: before the first mistake, or where they begin anew.
+    """The greatest accuracy that passes at one of the beginnings.
 
-    That a greater one passes for more groups makes the first a fixed sequence of its own, and both together keep the risk.
+    The more accurate, the more groups a beginning takes, and the mistakes among these only grow: a fixed sequence for each
+    beginning, all of which together keep the risk.
     """
-    right = int(np.searchsorted(wrong, 1e-9))
-    first = (FIRST * risk) ** (1 / accepted[right - 1]) if right else 0.0
-    k = int(np.searchsorted(accepted, ANEW * accepted[-1] - 1e-9))
-    best = max(first, lower_bound(accepted[k], wrong[k], (1 - FIRST) * risk))
+    best = 0.0
+    for allowed, share in BEGINNINGS:
+        within = int(np.searchsorted(wrong, allowed + TINY, side="right"))
+        if within:
+            best = max(best, lower_bound(accepted[within - 1], allowed, share * risk))
     return math.floor(best * 10_000) / 10_000
 
 

@@ -39,7 +39,8 @@ def calibration_interval(
     """Bounds in 95 % of `expected_calibration_error`, drawing whole groups (n,) again; nan with fewer than two groups.
 
     Drawing again adds noise, and noise adds to an error that is never negative; the mean of what it adds is taken off again
-    (bias-corrected percentiles), so that the bounds lie about the error that was found.
+    (bias-corrected percentiles), so that the bounds lie about the error that was found. They are of what so many images show;
+    what these would show of true probabilities is `calibrated_error`.
     """
     _, number = np.unique(np.asarray(group), return_inverse=True)
     error = _error_of_weights(top, right, bins)
