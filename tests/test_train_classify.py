@@ -100,7 +100,8 @@ def test_a_classifier_is_learnt_validated_and_knows_what_it_does_not_know(images
 def test_fine_tuning_changes_the_backbone_and_goes_on(images, tmp_path):
     recipe = tiny(method="fine-tuned", epochs=2, folds=0)
     train_classifier(images, tmp_path / "a.onnx", recipe)
-    train_classifier(images, tmp_path / "b.onnx", recipe, start=tmp_path / "a.onnx")
+    again = train_classifier(images, tmp_path / "b.onnx", recipe, start=tmp_path / "a.onnx")
+    assert "may flatter" in again.card.limits and again.notes[-1] in again.card.limits
     start = build_backbone("tiny").state_dict()
     first, second = (load_class_network(tmp_path / f"{name}.onnx").backbone.state_dict() for name in "ab")
     name = "body.layers.2.0.weight"
@@ -145,6 +146,7 @@ def test_training_goes_on_from_a_model_with_other_classes(images, tmp_path):
         shutil.copytree(images / kind, two / kind)
     plain = parse_recipe({"run": {"threads": 1}})
     again = train_classifier(two, tmp_path / "b.onnx", plain, start=tmp_path / "a.onnx", freeze="backbone")
+    assert not again.card.limits  # what it goes on from has learnt nothing but ImageNet
     assert again.card.classes == KINDS[:2] and again.card.architecture["backbone"] == "tiny"
     assert [one.name for one in again.card.data] == [*(one.name for one in first.card.data), "two"]
     with pytest.raises(UsageError, match="has its own, tiny"):

@@ -24,6 +24,7 @@ from morphoscope.train.class_folds import HeldOutLogits
 from morphoscope.train.class_job import FROZEN, TUNED, ClassTraining, prepare
 from morphoscope.train.class_network import ClassNet, squared_distances
 from morphoscope.train.export import export_classifier
+from morphoscope.train.score import leak
 
 MOST_HELD = 4000  # answers to images held out that a card keeps
 BEYOND = 0.99  # share of new images of the same kind that are not to be called foreign
@@ -77,7 +78,18 @@ def train_classifier(
     network = job.learn(None if held is None else held.chosen, say)
     network.reach.fill_(reach_of(network, held, job.images.groups))
     card = export_classifier(network, _card(output.stem, job, held, told), output)
-    return TrainedClasses(card, class_rows(told, job.images), job.images.data.skipped, job.notes)
+    said = (*job.notes, *filter(None, [_leak(job)]))
+    return TrainedClasses(card, class_rows(told, job.images), job.images.data.skipped, said)
+
+
+def _leak(job: ClassTraining) -> str:
+    """What is to be said where the features of a model may have learnt what is held out here; nothing where they have not."""
+    return leak(job.images.data.name, job.start) if job.start is not None and _tuned(job.start) else ""
+
+
+def _tuned(start: Path | None) -> bool:
+    """Whether the backbone of a model has learnt anything but ImageNet."""
+    return start is not None and bool(read_card(start).training.get("tuned", True))
 
 
 def _refuse(recipe: Recipe, start: Path | None, freeze: str | None) -> None:
@@ -112,6 +124,7 @@ def _card(name: str, job: ClassTraining, held: HeldOutLogits | None, told: Hones
     settings, images = job.recipe.train, job.images
     learnt = DataSource(name=images.data.name, licence=settings.licence, citation=settings.citation)
     before = read_card(job.start).data if job.start else job.backbone.source
+    facts = {"method": job.method, "tuned": job.method == TUNED or _tuned(job.start)}
     return ModelCard(
         name=name,
         task="classify",
@@ -125,8 +138,8 @@ def _card(name: str, job: ClassTraining, held: HeldOutLogits | None, told: Hones
         held_out=_kept(told, seed=settings.seed) if told else None,
         data=(*before, learnt),
         metrics=figures(told) if told else {},
-        training={"method": job.method, "images": len(images.truth), "groups": len(set(images.groups)), "seed": settings.seed},
-        limits=settings.limits,
+        training={**facts, "images": len(images.truth), "groups": len(set(images.groups)), "seed": settings.seed},
+        limits="; ".join(filter(None, (settings.limits, _leak(job)))),
         morphoscope_version=__version__,
     )
 
