@@ -110,7 +110,8 @@ def test_init_writes_the_defaults_with_comments(command, tmp_path):
 def test_every_commented_example_of_init_is_valid(tmp_path):
     text = recipe_toml(Recipe(), commented=True).replace("#: ", "")
     text = text.replace("series = true", "series = false")  # samples are fields of view
-    text = "\n".join(line for line in text.splitlines() if not line.startswith(("cluster_distance_px", "patch_px")))  # or in nm
+    in_nm_too = ("cluster_distance_px", "patch_px", "radius_px")
+    text = "\n".join(line for line in text.splitlines() if not line.startswith(in_nm_too))
     recipe = parse_recipe(tomllib.loads(text))
     assert recipe.frames.region is not None and recipe.calibration.axes and recipe.physics.truth
     assert parse_recipe(tomllib.loads(recipe_toml(recipe))) == recipe

@@ -58,6 +58,7 @@ EXAMPLES: dict[str, str] = {
     "report.citation": '"doi:10.0000/example"',
     "train.network": '"film"',
     "train.epochs": "20",
+    "train.classes": '["nanowires", "powder"]',
     "train.backbone": '"lite1"',
     "train.weights": '"inception_v3_google-0cc3c7bd.pth"',
     "train.view_px": "320",
