@@ -8,6 +8,7 @@ of 95 % by drawing groups again.
 from __future__ import annotations
 
 import argparse
+import sys
 
 import pandas as pd
 
@@ -23,8 +24,14 @@ SPLITS = {False: "by group", True: "by image"}
 def run(backbones: list[str], methods: list[str], *, by_image: bool, threads: int, seed: int) -> Comparison:
     """One split."""
     recipe = Recipe.model_validate({"run": {"threads": threads}, "train": {"seed": seed}})
-    plan = Plan(tuple(backbones), tuple(methods), by_image=by_image)
-    return compare_classifiers(data_folder("nanofibre-sem"), recipe, plan)
+    plan, seen = Plan(tuple(backbones), tuple(methods), by_image=by_image), set[str]()
+
+    def tell(stage: str, step: int, loss: float) -> None:
+        if stage not in seen:
+            print(f"{stage} ...", file=sys.stderr, flush=True)
+        seen.add(stage)
+
+    return compare_classifiers(data_folder("nanofibre-sem"), recipe, plan, progress=tell)
 
 
 def say(split: str, result: Comparison) -> None:
