@@ -95,6 +95,7 @@ def test_tables_of_a_case_done_by_hand() -> None:
     assert result.frames["decision"].tolist() == ["review"] * 4
     assert result.confusion.set_index("true").to_numpy().tolist() == [[2, 0, 0], [1, 0, 0], [0, 0, 1]]
     assert result.by_class["n"].tolist() == [2, 1, 1, 4]
+    assert result.by_class.loc[2, ["recall", "recall_high"]].tolist() == [1, 1] and 0 < result.by_class.loc[2, "recall_low"] < 0.3
     assert result.top.set_index(result.top["low"].round(2))["wrong"].loc[0.5] == 1 and result.top["right"].sum() == 3
     assert result.selective["accuracy"].to_numpy() == pytest.approx([1, 1, 1, 0.75])
     assert result.boundary["file"].iloc[0] == "1.tif"  # all sets are of all classes: the closest call comes first
@@ -150,6 +151,7 @@ def test_a_mean_of_groups_and_of_what_never_happened() -> None:
     assert mean == x.mean() and high - low == pytest.approx(2 * 1.96 * x.std() / np.sqrt(200), rel=0.1)
     _, low, high = mean_interval(np.repeat(x, 5), np.repeat(np.arange(200), 5))
     assert high - low == pytest.approx(2 * 1.96 * x.std() / np.sqrt(200), rel=0.1)
+    assert mean_interval(np.ones(9), np.arange(9), share=False) == (1, 1, 1)
     never = mean_interval(np.zeros(50), np.arange(50) // 5)
     assert never[:2] == (0, 0) and never[2] == pytest.approx(0.278, abs=0.001)  # Wilson, of 10
 

@@ -21,6 +21,7 @@ from morphoscope.measure.class_answers import (
     selective_table,
     top_table,
 )
+from morphoscope.measure.classification import share_interval
 from morphoscope.measure.honest import ACCURACY, COVERAGE, HeldOut, reliability
 from morphoscope.measure.judged import Judged, class_table, confusion_table, headline, roc_table
 from morphoscope.models.card import ModelCard
@@ -161,12 +162,20 @@ def tabulate(
 
 
 def _with_sets(by_class: pd.DataFrame, answers: ClassAnswers, promises: Promises) -> pd.DataFrame:
-    """The table of classes with `n`, the share of its sets that hold it (`set_coverage`) and the share `accepted`."""
+    """The table of classes with `n`, the share of its sets that hold it (`set_coverage`) and the share `accepted`.
+
+    Where a class was found always or never its recall has Wilson's bounds for its groups.
+    """
     truth, known = answers.truth, np.isfinite(promises.metrics["set_size"])
     inside = np.where(known, promises.sets[np.arange(len(truth)), truth], np.nan)
     masks = [*(truth == j for j in range(len(answers.classes))), np.ones(len(truth), bool)]
     rows = [(int(m.sum()), *(float(x[m].mean()) if m.any() else np.nan for x in (inside, promises.accepted))) for m in masks]
-    return by_class.join(pd.DataFrame(rows, columns=["n", "set_coverage", "accepted"]))
+    table = by_class.join(pd.DataFrame(rows, columns=["n", "set_coverage", "accepted"]))
+    for j in range(len(answers.classes)):
+        if table.loc[j, "recall"] in (0.0, 1.0):
+            groups = len(np.unique(answers.group[masks[j]]))
+            table.loc[j, ["recall_low", "recall_high"]] = share_interval(float(table.loc[j, "recall"]), groups)
+    return table
 
 
 def _reliability(answers: ClassAnswers) -> pd.DataFrame:

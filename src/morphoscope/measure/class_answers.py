@@ -84,11 +84,11 @@ class Promises:
     sentence: str
 
 
-def mean_interval(values: ArrayLike, group: NDArray[np.int64]) -> tuple[float, float, float]:
-    """The mean of (n,) with bounds in 95 %, drawing whole groups again; where all are 0 or all 1, Wilson's for the groups."""
+def mean_interval(values: ArrayLike, group: NDArray[np.int64], *, share: bool = True) -> tuple[float, float, float]:
+    """The mean of (n,) with bounds in 95 %, drawing whole groups again; of a share of all or none, Wilson's for the groups."""
     x = np.asarray(values, float)
     mean = float(x.mean())
-    if mean in (0.0, 1.0):
+    if share and mean in (0.0, 1.0):
         return mean, *share_interval(mean, len(np.unique(group)))
     low, high = bootstrap(lambda weights: weights @ x / weights.sum(), group)
     return mean, float(low), float(high)
@@ -126,7 +126,7 @@ def keep_promises(answers: ClassAnswers, held_out: HeldOut | None, *, accuracy: 
     inside, size = sets[np.arange(n), answers.truth], sets.sum(axis=1)
     found = accept_threshold(held_out, accuracy=accuracy)
     accepted = (answers.top >= found.threshold) & (answers.foreign <= 1)
-    metrics |= _interval("set_coverage", inside, answers.group) | _interval("set_size", size, answers.group)
+    metrics |= _interval("set_coverage", inside, answers.group) | _interval("set_size", size, answers.group, share=False)
     metrics |= {"several_classes": float((size > 1).mean()), "accepted": float(accepted.mean())}
     metrics |= {"accept_threshold": found.threshold, "promised_accuracy": found.promised}
     if accepted.any():
@@ -135,8 +135,8 @@ def keep_promises(answers: ClassAnswers, held_out: HeldOut | None, *, accuracy: 
     return Promises(metrics, sets, accepted, found.sentence)
 
 
-def _interval(name: str, values: ArrayLike, group: NDArray[np.int64]) -> dict[str, float]:
-    return dict(zip((name, f"{name}_low", f"{name}_high"), mean_interval(values, group), strict=True))
+def _interval(name: str, values: ArrayLike, group: NDArray[np.int64], *, share: bool = True) -> dict[str, float]:
+    return dict(zip((name, f"{name}_low", f"{name}_high"), mean_interval(values, group, share=share), strict=True))
 
 
 def answer_table(answers: ClassAnswers, promises: Promises) -> pd.DataFrame:
