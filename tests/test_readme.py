@@ -75,11 +75,12 @@ def test_an_unknown_name_says_what_there_is() -> None:
 
 def test_each_shipped_model_is_small_and_has_a_full_card() -> None:
     models = shipped_models()
-    assert {"films", "loops", "particles", "scale-text"} <= set(models)
+    assert {"films", "loops", "particles", "scale-text", "wires"} <= set(models)
     figures = {
         "detect": {"f1", "f1_at_0.5", "count_error_mean", "size_error_mean"},
         "segment": {"f1", "iou"},
         "score": {"f1", "auc", "extent_mae"},
+        "orient": {"aligned_fraction_mae", "angle_error_deg"},
         "read": {"exact_lines_unseen_fonts", "exact_lengths_unseen_fonts"},
     }
     assert sum(path.stat().st_size for path in models.values()) < 30e6

@@ -24,11 +24,13 @@ _HOME = {
     "Recipe": "recipe",
     "ScoreMap": "models.score_map",
     "Scorer": "models.score",
+    "WirePicture": "synth.wires",
     "analyze": "pipeline",
     "anomalous": "physics.anomalous",
     "bonds": "physics.neighbours",
     "classify": "pipeline",
     "clusters": "physics.clusters",
+    "coherently_aligned": "measure.alignment",
     "compare_samples": "physics.places",
     "drift_from_objects": "track.drift_from_objects",
     "ensemble_drift": "physics.ensemble_drift",
@@ -38,9 +40,11 @@ _HOME = {
     "fit_pooled": "physics.brownian",
     "fit_surface": "physics.response",
     "fit_tracks": "physics.brownian",
+    "gradient_orientation": "measure.gradient_orientation",
     "kaplan_meier": "physics.survival",
     "link": "track.link",
     "load_detector": "models.detect",
+    "load_orienter": "models.orient",
     "load_recipe": "recipe",
     "load_scorer": "models.score",
     "mann_kendall": "physics.trend",
@@ -48,6 +52,8 @@ _HOME = {
     "nearest_distances": "physics.structure",
     "neighbourhood": "physics.neighbours",
     "open_frames": "io.open",
+    "order_parameter": "measure.alignment",
+    "orient": "pipeline",
     "pair_correlation": "physics.pair_correlation",
     "parse_recipe": "recipe",
     "particles_by_frame": "physics.particle_sizes",
@@ -61,6 +67,7 @@ _HOME = {
     "size_distribution": "physics.size_distribution",
     "structure": "physics.structure",
     "structure_factor": "physics.structure_factor",
+    "structure_tensor": "measure.structure_tensor",
     "subtract_drift": "physics.ensemble_drift",
     "take_labels": "pipeline",
     "theil_sen": "physics.growth",
@@ -80,12 +87,17 @@ if TYPE_CHECKING:
     from morphoscope.io.features import read_features as read_features
     from morphoscope.io.labels import read_boxes as read_boxes
     from morphoscope.io.open import open_frames as open_frames
+    from morphoscope.measure.alignment import coherently_aligned as coherently_aligned
+    from morphoscope.measure.alignment import order_parameter as order_parameter
     from morphoscope.measure.geometry import measure_ellipses as measure_ellipses
+    from morphoscope.measure.gradient_orientation import gradient_orientation as gradient_orientation
     from morphoscope.measure.shape import shapes as shapes
+    from morphoscope.measure.structure_tensor import structure_tensor as structure_tensor
     from morphoscope.measure.threshold import threshold_labels as threshold_labels
     from morphoscope.models.card import ModelCard as ModelCard
     from morphoscope.models.detect import Detector as Detector
     from morphoscope.models.detect import load_detector as load_detector
+    from morphoscope.models.orient import load_orienter as load_orienter
     from morphoscope.models.score import Scorer as Scorer
     from morphoscope.models.score import load_scorer as load_scorer
     from morphoscope.models.score_map import ScoreMap as ScoreMap
@@ -116,6 +128,7 @@ if TYPE_CHECKING:
     from morphoscope.physics.trend import mann_kendall as mann_kendall
     from morphoscope.pipeline import analyze as analyze
     from morphoscope.pipeline import classify as classify
+    from morphoscope.pipeline import orient as orient
     from morphoscope.pipeline import score as score
     from morphoscope.pipeline import segment as segment
     from morphoscope.pipeline import take_labels as take_labels
@@ -127,6 +140,7 @@ if TYPE_CHECKING:
     from morphoscope.synth.loops import LoopVideo as LoopVideo
     from morphoscope.synth.particle_video import ParticleVideo as ParticleVideo
     from morphoscope.synth.particles import ParticlePicture as ParticlePicture
+    from morphoscope.synth.wires import WirePicture as WirePicture
     from morphoscope.track.drift_from_objects import drift_from_objects as drift_from_objects
     from morphoscope.track.link import link as link
 

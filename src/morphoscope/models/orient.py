@@ -20,6 +20,12 @@ from morphoscope.models.wire_maps import CHANNELS, WIRES, WireMaps, read_maps
 TILE, MARGIN = 1024, 192  # px of the resized image
 CELL = 2  # px of the resized image per px of the maps
 LARGEST_ZOOM = 4.0
+VIEWS = (
+    (1, 1),
+    (-1, -1),
+    (1, -1),
+    (-1, 1),
+)  # steps along rows and columns: as it is, turned by half, mirrored; answers are averaged
 
 
 class Orienter:
@@ -70,10 +76,21 @@ class Orienter:
         return WireMaps(wire, Directions(cos2, sin2), aligned)
 
     def _cells(self, image: NDArray[Any], zoom: float) -> WireMaps:
-        """The same for cells of the resized image."""
+        """The same for cells of the resized image, the mean over its views."""
         height, width = (max(round(n * zoom / CELL), 1) * CELL for n in image.shape)
         how = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
         scaled = robust_scale(cv2.resize(image.astype(np.float32), (width, height), interpolation=how))
+        total = np.zeros((len(CHANNELS), height // CELL, width // CELL), np.float32)
+        for down, along in VIEWS:
+            seen = read_maps(self._answer(scaled[::down, ::along]))
+            sin2 = seen.field.sin2 * np.float32(down * along)
+            total += np.stack([seen.wire, seen.field.cos2, sin2, seen.aligned])[:, ::down, ::along]
+        wire, cos2, sin2, aligned = total / np.float32(len(VIEWS))
+        return WireMaps(wire, Directions(cos2, sin2), aligned)
+
+    def _answer(self, scaled: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The network's maps (4, h / 2, w / 2) of an image (h, w) with even sides, tile by tile."""
+        height, width = scaled.shape
         stride = self.card.stride
         padded = np.pad(scaled, ((0, -height % stride), (0, -width % stride)), mode="symmetric")
         out = np.empty((len(CHANNELS), padded.shape[0] // CELL, padded.shape[1] // CELL), np.float32)
@@ -84,7 +101,7 @@ class Orienter:
             right, bottom = min(tile.inner[2], padded.shape[1]), min(tile.inner[3], padded.shape[0])
             own = answer[0, :, (top - y0) // CELL : (bottom - y0) // CELL, (left - x0) // CELL : (right - x0) // CELL]
             out[:, top // CELL : bottom // CELL, left // CELL : right // CELL] = own
-        return read_maps(out[:, : height // CELL, : width // CELL])
+        return out[:, : height // CELL, : width // CELL]
 
 
 def load_orienter(
