@@ -26,6 +26,7 @@ from morphoscope.train.backbones import DEFAULT
 from morphoscope.train.class_data import Progress, silent
 from morphoscope.train.class_figures import honest
 from morphoscope.train.class_folds import deal_parts
+from morphoscope.train.class_heads import MOST_KNOWN
 from morphoscope.train.class_job import TUNED, ClassTraining, prepare
 from morphoscope.train.class_network import ClassNet
 from morphoscope.train.export import export_classifier
@@ -193,8 +194,8 @@ def _by_fold(said: ClassAnswers, job: ClassTraining) -> list[dict[str, str | flo
 
 def _cost(job: ClassTraining, seconds: float) -> dict[str, str | float]:
     """Seconds of a training; milliseconds an image and megabytes of the model file, which weights of chance have, too."""
-    examples, head = job.images.data.examples, job.how.head
-    network = ClassNet(job.backbone, classes=len(job.images.data.classes), known=len(examples), head=head)
+    examples, known = job.images.data.examples, min(len(job.images.truth), MOST_KNOWN)
+    network = ClassNet(job.backbone, classes=len(job.images.data.classes), known=known, head=job.how.head)
     card = ModelCard(
         name="timed",
         task="classify",
