@@ -197,7 +197,7 @@ def test_models_together_decide_each_with_its_own_threshold() -> None:
 def test_all_right_of_a_few_is_not_certain() -> None:
     truth = np.eye(2)[[0, 1, 1, 0, 1, 0, 1, 0, 1]]
     row = class_table(_judged("exclusive", truth, truth)).set_index("class").loc[ALL]
-    assert row["accuracy"] == row["accuracy_high"] == 1
+    assert row["accuracy"] == row["accuracy_high"] == row["f1"] == row["f1_high"] == 1 and row["f1_low"] == row["accuracy_low"]
     assert row["accuracy_low"] == pytest.approx(9 / (9 + 1.959964**2))  # Wilson's bound of n of n: n / (n + z^2)
     low, high = share_interval(0.3, 50)
     for bound in (low, high):  # where the share lies 1.96 of the bound's own standard errors away

@@ -129,6 +129,7 @@ def class_table(judged: Judged, *, intervals: bool = True) -> pd.DataFrame:
     low, high = bootstrap(statistic, judged.group, draws=_draws(truth)) if intervals else (unknown, unknown)
     if intervals:
         _widen(values[:, 0], low[:, 0], high[:, 0], int(judged.group.max()) + 1)
+        _widen(values[-1:, 3], low[-1:, 3], high[-1:, 3], int(judged.group.max()) + 1)  # F1 of all
     cells = counts(truth, found).astype(int)
     cells = np.c_[cells, cells.sum(axis=1)]
     table = pd.DataFrame({"class": [*judged.classes, ALL], **dict(zip(("tp", "fp", "tn", "fn"), cells, strict=True))})
