@@ -60,7 +60,7 @@ def write_wires(
         if progress:
             progress(k + 1, len(scenes))
     pd.DataFrame(rows).to_csv(folder / "truth.csv", index=False)
-    lines = [HEAD, "[calibration]", 'scale_bar = "off"', ""]
+    lines = [HEAD, "[calibration]", 'scale_bar = "off"', "", "[orient]", f"radius_px = {float(radius_px)}", ""]
     (folder / "recipe.toml").write_text("\n".join(lines), encoding="utf-8")
     return folder
 
