@@ -25,6 +25,7 @@ from morphoscope.train.class_network import ClassNet
 from morphoscope.train.classify import train_classifier
 
 FEW = 5  # labels a class
+FIRST = 10  # draws 0 to 9 served to choose the settings
 Numbers = NDArray[np.int64]
 
 
@@ -60,13 +61,13 @@ def _five_folds(job: ClassTraining) -> None:
 def _few_labels(job: ClassTraining, draws: int, backbone: str) -> None:
     """Accuracy on the images that were not drawn, from labels alone and with these images as unlabelled ones."""
     found: dict[str, list[float]] = {"labels alone": [], "with the rest unlabelled": []}
-    for draw in range(draws):
+    for draw in range(FIRST, FIRST + draws):
         rng = np.random.default_rng(draw)
         chosen = np.concatenate([rng.permutation(np.flatnonzero(job.images.truth == k))[:FEW] for k in range(6)])
         rest = np.setdiff1d(np.arange(len(job.images.truth)), chosen)
         with TemporaryDirectory() as scratch:
             table = _table(job, chosen, Path(scratch))
-            if draw == 0:
+            if draw == FIRST:
                 begin = time.perf_counter()
                 train_classifier(table, Path(scratch) / "few.onnx", _recipe(backbone))
                 print(f"{FEW} labels a class: trained, validated and written in {time.perf_counter() - begin:.1f} s", flush=True)
