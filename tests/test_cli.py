@@ -102,6 +102,9 @@ def test_init_writes_the_defaults_with_comments(command, tmp_path):
     assert command("init", "-o", "r.toml")[0] == 0
     text = (tmp_path / "r.toml").read_text()
     assert load_recipe(tmp_path / "r.toml") == Recipe()
+    asked = load_recipe(tmp_path / "r.toml")  # commands that have defaults of their own keep them
+    assert not {"bands", "folds", "rate", "patience", "steps"} & asked.train.model_fields_set and "#: folds = 1" in text
+    assert "model" not in asked.detect.model_fields_set
     assert "nm per px" in text and text.count("#") > 30
     assert command("init", "-o", "r.toml")[0] == 2
     assert command("init")[1] == text

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -21,15 +23,17 @@ from morphoscope.errors import InputError, PartialError, RecipeError, UsageError
 from morphoscope.io.colour import read_colour  # noqa: E402
 from morphoscope.models.classify import load_classifier  # noqa: E402
 from morphoscope.recipe import Recipe, parse_recipe  # noqa: E402
+from morphoscope.recipe_text import recipe_toml  # noqa: E402
 from morphoscope.train import class_views  # noqa: E402
 from morphoscope.train.backbones import build_backbone  # noqa: E402
-from morphoscope.train.class_data import Source  # noqa: E402
+from morphoscope.train.class_data import Source, silent  # noqa: E402
 from morphoscope.train.class_figures import macro_f1  # noqa: E402
 from morphoscope.train.class_folds import Frozen, deal_parts, frozen_folds, unlearnt  # noqa: E402
-from morphoscope.train.class_heads import Guesses, Lessons, linear_path, scaled_lessons  # noqa: E402
+from morphoscope.train.class_heads import WIDTHS, Guesses, Lessons, linear_path, scaled_lessons  # noqa: E402
+from morphoscope.train.class_job import prepare  # noqa: E402
 from morphoscope.train.class_network import ClassNet  # noqa: E402
 from morphoscope.train.class_spread import self_taught, similar, spread  # noqa: E402
-from morphoscope.train.class_tuning import drawn, logits_of, rescale  # noqa: E402
+from morphoscope.train.class_tuning import RATE, _optimiser, drawn, logits_of, rescale  # noqa: E402
 from morphoscope.train.class_views import closer, more_views, ways  # noqa: E402
 from morphoscope.train.classify import train_classifier  # noqa: E402
 from morphoscope.train.duplicates import find_copies  # noqa: E402
@@ -303,6 +307,26 @@ def test_parts_hold_out_what_was_not_learnt():
     assert held.logits[0].argmax() == given.targets[0].argmax()  # its own wrong label had no say
     some = frozen_folds(wrong, part, how, groups=[str(k) for k in range(24)], parts=range(2))
     assert (some.part >= 0).tolist() == (part < 2).tolist() and some.answered.tolist() == np.flatnonzero(part < 2).tolist()
+
+
+def test_answers_of_a_single_part_have_the_temperature_of_the_model():
+    given, part = lessons(n=60, apart=1.5), np.arange(60) % 4
+    names = [str(k) for k in range(60)]
+    one = frozen_folds(given, part, Frozen((6,), "neighbours"), groups=names, parts=[0])
+    assert one.settled != 1 and (one.temperature[one.answered] == np.float32(one.settled)).all()
+    assert one.chosen == WIDTHS[len(WIDTHS) // 2]  # the answers are those of the width that the model will have
+
+
+def test_a_recipe_that_lists_all_settings_asks_for_nothing(images):
+    listed = tomllib.loads(recipe_toml(Recipe()))
+    assert listed["train"]["folds"] == 1 and listed["train"]["rate"] == 2e-3
+    recipe = parse_recipe({**listed, "train": {**listed["train"], "backbone": "tiny", "method": "neighbours"}})
+    job = prepare(images, recipe)
+    assert job.held == [0, 1, 2, 3, 4] and len(job.hold_out(silent).answered) == 18
+    assert _optimiser(ClassNet(job.backbone, classes=2, known=2), recipe.train).param_groups[0]["lr"] == RATE
+    asked = parse_recipe({"train": {"bands": 3, "folds": 2, "rate": 1e-3}})
+    assert replace(job, recipe=asked).held == [0, 1]
+    assert _optimiser(ClassNet(job.backbone, classes=2, known=2), asked.train).param_groups[0]["lr"] == 1e-3
 
 
 def test_a_class_that_is_in_one_part_only_has_no_answer():

@@ -66,6 +66,10 @@ EXAMPLES: dict[str, str] = {
     "train.video": '"video.mp4"',
     "run.threads": "2",
 }
+# what a command has a default of its own for, where the recipe is silent
+OF_THE_COMMAND = frozenset(
+    ("detect.model", *(f"train.{k}" for k in ("steps", "batch", "rate", "target", "patches", "patience", "bands", "folds")))
+)
 
 
 def recipe_toml(recipe: Recipe, *, commented: bool = False) -> str:
@@ -73,15 +77,15 @@ def recipe_toml(recipe: Recipe, *, commented: bool = False) -> str:
 
     Args:
         recipe: the settings.
-        commented: say what each is for, and show those without a value as a comment with an example.
+        commented: say what each is for, and show as a comment those without a value, with an example, and those of which some
+            command has a default of its own.
     """
     lines: list[str] = []
     if commented:
         lines += [
             "# A recipe for `morphoscope analyze --recipe`. All values are the defaults; a line that starts",
-            "# with #: shows",
+            "# with #: shows a setting without a default, or with another one in some commands. Unknown keys are refused.",
         ]
-        lines[-1] += " a setting without a default. Unknown keys are refused."
     for section, kind in Recipe.model_fields.items():
         values: BaseModel = getattr(recipe, section)
         lines += ["", *(_comment(inspect.getdoc(kind.annotation) or "") if commented else []), f"[{section}]"]
@@ -98,7 +102,7 @@ def _setting(name: str, value: Any, description: str | None, commented: bool) ->
     key = name.split(".")[1]
     lines = [f"# {description}"] if description else []
     if value is not None and value != ():
-        return [*lines, f"{key} = {_toml(value)}"]
+        return [*lines, f"{'#: ' if commented and name in OF_THE_COMMAND else ''}{key} = {_toml(value)}"]
     return [*lines, f"#: {key} = {EXAMPLES[name]}"] if commented else []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -14,6 +14,14 @@ class Section(BaseModel):
     """Settings that belong together: unknown keys are refused, values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def stated(self, name: str) -> Any:
+        """The value of a setting that was given and is another than its default; None where the command's own is wanted.
+
+        A recipe that lists every setting with its default asks for nothing.
+        """
+        value = getattr(self, name)
+        return value if name in self.model_fields_set and value != type(self).model_fields[name].default else None
 
 
 class Region(Section):

@@ -93,7 +93,7 @@ class TrainRecipe(Section):
     steps: int = Field(4000, ge=1, description="optimisation steps")
     batch: int = Field(8, ge=1, description="crops a step")
     crop_px: int = Field(256, ge=64, multiple_of=16, description="side of a crop")
-    rate: Positive = Field(2e-3, description="highest learning rate (one cycle)")
+    rate: Positive = Field(2e-3, description="highest learning rate (one cycle); classify, fine-tuned: 2e-4 in its place")
     widths: tuple[int, int, int, int] = Field((16, 32, 64, 128), description="channels at strides 2, 4, 8 and 16")
     network: (
         Literal["film", "cells", "lite", "deepthin", "deepthin-road-50", "deepthin-road-27", "convnet", "crackcnn"] | None
@@ -128,8 +128,12 @@ class TrainRecipe(Section):
         description="classify: px that an image's shorter side is brought to; none: as the backbone learnt",
     )
     seed: int = Field(0, ge=0)
-    bands: int = Field(4, ge=2, description="the labelled width is cut into this many bands of x for validation by place")
-    folds: int = Field(1, ge=0, description="how many of the bands are held out in turn, each costing one more training")
+    bands: int = Field(
+        4, ge=2, description="parts (bands of x of the labelled width, or images) for validation; classify: 5 in place of 4"
+    )
+    folds: int = Field(
+        1, ge=0, description="how many parts are held out in turn, each costing one more training; classify: all in place of 1"
+    )
     gap_px: int = Field(20, ge=0, description="px beside a held-out band that are not learnt either")
     video: str | None = Field(
         None, description="the labelled frames' video (relative to the labels): neighbours in time are learnt"

@@ -108,7 +108,7 @@ def frozen_folds(
 
     The candidate of each part is the one whose answers to the images of the other parts, held out as well, are best after
     calibration; what is held out has no say in it but for what those heads learnt of it. With one part only it is the one in
-    the middle.
+    the middle, for good, and its answers are calibrated as those of the model will be.
 
     Args:
         lessons: of all images.
@@ -127,13 +127,15 @@ def frozen_folds(
         logits[:, inside], foreign[inside] = head_answers(learnt, lessons.features[inside], how)
     known = np.where(np.isin(part, parts) & ~alone, part, -1)
     number = np.unique(list(groups), return_inverse=True)[1]
+    if len(np.unique(known[known >= 0])) == 1:  # there is none to choose the candidate on
+        tried, logits = tried[len(tried) // 2 :][:1], logits[len(tried) // 2 :][:1]
     out, warmth = np.full(lessons.targets.shape, np.nan, np.float32), np.ones(len(part), np.float32)
+    chosen, settled = _best(logits, truth, number, known >= 0)
     for held in parts:
-        inside = part == held
-        k, temperature = _best(logits, truth, number, (known >= 0) & (known != held))
+        inside, others = part == held, (known >= 0) & (known != held)
+        k, temperature = _best(logits, truth, number, others) if others.any() else (chosen, settled)
         out[inside], warmth[inside] = logits[k][inside], temperature
-    k, settled = _best(logits, truth, number, known >= 0)
-    return HeldOutLogits(out, warmth, foreign, known, tried[k], settled)
+    return HeldOutLogits(out, warmth, foreign, known, tried[chosen], settled)
 
 
 def _best(logits: Array, truth: NDArray[np.int64], group: NDArray[np.int64], known: NDArray[np.bool_]) -> tuple[int, float]:

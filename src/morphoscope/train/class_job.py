@@ -75,8 +75,8 @@ class ClassTraining:
     def held(self) -> list[int]:
         """The parts that are held out in turn."""
         parts = int(self.part.max()) + 1
-        given = self.recipe.train.folds if "folds" in self.recipe.train.model_fields_set else parts
-        return list(range(min(given, parts))) if parts > 1 else []
+        given = self.recipe.train.stated("folds")
+        return list(range(parts if given is None else min(given, parts))) if parts > 1 else []
 
     def hold_out(self, progress: Progress) -> HeldOutLogits | None:
         """Answers to images that were not learnt; None where nothing is held out."""
@@ -133,7 +133,7 @@ def prepare(source: Source | Path, recipe: Recipe, *, start: Path | None = None,
     seen = look_at(labelled, backbone, look, progress=progress)
     images, notes = without_copies(seen, backbone.stages)
     images, more = _enough(images)
-    parts = settings.bands if "bands" in settings.model_fields_set else PARTS
+    parts = settings.stated("bands") or PARTS
     part = deal_parts(images.groups, images.targets, parts=parts, seed=settings.seed)
     said = [*images.data.notes, *notes, *more]
     others = None

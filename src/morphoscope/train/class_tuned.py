@@ -50,13 +50,13 @@ class Tuning:
                 far[inside] = squared_distances(network.scaled(raw), network.bank).amin(dim=1).sqrt().numpy()
         known = np.where(np.isin(self.part, parts) & ~unlearnt(truth, self.part), self.part, -1)
         warmth, settled = np.ones(len(truth), np.float32), 1.0
-        for held in (*parts, -2):  # the last: all parts together
+        for held in (-2, *parts):  # the first: all parts together
             others = (known >= 0) & (known != held)
-            if not others.any():
-                continue
-            _, temperature = calibrated(logits[others], truth[others], number[others])
+            temperature = settled
+            if others.any():
+                _, temperature = calibrated(logits[others], truth[others], number[others])
             warmth[self.part == held] = temperature
-            settled = temperature
+            settled = temperature if held == -2 else settled
         return HeldOutLogits(logits, warmth, far, known, float(np.median(epochs)), settled)
 
     def learn(self, chosen: float | None, progress: Progress) -> ClassNet:

@@ -66,7 +66,7 @@ def tune(
     Args:
         network: with a linear head that has learnt; is changed.
         pupils: what is learnt.
-        settings: `epochs`, `rate`, `patience`, `upright` and `seed`; those left out suit the number of images.
+        settings: `epochs`, `rate`, `patience`, `upright` and `seed`; epochs left out suit the number of images.
         held: images for early stopping: the epoch that is best on them is taken; None to train to the end.
         epochs: how many, where that is known.
         progress: called with (epoch, mean loss).
@@ -98,7 +98,7 @@ def tune(
 
 
 def _optimiser(network: ClassNet, settings: TrainRecipe) -> torch.optim.Optimizer:
-    rate = settings.rate if "rate" in settings.model_fields_set else RATE
+    rate = settings.stated("rate") or RATE
     groups = [
         {"params": list(network.backbone.parameters()), "lr": rate},
         {"params": list(network.head.parameters()), "lr": rate * HEAD_RATE / RATE},
