@@ -79,6 +79,14 @@ def test_links_point_to_the_images(tmp_path: Path) -> None:
         assert project.images()["file"].tolist() == ["in/d.png"]
 
 
+def test_links_through_a_linked_folder(tmp_path: Path) -> None:
+    flat(tmp_path / "in" / "d.png", 25)
+    (tmp_path / "far" / "off").mkdir(parents=True)
+    (tmp_path / "near").symlink_to(tmp_path / "far" / "off")
+    run = run_of(tmp_path / "in", tmp_path / "near" / "run", {"sort": "link"})
+    assert (run.path / "sorted/accept/dark/d.png").samefile(tmp_path / "in" / "d.png")
+
+
 def test_moved_images_are_corrections(sorted_run: Path, tmp_path: Path) -> None:
     move(sorted_run, "review/middle/between.png", "accept/dark/between.png")
     move(sorted_run, "accept/middle/m.png", "foreign/m.png")
@@ -125,6 +133,47 @@ def test_an_image_in_two_categories_is_said_and_not_taken(sorted_run: Path, tmp_
     taken = ms.take_labels(sorted_run, tmp_path / "p")
     assert taken.images == 0 and len(taken.twice) == 1
     assert "(dark)" in taken.twice[0] and "(bright)" in taken.twice[0]
+
+
+def test_a_picture_that_is_there_twice_has_one_word(tmp_path: Path) -> None:
+    """Of two equal files one is moved; the other, left where it was, says nothing against it, then or later."""
+    flat(tmp_path / "in" / "x.png", 25)
+    shutil.copy(tmp_path / "in" / "x.png", tmp_path / "in" / "y.png")
+    run, project = run_of(tmp_path / "in", tmp_path / "run", {"sort": "copy"}).path, tmp_path / "p"
+    for folder in ("bright", "middle"):  # before and after the folder of the other
+        move(run, next(one for one in there(run) if one.endswith("x.png")), f"accept/{folder}/x.png")
+        for confirm in (False, False, True):
+            taken = ms.take_labels(run, project, confirm=confirm)
+            assert taken.wrong == [] and [label for label, _ in words(project).values()] == [folder]
+    move(run, "accept/dark/y.png", "accept/bright/y.png")  # a new thought, of the other file
+    assert ms.take_labels(run, project, confirm=True).wrong == [] and list(words(project).values()) == [("bright", "accept")]
+    again = run_of(tmp_path / "in", run, {"sort": "copy", "project": str(project)}, overwrite=True)
+    assert there(again.path) == {"accept/bright/x.png", "accept/bright/y.png"}
+
+
+def test_a_copy_beside_the_image_is_one_word(sorted_run: Path, tmp_path: Path) -> None:
+    for copy in ("bright/d.png", "dark/d2.png"):
+        shutil.copy(sorted_run / "sorted/accept/dark/d.png", sorted_run / "sorted/accept" / copy)
+    for _ in range(2):
+        assert ms.take_labels(sorted_run, tmp_path / "p").wrong == []
+        assert words(tmp_path / "p") == {"d.png": ("bright", "accept")}
+    again = run_of(tmp_path / "in", sorted_run, {"sort": "copy", "project": str(tmp_path / "p")}, overwrite=True)
+    assert len(there(again.path)) == len(GREYS) and "accept/bright/d.png" in there(again.path)
+
+
+def test_the_only_copy_of_an_image_is_never_removed(sorted_run: Path, tmp_path: Path) -> None:
+    flat(sorted_run / "sorted/accept/dark/mine.png", 20)
+    flat(sorted_run / "sorted/review/dark/unsaid.png", 21)
+    (tmp_path / "in" / "d.png").unlink()
+    ms.take_labels(sorted_run, tmp_path / "p")
+    flat(tmp_path / "in" / "mine.png", 22)
+    kept = {"accept/dark/mine.png", "review/dark/unsaid.png", "accept/dark/d.png"}
+    for _ in range(2):
+        run = run_of(tmp_path / "in", sorted_run, {"sort": "copy"}, overwrite=True)
+        assert kept < there(run.path) and "accept/dark/mine 2.png" in there(run.path)
+        assert ms.take_labels(run.path, tmp_path / "p").images == 0
+    run_of(tmp_path / "in", sorted_run, overwrite=True)
+    assert there(sorted_run) == kept and words(tmp_path / "p") == {"mine.png": ("dark", "accept")}
 
 
 def test_two_people_do_not_overwrite_each_other(sorted_run: Path, tmp_path: Path) -> None:

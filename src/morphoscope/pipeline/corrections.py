@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,7 +78,7 @@ def take_labels(source: str | Path, project: str | Path, *, confirm: bool = Fals
 def _word_of(one: Found, *, confirm: bool) -> Word | None:
     """What a file of a sorted folder says; None where it says nothing new."""
     was = one.was
-    if was is None and one.decision != ACCEPT:
+    if one.silent:
         return None
     if not one.moved and not (confirm and one.decision == ACCEPT):
         return None
@@ -90,15 +90,14 @@ def _word_of(one: Found, *, confirm: bool) -> Word | None:
         place = original if original.is_file() and sha256_of(original) == one.sha256 else one.path
         frames, seen = was.frames, dict(zip(was.frames, was.seen, strict=True))
     label = one.label if one.decision == ACCEPT else None
-    return Word(place, one.sha256, label, one.decision, frames=frames, seen=seen)
+    return Word(place, one.sha256, label, one.decision, frames=frames, seen=seen, left=not one.moved)
 
 
 def _take(words: Sequence[Word], project: Project) -> tuple[Taken, dict[str, tuple[int, ...]]]:
     """Write words; and the versions of those that now hold, by SHA-256."""
-    taken = Taken()
-    agreed = _without_contradictions(words, taken)
+    taken, before = Taken(), words_in(project)
+    agreed = _without_contradictions(_said(words, before), taken)
     known = {str(label) for label in project.image_labels()["label"].dropna()}
-    before = words_in(project)
     versions: dict[str, tuple[int, ...]] = {}
     for first in range(0, len(agreed), AT_ONCE):
         with project.batch():
@@ -109,6 +108,22 @@ def _take(words: Sequence[Word], project: Project) -> tuple[Taken, dict[str, tup
     used = {word.label for word in agreed if word.label is not None and word.sha256 in versions}
     taken.new = sorted(used - known) if known else []
     return taken, versions
+
+
+def _said(words: Sequence[Word], before: Mapping[Key, Said]) -> list[Word]:
+    """Words without those of copies that were left in place where another copy was moved, now or before."""
+    moved = {word.sha256 for word in words if not word.left}
+    known = {word.sha256 for word in words if word.left and _is_known(word, before)}
+    left = [word for word in words if word.left and word.sha256 not in moved]
+    return [
+        *(word for word in words if not word.left),
+        *(word for word in left if word.sha256 not in known or _is_known(word, before)),
+    ]
+
+
+def _is_known(word: Word, before: Mapping[Key, Said]) -> bool:
+    there = [before.get((word.sha256, frame)) for frame in word.frames]
+    return all(one is not None and (one.label, one.decision or ACCEPT) == (word.label, word.decision) for one in there)
 
 
 def _without_contradictions(words: Sequence[Word], taken: Taken) -> list[Word]:

@@ -13,6 +13,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -97,7 +98,7 @@ def sort_images(
     """File the images of a run below `output`/sorted; what is to be said of it.
 
     A stack is one file: it is filed where all its frames belong, else under review with the category of most of them. Files of
-    one name from several folders get the folder's name in front.
+    one name from several folders get the folder's name in front. What `remove_sorted` kept stays where it is.
 
     Raises:
         OSError: the disk is full, or links are not possible there.
@@ -108,18 +109,20 @@ def sort_images(
         (folder / below).mkdir(parents=True, exist_ok=True)
     paths = {one.name: one.path for one in files}
     called = _file_names(list(dict.fromkeys(images["file"])))
+    kept = read_manifest(folder).files if (folder / MANIFEST).is_file() else ()
     filed, sources, mixed = list[Filed](), list[Path](), 0
     for file, rows in images.groupby("file", sort=False):
         decision, label, several = _of_file(rows)
         mixed += several
-        place = PurePosixPath(decision, *([names[label]] if decision in (ACCEPT, REVIEW) else []), called[str(file)])
+        folders = PurePosixPath(decision, *([names[label]] if decision in (ACCEPT, REVIEW) else []))
+        place = _free(folder, folders / called[str(file)])
         source = paths[str(file)]
         sources.append(source)
         frames = tuple(int(n) for n in rows["frame"]) if "frame" in rows else (0,)
         digest = str(rows["sha256"].iloc[0])
         seen = tuple(said[digest, k].version if (digest, k) in said else 0 for k in frames)
         filed.append(Filed(str(place), digest, str(source), decision, label, frames, seen))
-    Manifest(names, tuple(filed)).write(folder)  # first, so that what a kill leaves is known as a run's
+    Manifest(names, (*kept, *filed)).write(folder)  # first, so that what a kill leaves is known as a run's
     for one, source in zip(filed, sources, strict=True):
         _put(source, folder / one.place, how)
     return [f"{mixed} stacks hold images of several kinds: they are filed under {REVIEW}."] if mixed else []
@@ -141,14 +144,19 @@ def _file_names(files: Sequence[str]) -> dict[str, str]:
     }
 
 
+def _free(folder: Path, place: PurePosixPath) -> PurePosixPath:
+    """The place, or one beside it where a file that is not a run's has that name."""
+    tried = (place.with_stem(f"{place.stem} {k}") if k > 1 else place for k in count(1))
+    return next(one for one in tried if not os.path.lexists(folder / one))
+
+
 def _put(source: Path, target: Path, how: Literal["copy", "link"]) -> None:
     if how == "copy":
         part = target.with_name(f".{target.name}.part")
         shutil.copy2(source, part)
         os.replace(part, target)
         return
-    target.unlink(missing_ok=True)
-    target.symlink_to(os.path.relpath(source, target.parent))
+    target.symlink_to(os.path.relpath(source.resolve(), target.parent.resolve()))  # a folder on the way may be a link itself
 
 
 def refuse_moved(output: Path) -> None:
@@ -172,16 +180,27 @@ def refuse_moved(output: Path) -> None:
 
 
 def remove_sorted(output: Path) -> None:
-    """Remove the sorted images of a run, where they were put; others stay, and so does what is not a run's."""
+    """Remove the sorted images of a run, where they were put; others stay, and so does what is not a run's.
+
+    A file that lies nowhere else stays and is still known: somebody put it there, or the image it was copied from is gone.
+    """
     folder = output / FOLDER
     if not (folder / MANIFEST).is_file():
         return
-    for one in read_manifest(folder).files:
-        (folder / one.place).unlink(missing_ok=True)
-    (folder / MANIFEST).unlink()
-    for path, _, _ in os.walk(folder, topdown=False):
-        if not any(Path(path).iterdir()):
-            Path(path).rmdir()
+    manifest, kept = read_manifest(folder), list[Filed]()
+    for one in manifest.files:
+        path, source = folder / one.place, Path(one.source)
+        if path.is_symlink() or (source.is_file() and path.is_file() and not path.samefile(source)):
+            path.unlink()
+        elif path.is_file():
+            kept.append(one)
+    if kept:
+        Manifest(manifest.folders, tuple(kept)).write(folder)
+    else:
+        (folder / MANIFEST).unlink()
+    for name, _, _ in os.walk(folder, topdown=False):
+        if not any(Path(name).iterdir()):
+            Path(name).rmdir()
 
 
 def places_of(folder: Path) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +18,10 @@ from morphoscope.project.places import sha256_of
 
 @dataclass(frozen=True)
 class Word:
-    """A person's word on frames of an image: a category, or a decision without one; `seen` are the versions it was said upon."""
+    """A person's word on frames of an image: a category, or a decision without one; `seen` are the versions it was said upon.
+
+    `left`: the image was only left where it lay.
+    """
 
     path: Path
     sha256: str
@@ -26,6 +30,7 @@ class Word:
     frames: tuple[int, ...] = (0,)
     seen: dict[int, int] = field(default_factory=dict)
     group: str | None = None
+    left: bool = False
 
     @property
     def says(self) -> str:
@@ -64,7 +69,7 @@ def _of_table(path: Path, project: Project) -> list[Word]:
     table.columns = [str(name).strip() for name in table.columns]
     if "file" not in table or not {"label", "decision"} & set(table.columns):
         raise InputError(f"wanted the columns file and label (or decision) in {path}, got {', '.join(table.columns)}")
-    roots = _roots(path)
+    find = _Finder(_roots(path), project)
     words = []
     for line, row in enumerate(table.to_dict("records"), start=2):
         given = {str(name): str(value).strip() for name, value in row.items()}
@@ -73,7 +78,7 @@ def _of_table(path: Path, project: Project) -> list[Word]:
             if decision not in ("", ACCEPT):
                 raise InputError(f"line {line} of {path}: a decision is one of {', '.join(DECISIONS)}, got {decision!r}")
             continue
-        words.append(_of_row(given, label, decision, _find(given["file"], roots, project), f"line {line} of {path}"))
+        words.append(_of_row(given, label, decision, find.path(given["file"]), f"line {line} of {path}"))
     return words
 
 
@@ -101,10 +106,21 @@ def _roots(path: Path) -> list[Path]:
     return [*roots, Path(root)] if isinstance(root, str) else roots
 
 
-def _find(file: str, roots: list[Path], project: Project) -> Path | None:
-    for root in roots:
-        if (root / file).is_file():
-            return root / file
-    known = project.images()
-    named = known.loc[known["file"] == file, "sha256"]
-    return project.locate(str(named.iloc[0])) if len(named) else None
+@dataclass
+class _Finder:
+    """Where files of a table lie: below one of these folders, or as a project knows them."""
+
+    roots: list[Path]
+    project: Project
+
+    def path(self, file: str) -> Path | None:
+        """The file of that name, None where there is none."""
+        there = next((root / file for root in self.roots if (root / file).is_file()), None)
+        if there is None and file in self._known:
+            return self.project.locate(self._known[file])
+        return there
+
+    @cached_property
+    def _known(self) -> dict[str, str]:
+        images = self.project.images()
+        return dict(zip(images["file"].astype(str), images["sha256"].astype(str), strict=True))
