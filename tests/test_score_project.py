@@ -59,6 +59,38 @@ def test_frames_of_a_stack_are_images_of_one_group(tmp_path: Path) -> None:
     assert [one.name for one in data.examples] == ["s.tif, frame 0", "s.tif, frame 2"]
 
 
+def test_a_damaged_frame_costs_no_other_image(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "s.tif") as stack:
+        for value in (5, 90):
+            stack.write(np.full((16, 20), value, np.uint8), photometric="minisblack", compression="zlib", metadata=None)
+    with Project.open(tmp_path / "p") as project:
+        image = project.add_image(tmp_path / "s.tif")
+        project.set_label(image, "a", frame=0)
+        project.set_label(image, "b", frame=1)
+    with tifffile.TiffFile(tmp_path / "s.tif") as stack:
+        start = stack.pages[1].dataoffsets[0]
+    broken = bytearray((tmp_path / "s.tif").read_bytes())
+    broken[start : start + 6] = b"broken"
+    (tmp_path / "s.tif").write_bytes(broken)
+    first, second = read_project_classes(tmp_path / "p").examples  # nothing of the stack is read yet
+    assert int(first.image()[0, 0]) == 5
+    with pytest.raises(InputError, match=r"s\.tif"):
+        second.image()
+
+
+def test_a_corrected_image_stays_in_its_group(tmp_path: Path) -> None:
+    for k in range(4):
+        drawn(tmp_path / "first" / f"{k}.png", 50 * k)
+    (tmp_path / "first" / "labels.csv").write_text("file,label,group\n0.png,a,g0\n1.png,b,g0\n2.png,a,g1\n3.png,b,g1\n")
+    with Project.open(tmp_path / "p") as project:
+        project.set_label(project.add_image(tmp_path / "first" / "1.png"), "a")
+        project.set_label(project.add_image(tmp_path / "first" / "3.png", group="s3"), "a")
+        project.set_label(project.add_image(drawn(tmp_path / "new.png", 7)), "b")
+    data = with_project(read_score_data(tmp_path / "first" / "labels.csv"), tmp_path / "p")
+    found = {Path(one.name).name: one.group for one in data.examples}
+    assert found == {"0.png": "g0", "1.png": "g0", "2.png": "g1", "3.png": "s3", "new.png": "new.png"}
+
+
 def test_an_image_that_is_gone_is_skipped_and_said(store: Path) -> None:
     (store.parent / "images" / "2.png").unlink()
     data = read_project_classes(store)

@@ -34,7 +34,8 @@ class ScoreExample:
     """One labelled image.
 
     `name` is its path relative to the data; images of one `group` belong together. `target` (k,) is what is true of the whole
-    image, 0 to 1; None where `marks` say where each class is. The image lies in a file or, of ready patches, in `array`.
+    image, 0 to 1; None where `marks` say where each class is. The image lies in a file, is a ready patch in `array`, or is what
+    `read` gives.
     """
 
     name: str
@@ -43,6 +44,7 @@ class ScoreExample:
     path: Path | None = None
     array: NDArray[Any] | None = None
     marks: Marks | None = None
+    read: Callable[[], NDArray[Any]] | None = None
 
     def image(self) -> NDArray[Any]:
         """The image (h, w) or (h, w, 3) as stored.
@@ -52,6 +54,8 @@ class ScoreExample:
         """
         if self.array is not None:
             return self.array
+        if self.read is not None:
+            return self.read()
         assert self.path is not None
         return read_colour(self.path)
 

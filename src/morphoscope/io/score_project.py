@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from morphoscope.errors import InputError, UsageError
 from morphoscope.io.films import Film
@@ -25,6 +29,11 @@ def read_project_classes(path: Path, answer: str = "auto") -> ScoreData:
         InputError: no project, of a newer version, or without a person's category.
         UsageError: as `read_score_data`.
     """
+    return _read(path, answer, {})
+
+
+def _read(path: Path, answer: str, groups: Mapping[str, str]) -> ScoreData:
+    """The same; `groups` of images, by SHA-256, hold where the project states none."""
     from morphoscope.project import Project
 
     kind = settled(answer, "exclusive", ("exclusive", "multi-label"), "categories of a project")
@@ -49,26 +58,32 @@ def read_project_classes(path: Path, answer: str = "auto") -> ScoreData:
     targets = one_hot([str(row["label"]) for row, _ in found], classes) if found else np.empty((0, len(classes)), np.float32)
     examples = []
     for (row, place), target in zip(found, targets, strict=True):
-        examples.append(_example(row, place, target, several=frames.get(row["sha256"], 1) > 1))
+        sha256 = str(row["sha256"])
+        group = groups.get(sha256, str(row["file"])) if pd.isna(row["group"]) else str(row["group"])
+        examples.append(_example(row, group, place, target, several=frames.get(sha256, 1) > 1))
     left = len(named) - len(used)
     notes = (f"{left} images are not learnt: a person called them foreign or rejected them",) if left else ()
     return ScoreData(path.stem, classes, kind, tuple(examples), tuple(skipped), notes)
 
 
-def _example(row: dict[str, Any], path: Path, target: Any, *, several: bool) -> ScoreExample:
-    file, group = str(row["file"]), row["group"]
-    name = f"{file}, frame {row['frame']}" if several else file
-    together = file if group is None or group != group else str(group)  # frames of a stack belong together
+def _example(row: dict[str, Any], group: str, path: Path, target: Any, *, several: bool) -> ScoreExample:
+    """An image; of a stack one frame, read when it is asked for: its frames belong together."""
+    file, frame = str(row["file"]), int(row["frame"])
     if not several:
-        return ScoreExample(name, together, target, path)
+        return ScoreExample(file, group, target, path)
+    return ScoreExample(f"{file}, frame {frame}", group, target, read=partial(_frame, path, frame))
+
+
+def _frame(path: Path, number: int) -> NDArray[Any]:
     with Film(path) as film:
-        return ScoreExample(name, together, target, array=film.image(int(row["frame"])))
+        return film.image(number)
 
 
 def with_project(data: ScoreData, path: Path) -> ScoreData:
     """Labelled images and those of a project together: where both have an image, by its content, the word of a person holds.
 
-    An image that a person called foreign or rejected is not learnt, wherever it lies.
+    An image that a person called foreign or rejected is not learnt, wherever it lies. Where the project states no group, an image
+    stays in the one that the labelled images give it.
 
     Raises:
         InputError: no project, or of a newer version.
@@ -78,7 +93,9 @@ def with_project(data: ScoreData, path: Path) -> ScoreData:
         raise UsageError("corrections of a project go with images of one class each; give a folder per class or a CSV file,label")
     named, dropped = _words(path)
     known = {*named, *dropped}
-    kept = tuple(one for one in data.examples if one.path is None or _digest(one.path) not in known) if known else data.examples
+    digests = [_digest(one.path) if known and one.path is not None else "" for one in data.examples]
+    kept = tuple(one for one, digest in zip(data.examples, digests, strict=True) if digest not in known)
+    groups = {digest: one.group for one, digest in zip(data.examples, digests, strict=True) if digest in known}
     gone = len(data.examples) - len(kept)
     notes = (
         [f"{gone} of the {len(data.examples)} labelled images are taken as people said in the project {path.name}"]
@@ -86,7 +103,7 @@ def with_project(data: ScoreData, path: Path) -> ScoreData:
         else []
     )
     left = replace(data, examples=kept, notes=(*data.notes, *notes))
-    return _without_empty(_joined(left, read_project_classes(path)) if named else left)
+    return _without_empty(_joined(left, _read(path, "exclusive", groups)) if named else left)
 
 
 def _words(path: Path) -> tuple[set[str], set[str]]:
