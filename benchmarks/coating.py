@@ -27,7 +27,7 @@ from morphoscope.train.lessons import CLASS_THRESHOLDS, class_lesson
 from morphoscope.train.segment import SegmenterTraining, fold_model
 
 FOLDER, CLASSES = OUT / "coating", ("oxide", "crack")
-STEPS = {10: 450, 5: 300, 1: 150}
+STEPS = {10: 600, 5: 400, 1: 200}
 SAMPLES = (
     ("010417#4", "021519#3", "032919#10"),
     ("032919#6", "040617#3"),
