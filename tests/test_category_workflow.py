@@ -18,7 +18,11 @@ from matplotlib.figure import Figure  # noqa: E402
 from morphoscope.cli.main import main  # noqa: E402
 from morphoscope.models.runtime import read_card  # noqa: E402
 from morphoscope.pipeline import classify_outputs  # noqa: E402
+from morphoscope.project import Project  # noqa: E402
+from morphoscope.recipe import parse_recipe  # noqa: E402
 from morphoscope.train import class_views  # noqa: E402
+from morphoscope.train.class_data import Source  # noqa: E402
+from morphoscope.train.class_job import prepare  # noqa: E402
 
 RECIPE = """
 [train]
@@ -90,3 +94,19 @@ def test_a_new_category_is_taught_by_moving_pictures(capsys: pytest.CaptureFixtu
     assert later.loc[[f"fine{k}.png" for k in range(20, 24)], "label"].tolist() == ["fine"] * 4  # one of them was not taught
     alone = ("train", "classify", "--from-project", "own.project", "-o", "alone.onnx", "--recipe", "r.toml")
     assert call(*alone) != 0 and "fine" in capsys.readouterr().err  # one category only
+
+
+def test_what_people_rejected_or_named_is_no_picture_without_a_label() -> None:
+    """Of six pictures that lie aside two are unknown; the others are rejected, labelled, or of a class left out."""
+    for kind in ("upright", "level", "fine"):
+        draw(f"labelled/{kind}", kind, 2)
+    draw("aside", "level", 4, first=10)
+    shutil.copy("labelled/fine/fine0.png", "aside/other.png")
+    shutil.copy("labelled/level/level0.png", "aside/copy.png")
+    with Project.open(Path("own.project")) as project:
+        project.set_label(project.add_image("aside/level10.png"), None, decision="reject")
+        project.set_label(project.add_image("aside/level11.png"), "level")
+    recipe = parse_recipe({"train": {"backbone": "tiny", "classes": ["upright", "level"]}, "run": {"threads": 1}})
+    job = prepare(Source(Path("labelled"), Path("own.project"), Path("aside")), recipe)
+    assert job.others is not None and len(job.others) == 2
+    assert "2 images without a label help to learn" in job.notes

@@ -93,7 +93,7 @@ def with_project(data: ScoreData, path: Path) -> ScoreData:
         raise UsageError("corrections of a project go with images of one class each; give a folder per class or a CSV file,label")
     named, dropped = _words(path)
     known = {*named, *dropped}
-    digests = [_digest(one.path) if known and one.path is not None else "" for one in data.examples]
+    digests = [content_of(one.path) if known and one.path is not None else "" for one in data.examples]
     kept = tuple(one for one, digest in zip(data.examples, digests, strict=True) if digest not in known)
     groups = {digest: one.group for one, digest in zip(data.examples, digests, strict=True) if digest in known}
     gone = len(data.examples) - len(kept)
@@ -104,6 +104,16 @@ def with_project(data: ScoreData, path: Path) -> ScoreData:
     )
     left = replace(data, examples=kept, notes=(*data.notes, *notes))
     return _without_empty(_joined(left, _read(path, "exclusive", groups)) if named else left)
+
+
+def named_images(data: ScoreData, path: Path | None) -> set[str]:
+    """SHA-256 of the files of labelled images, and of all that people said something of in a project.
+
+    Raises:
+        InputError: no project, or of a newer version.
+    """
+    people = set[str]() if path is None else set[str]().union(*_words(path))
+    return (people | {content_of(one.path) for one in data.examples if one.path is not None}) - {""}
 
 
 def _words(path: Path) -> tuple[set[str], set[str]]:
@@ -145,12 +155,13 @@ def _without_empty(data: ScoreData) -> ScoreData:
     return replace(data, classes=classes, examples=examples, notes=notes)
 
 
-def _digest(path: Path) -> str:
+def content_of(path: Path) -> str:
+    """SHA-256 of a file, nothing where it cannot be read: that is said when it is to be."""
     from morphoscope.project.places import sha256_of
 
     try:
         return sha256_of(path)
-    except InputError:  # said when it is to be read
+    except InputError:
         return ""
 
 

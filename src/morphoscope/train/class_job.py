@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from morphoscope.errors import InputError, UsageError
 from morphoscope.io.images import find_pictures
+from morphoscope.io.score_project import content_of, named_images
 from morphoscope.models.runtime import read_card
 from morphoscope.recipe import Recipe
 from morphoscope.train.backbones import DEFAULT, Backbone, build_backbone
@@ -125,6 +126,7 @@ def prepare(source: Source | Path, recipe: Recipe, *, start: Path | None = None,
         torch.set_num_threads(recipe.run.threads)
     source = Source(source) if isinstance(source, Path) else source
     labelled = read_source(source)
+    named = labelled
     if settings.classes:
         labelled = with_classes(labelled, settings.classes)
     backbone, view_px = _backbone(recipe, start)
@@ -138,24 +140,30 @@ def prepare(source: Source | Path, recipe: Recipe, *, start: Path | None = None,
     said = [*images.data.notes, *notes, *more]
     others = None
     if source.unlabelled is not None:
-        others = _others(source.unlabelled, images, backbone, look, progress=progress, said=said)
+        pool = _without_label(source.unlabelled, named_images(named, source.project))
+        others = _others(pool, seen, backbone, look, progress=progress, said=said)
     return ClassTraining(images, backbone, view_px, recipe, part, tuple(said), start, others)
 
 
-def _others(
-    folder: Path, images: ClassImages, backbone: Backbone, look: Look, *, progress: Progress, said: list[str]
-) -> Array | None:
-    """Raw features of the images in a folder that have no label; what is to be said of them is added to `said`.
+def _without_label(folder: Path, named: set[str]) -> list[Path]:
+    """The pictures of a folder whose content, a SHA-256, nobody has labelled, rejected or called foreign.
 
     Raises:
         InputError: there is none.
     """
-    known = {one.path.resolve() for one in images.data.examples if one.path is not None}
-    paths = [path for path in find_pictures(folder, deep=True) if path.resolve() not in known]
+    paths = [path for path in find_pictures(folder, deep=True) if content_of(path) not in named]
     if not paths:
         raise InputError(f"there is no picture without a label in {folder}; leave out --unlabelled")
+    return paths
+
+
+def _others(
+    paths: Sequence[Path], labelled: ClassImages, backbone: Backbone, look: Look, *, progress: Progress, said: list[str]
+) -> Array:
+    """Raw features of pictures that are none of the labelled images; what is to be said of them is added to `said`."""
     features, digests, skipped = look_at_files(paths, backbone, look, progress=progress)
-    new = [k for k, digest in enumerate(digests) if digest not in set(images.digest)]
+    known = set(labelled.digest)
+    new = [k for k, digest in enumerate(digests) if digest not in known]
     said.append(f"{len(new)} images without a label help to learn")
     said.extend(f"not used: {one}" for one in skipped)
     return features[new]
