@@ -72,11 +72,23 @@ def test_links_point_to_the_images(tmp_path: Path) -> None:
     run = run_of(tmp_path / "in", tmp_path / "run", {"sort": "link"})
     link = run.path / "sorted/accept/dark/d.png"
     assert link.is_symlink() and link.resolve() == (tmp_path / "in" / "d.png").resolve()
-    shutil.move(link, run.path / "sorted/accept/bright/d.png")  # links are relative, but they stay at one depth
-    taken = ms.take_labels(run.path, tmp_path / "p")
-    assert taken.counts == {"bright": 1}
+    for place, says in (("reject/d.png", "reject"), ("accept/bright/d.png", "bright"), ("foreign/d.png", "foreign")):
+        shutil.move(link, link := run.path / "sorted" / place)
+        assert ms.take_labels(run.path, tmp_path / "p").counts == {says: 1}
     with Project.open(tmp_path / "p") as project:
         assert project.images()["file"].tolist() == ["in/d.png"]
+
+
+def test_a_moved_link_whose_image_is_gone_is_told_of(tmp_path: Path) -> None:
+    for name in ("d.png", "e.png"):
+        flat(tmp_path / "in" / name, 25 + (name == "e.png"))
+    run = run_of(tmp_path / "in", tmp_path / "run", {"sort": "link"}).path
+    for name in ("d.png", "e.png"):
+        (tmp_path / "in" / name).rename(tmp_path / name)
+    shutil.move(run / "sorted/accept/dark/d.png", run / "sorted/reject/d.png")
+    assert ms.take_labels(run, tmp_path / "p").wrong == ["reject/d.png: the image that this link points to is gone"]
+    with pytest.raises(RunExistsError, match="reject/d.png"):
+        run_of(tmp_path, run, {"sort": "link"}, overwrite=True)
 
 
 def test_links_through_a_linked_folder(tmp_path: Path) -> None:
@@ -151,12 +163,15 @@ def test_a_picture_that_is_there_twice_has_one_word(tmp_path: Path) -> None:
     assert there(again.path) == {"accept/bright/x.png", "accept/bright/y.png"}
 
 
-def test_a_copy_beside_the_image_is_one_word(sorted_run: Path, tmp_path: Path) -> None:
-    for copy in ("bright/d.png", "dark/d2.png"):
-        shutil.copy(sorted_run / "sorted/accept/dark/d.png", sorted_run / "sorted/accept" / copy)
-    for _ in range(2):
-        assert ms.take_labels(sorted_run, tmp_path / "p").wrong == []
-        assert words(tmp_path / "p") == {"d.png": ("bright", "accept")}
+def test_an_image_copied_into_a_second_folder_is_said_and_not_taken(sorted_run: Path, tmp_path: Path) -> None:
+    shutil.copy(sorted_run / "sorted/accept/dark/d.png", sorted_run / "sorted/accept/dark/d2.png")  # says nothing
+    shutil.copy(sorted_run / "sorted/accept/dark/d.png", sorted_run / "sorted/accept/bright/d.png")
+    for confirm in (False, True):
+        taken = ms.take_labels(sorted_run, tmp_path / "p", confirm=confirm)
+        assert len(taken.wrong) == 1 and "(dark)" in taken.twice[0] and "(bright)" in taken.twice[0]
+        assert "d.png" not in words(tmp_path / "p")
+    (sorted_run / "sorted/accept/dark/d.png").unlink()
+    assert ms.take_labels(sorted_run, tmp_path / "p").wrong == [] and words(tmp_path / "p")["d.png"] == ("bright", "accept")
     again = run_of(tmp_path / "in", sorted_run, {"sort": "copy", "project": str(tmp_path / "p")}, overwrite=True)
     assert len(there(again.path)) == len(GREYS) and "accept/bright/d.png" in there(again.path)
 
@@ -245,6 +260,14 @@ def test_a_folder_per_category_begins_a_project(tmp_path: Path) -> None:
     assert ms.take_labels(tmp_path / "first", tmp_path / "p").counts == {"low": 2, "high": 3}
     data = read_score_data(tmp_path / "p")
     assert data.classes == ("high", "low") and sorted(one.group for one in data.examples).count("s1") == 2
+
+
+def test_good_rows_are_taken_and_the_others_named(sorted_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("file,label,decision\nin/nowhere.png,dark,\nin/d.png,dark,\nin/m.png,,perhaps\n")
+    taken = ms.take_labels(tmp_path / "t.csv", tmp_path / "p")
+    assert taken.counts == {"dark": 1} and [line[:6] for line in taken.left_out] == ["line 2", "line 4"]
+    shutil.copytree(tmp_path / "in", tmp_path / "one" / "fog")
+    assert ms.take_labels(tmp_path / "one", tmp_path / "p2").counts == {"fog": 5}  # one category is no training yet
 
 
 def test_names_of_folders_fit_file_systems() -> None:

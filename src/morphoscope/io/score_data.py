@@ -105,14 +105,23 @@ def read_score_data(path: str | Path, *, answer: str = "auto") -> ScoreData:
         InputError: nothing there; no such layout; one class only; an empty class; labels outside the scale.
         UsageError: labels of this kind cannot be learnt as that answer.
     """
+    data = read_labelled(path, answer=answer)
+    check_classes(data, Path(path))
+    return data
+
+
+def read_labelled(path: str | Path, *, answer: str = "auto") -> ScoreData:
+    """The same, whether or not there is something to learn from them: of one class only, too.
+
+    Raises:
+        InputError, UsageError: as `read_score_data`.
+    """
     from morphoscope.io.score_groups import with_groups
 
     path = Path(path)
     if not path.exists():
         raise InputError(f"there is no file or folder {path} with labelled images; check the path")
-    data = with_groups(_reader(path)(path, answer), path)
-    check_classes(data, path)
-    return data
+    return with_groups(_reader(path)(path, answer), path)
 
 
 def _reader(path: Path) -> Callable[[Path, str], ScoreData]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from morphoscope.errors import InputError, ProjectConflictError, UsageError
 from morphoscope.pipeline.class_project import AT_ONCE, Key, Said, words_in
 from morphoscope.pipeline.classify_results import ACCEPT
-from morphoscope.pipeline.sorted_back import Found, find_sorted, settle
+from morphoscope.pipeline.sorted_back import Found, find_sorted, lost_links, settle
 from morphoscope.pipeline.sorting import FOLDER, MANIFEST
 from morphoscope.pipeline.word_tables import Word, words_of_data
 from morphoscope.project import Project
@@ -45,9 +45,9 @@ def take_labels(source: str | Path, project: str | Path, *, confirm: bool = Fals
     Args:
         source: a run of `classify` with sorted images, or its folder `sorted`: images that were moved since are corrections (to
             another category; to `foreign`; to `reject`, so that they are not learnt; to `review`, so that somebody looks again),
-            and images put there are new. Or labelled images in any layout of one class each that `train classify` takes, or a
-            CSV `file,label` with, as wanted, `decision`, `frame` and `group` such as a filled-in next.csv: rows without label
-            and decision are passed over.
+            and images put there are new; one that was copied into a second folder is told of and not taken. Or labelled images
+            in any layout of one class each that `train classify` takes, or a CSV `file,label` with, as wanted, `decision`,
+            `frame` and `group` such as a filled-in next.csv: rows without label and decision are passed over.
         project: made where it is missing.
         confirm: images that were left where they were accepted are confirmed: a person has looked at them all.
         author: who; None: the login name.
@@ -66,21 +66,29 @@ def take_labels(source: str | Path, project: str | Path, *, confirm: bool = Fals
                 f"{source} holds no sorted images of a run of `classify`, of which those left in place are confirmed"
             )
         with Project.open(path, author) as store:
-            return _take(words_of_data(source, store), store)[0]
+            words, wrong = words_of_data(source, store)
+            taken, _ = _take(words, store)
+            taken.left_out += wrong
+            return taken
     found = find_sorted(folder)
-    words = [word for one in found if (word := _word_of(one, confirm=confirm)) is not None]
+    doubtful = {one.sha256 for one in found if one.was is not None and one.copied and one.moved}
+    said = [_word_of(one, confirm=confirm, doubtful=one.sha256 in doubtful) for one in found]
     with Project.open(path, author) as store:
-        taken, versions = _take(words, store)
+        taken, versions = _take([word for word in said if word is not None], store)
+    taken.left_out += [f"{place}: the image that this link points to is gone" for place in lost_links(folder)]
     settle(folder, found, versions)
     return taken
 
 
-def _word_of(one: Found, *, confirm: bool) -> Word | None:
-    """What a file of a sorted folder says; None where it says nothing new."""
+def _word_of(one: Found, *, confirm: bool, doubtful: bool) -> Word | None:
+    """What a file of a sorted folder says; None where it says nothing new.
+
+    Of `doubtful` images there is one copy more than was filed, in another folder: what each of them says counts.
+    """
     was = one.was
-    if one.silent:
+    if not one.moved and not doubtful and (one.silent or not (confirm and one.decision == ACCEPT)):
         return None
-    if not one.moved and not (confirm and one.decision == ACCEPT):
+    if one.was is None and one.silent:
         return None
     place = one.path
     frames: tuple[int, ...] = (0,)
@@ -90,7 +98,7 @@ def _word_of(one: Found, *, confirm: bool) -> Word | None:
         place = original if original.is_file() and sha256_of(original) == one.sha256 else one.path
         frames, seen = was.frames, dict(zip(was.frames, was.seen, strict=True))
     label = one.label if one.decision == ACCEPT else None
-    return Word(place, one.sha256, label, one.decision, frames=frames, seen=seen, left=not one.moved)
+    return Word(place, one.sha256, label, one.decision, frames=frames, seen=seen, left=not one.moved and not doubtful)
 
 
 def _take(words: Sequence[Word], project: Project) -> tuple[Taken, dict[str, tuple[int, ...]]]:

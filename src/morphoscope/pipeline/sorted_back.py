@@ -49,6 +49,8 @@ def find_sorted(folder: Path) -> list[Found]:
     classes = {name: one for one, name in manifest.folders.items()}
     read = list[tuple[str, str, str | None, str]]()
     for place in places_of(folder):
+        if not (folder / place).exists():
+            continue
         decision, *below = PurePosixPath(place).parts
         label = None
         if decision in (ACCEPT, REVIEW):
@@ -62,6 +64,12 @@ def find_sorted(folder: Path) -> list[Found]:
         Found(folder / place, digest, decision, label, was.get(place, by_content.get(digest)), copied=place not in was)
         for place, decision, label, digest in read
     ]
+
+
+def lost_links(folder: Path) -> list[str]:
+    """Links of a sorted folder that were moved and whose image is not there: what they say cannot be known."""
+    filed = {one.place for one in read_manifest(folder).files}
+    return [place for place in places_of(folder) if place not in filed and not (folder / place).exists()]
 
 
 def _matched(digests: Mapping[str, str], filed: Sequence[Filed]) -> dict[str, Filed]:

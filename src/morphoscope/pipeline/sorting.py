@@ -156,7 +156,7 @@ def _put(source: Path, target: Path, how: Literal["copy", "link"]) -> None:
         shutil.copy2(source, part)
         os.replace(part, target)
         return
-    target.symlink_to(os.path.relpath(source.resolve(), target.parent.resolve()))  # a folder on the way may be a link itself
+    target.symlink_to(source.resolve())  # a whole path, so that the link may be moved to a folder of another depth
 
 
 def refuse_moved(output: Path) -> None:
@@ -204,8 +204,8 @@ def remove_sorted(output: Path) -> None:
 
 
 def places_of(folder: Path) -> Iterator[str]:
-    """Where images lie in a sorted folder."""
+    """Where images lie in a sorted folder, links whose image is gone among them."""
     for first in DECISIONS:
         for path in sorted((folder / first).rglob("*")):
-            if path.is_file() and not path.name.startswith("."):
+            if (path.is_file() or path.is_symlink()) and not path.name.startswith("."):
                 yield path.relative_to(folder).as_posix()

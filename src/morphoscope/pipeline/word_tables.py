@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from morphoscope.errors import InputError, UsageError
-from morphoscope.io.score_data import read_score_data
+from morphoscope.io.score_data import read_labelled
 from morphoscope.pipeline.classify_results import ACCEPT, DECISIONS, FOREIGN, REJECT, REVIEW
 from morphoscope.project import Project
 from morphoscope.project.places import sha256_of
@@ -38,30 +38,44 @@ class Word:
         return self.label or self.decision
 
 
-def words_of_data(source: Path, project: Project) -> list[Word]:
-    """Words of labelled images: see `corrections.take_labels`.
+def words_of_data(source: Path, project: Project) -> tuple[list[Word], list[str]]:
+    """Words of labelled images, and why others cannot be used: see `corrections.take_labels`.
 
     Raises:
-        InputError: no such layout, or an image that is nowhere.
+        InputError: no such layout, or none can be used.
         UsageError: several scores or marks per image, which are no categories.
     """
     if source.is_file() and source.suffix.lower() == ".csv":
         return _of_table(source, project)
-    data = read_score_data(source)
+    data = read_labelled(source)
     if data.answer != "exclusive" or data.marked or data.ready:
         raise UsageError(
             f"wanted images of one category each, {source} holds others; give a folder per category or a CSV file,label"
         )
-    words = []
+    words, wrong = list[Word](), list(data.skipped)
     for one in data.examples:
         assert one.path is not None and one.target is not None
         group = None if one.group == one.name else one.group
         label = data.classes[int(one.target.argmax())]
-        words.append(Word(one.path, sha256_of(one.path), label, ACCEPT, group=group))
-    return words
+        try:
+            words.append(Word(one.path, sha256_of(one.path), label, ACCEPT, group=group))
+        except InputError as error:
+            wrong.append(str(error))
+    return _some(words, wrong)
 
 
-def _of_table(path: Path, project: Project) -> list[Word]:
+def _some(words: list[Word], wrong: list[str]) -> tuple[list[Word], list[str]]:
+    """Both as they are.
+
+    Raises:
+        InputError: there are only wrong ones.
+    """
+    if wrong and not words:
+        raise InputError(wrong[0] + (f" (and {len(wrong) - 1} more)" if wrong[1:] else ""))
+    return words, wrong
+
+
+def _of_table(path: Path, project: Project) -> tuple[list[Word], list[str]]:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
     except (OSError, ValueError) as error:
@@ -70,16 +84,17 @@ def _of_table(path: Path, project: Project) -> list[Word]:
     if "file" not in table or not {"label", "decision"} & set(table.columns):
         raise InputError(f"wanted the columns file and label (or decision) in {path}, got {', '.join(table.columns)}")
     find = _Finder(_roots(path), project)
-    words = []
+    words, wrong = list[Word](), list[str]()
     for line, row in enumerate(table.to_dict("records"), start=2):
         given = {str(name): str(value).strip() for name, value in row.items()}
         label, decision = given.get("label", ""), given.get("decision", "")
-        if not label and decision not in (FOREIGN, REJECT, REVIEW):
-            if decision not in ("", ACCEPT):
-                raise InputError(f"line {line} of {path}: a decision is one of {', '.join(DECISIONS)}, got {decision!r}")
+        if not label and decision in ("", ACCEPT):
             continue
-        words.append(_of_row(given, label, decision, find.path(given["file"]), f"line {line} of {path}"))
-    return words
+        try:
+            words.append(_of_row(given, label, decision, find.path(given["file"]), f"line {line} of {path}"))
+        except InputError as error:
+            wrong.append(str(error))
+    return _some(words, wrong)
 
 
 def _of_row(given: dict[str, str], label: str, decision: str, image: Path | None, where: str) -> Word:
