@@ -13,7 +13,7 @@ import tifffile
 from matplotlib.figure import Figure
 
 import morphoscope as ms
-from class_doubles import CLASSES, GreyClassifier, flat, run_of
+from class_doubles import CLASSES, GreyClassifier, flat, held_out, run_of
 from morphoscope.cli.main import main
 from morphoscope.errors import InputError, RunExistsError, UsageError
 from morphoscope.io.tables import table_hash
@@ -96,6 +96,14 @@ def test_a_model_without_held_out_images_promises_nothing(pictures: Path, tmp_pa
     run = run_of(pictures, tmp_path / "run", classifier=GreyClassifier(held_out=None))
     assert run.info["decisions"]["accept"] == 0 and run.info["promise"] is None
     assert run.images["labels"].isna().all() and "no accuracy can be promised" in run.warnings[1]
+
+
+def test_answers_of_a_class_that_was_not_held_out_are_left_to_a_person(pictures: Path, tmp_path: Path) -> None:
+    held = held_out().model_copy(update={"by_class": (1200, 0, 1200)})
+    run = run_of(pictures, tmp_path / "run", classifier=GreyClassifier(held_out=held))
+    decided = run.images.set_index("file")["decision"]
+    assert decided["a/x.png"] == "review" and decided["a/y.png"] == decided["b/x.png"] == "accept"
+    assert any("No image of dark was held out" in line and "name it (1)" in line for line in run.warnings)
 
 
 def test_a_broken_run_goes_on_and_gives_the_same(tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ from scipy.special import softmax
 
 from morphoscope.cli.main import main
 from morphoscope.errors import InputError
-from morphoscope.evaluate_classes import evaluate_classifier, held_out_of, tabulate
+from morphoscope.evaluate_classes import evaluate_classifier, tabulate
 from morphoscope.io.score_data import ScoreData, ScoreExample
-from morphoscope.measure.class_answers import ClassAnswers, mean_interval
+from morphoscope.measure.class_answers import ClassAnswers, Rest, mean_interval
 from morphoscope.measure.honest import HeldOut
-from morphoscope.models.card import HeldOutAnswers, ModelCard
+from morphoscope.models.card import HeldOutAnswers, ModelCard, held_out_of
 from morphoscope.models.classify import ImageAnswers, probabilities
 from morphoscope.report import class_evaluation
 from morphoscope.report.class_evaluation import write_class_evaluation
@@ -118,6 +118,15 @@ def test_promises_hold_on_fresh_images() -> None:
     assert far.metrics["foreign"] == 1 and far.metrics["accepted"] == 0 and set(far.frames["decision"]) == {"foreign"}
 
 
+def test_answers_of_classes_that_were_not_held_out_are_not_accepted() -> None:
+    z, truth = world(60, seed=2, sharp=9.0)
+    every = HeldOutAnswers.model_validate({**held_out().model_dump(), "by_class": (300, 300, 0)})
+    some = evaluate_classifier(Said(card(every)), labelled(z, truth), accuracy=0.9)  # type: ignore[arg-type]
+    decided = some.frames.groupby("label")["decision"].agg(set)
+    assert decided["wires"] == {"review"} and "accept" in decided["films"] and "accept" in decided["tips"]
+    assert some.sentence.endswith("No images of wires were held out: answers that name it are not accepted")
+
+
 def test_wrong_images_are_named_and_wrong_data_refused() -> None:
     data = labelled(*world(6, seed=3))
     broken = ScoreExample("broken.tif", "b", np.eye(3, dtype=np.float32)[0], array=np.zeros((1, 1)))
@@ -160,7 +169,10 @@ def test_the_card_gives_back_what_was_held_out() -> None:
     held = held_out(20)
     found = held_out_of(card(held))
     assert found is not None and found.top.tolist() == list(held.top) and found.groups == 20
-    assert held_out_of(card()) is None
+    assert held_out_of(card()) is None and not found.foreign.any() and card(held).unvalidated == ()
+    more = held.model_copy(update={"foreign": (True,) + (False,) * 19, "by_class": (5, 0, 15)})
+    again = held_out_of(card(more))
+    assert again is not None and again.foreign.sum() == 1 and card(more).unvalidated == ("tips",)
 
 
 @pytest.fixture(autouse=True)
@@ -185,7 +197,7 @@ def test_the_folder_holds_tables_figures_and_a_page(tmp_path: Path) -> None:
 
 
 def test_figures_with_nothing_to_show_say_so() -> None:
-    plain = tabulate(_all_right(), None, accuracy=0.99, coverage=0.9)
+    plain = tabulate(_all_right(), Rest(None), accuracy=0.99, coverage=0.9)
     wrong = plain.frames[~plain.frames["right"]]
     assert nothing_drawn(picture_sheet(wrong, {}, empty="No answer was wrong.")) == "No answer was wrong."
     assert "no images were held out in training" in nothing_drawn(set_sizes(plain.frames, plain.by_class))

@@ -263,3 +263,17 @@ def test_the_accepted_are_as_right_as_promised(groups: int, each: int, alike: fl
         too_much += among_accepted(most.threshold) < found.promised
     assert max(broken, too_much) <= binom.ppf(0.99, 400, 0.05)
     assert np.mean(shares) > 0.25 * np.mean(accuracy >= target)  # and the promise is not bought by accepting nothing
+
+
+def test_foreign_images_have_no_say_in_what_is_accepted() -> None:
+    n = 800
+    top, right, foreign = np.linspace(1, 0.5, n), np.ones(n, bool), np.zeros(n, bool)
+    foreign[:80], right[:80] = True, False  # certain and wrong, but like nothing that was learnt
+    plain = accept_threshold(HeldOut(top, top, right, np.arange(n)), accuracy=0.99)
+    found = accept_threshold(HeldOut(top, top, right, np.arange(n), foreign), accuracy=0.99)
+    assert not plain.possible and found.possible and found.accuracy == 1
+    assert found.share == pytest.approx(0.9) and found.groups == n  # of all images: those that are foreign are not accepted
+    alone = accept_threshold(HeldOut(top, top, right, np.arange(n), np.ones(n, bool)), accuracy=0.6)
+    assert not alone.possible and alone.promised == 0 and alone.share == 0
+    with pytest.raises(InputError, match="foreign"):
+        HeldOut(top, top, right, np.arange(n), foreign[:5])

@@ -24,10 +24,10 @@ from morphoscope.io.colour import read_colour  # noqa: E402
 from morphoscope.models.classify import load_classifier  # noqa: E402
 from morphoscope.recipe import Recipe, parse_recipe  # noqa: E402
 from morphoscope.recipe_text import recipe_toml  # noqa: E402
-from morphoscope.train import class_views  # noqa: E402
+from morphoscope.train import class_views, classify  # noqa: E402
 from morphoscope.train.backbones import build_backbone  # noqa: E402
 from morphoscope.train.class_data import Source, silent  # noqa: E402
-from morphoscope.train.class_figures import macro_f1  # noqa: E402
+from morphoscope.train.class_figures import Honest, macro_f1  # noqa: E402
 from morphoscope.train.class_folds import Frozen, deal_parts, frozen_folds, unlearnt  # noqa: E402
 from morphoscope.train.class_heads import WIDTHS, Guesses, Lessons, linear_path, scaled_lessons  # noqa: E402
 from morphoscope.train.class_job import prepare  # noqa: E402
@@ -208,6 +208,8 @@ def test_of_a_class_in_one_group_it_is_said_that_it_cannot_be_validated(images, 
         table.unlink()
     assert any("dots are all of one group" in note for note in trained.notes)
     assert trained.classes["held_out"].tolist() == [0, 6, 6] and len(trained.card.held_out.right) == 12
+    assert trained.card.held_out.by_class == (0, 6, 6) and trained.card.unvalidated == ("dots",)
+    assert "no images of dots were held out" in trained.card.limits
 
 
 def test_the_recipe_may_name_the_classes(images, tmp_path):
@@ -331,6 +333,20 @@ def test_a_recipe_that_lists_all_settings_asks_for_nothing(images):
 
 def test_a_class_that_is_in_one_part_only_has_no_answer():
     assert unlearnt(np.array([0, 0, 1, 1]), np.array([0, 1, 0, 0])).tolist() == [False, False, True, True]
+
+
+def test_a_card_keeps_whole_groups_and_says_what_was_foreign(monkeypatch):
+    monkeypatch.setattr(classify, "MOST_HELD", 50)
+    rng, truth = np.random.default_rng(0), np.arange(120) % 3
+    p = rng.dirichlet(np.ones(4), 120).astype(np.float32)
+    group = np.repeat(np.arange(12), [3, 5, 8, 20, 4, 10, 10, 10, 20, 10, 10, 10])
+    kept = classify._kept(Honest(p, p, truth, group), group % 2 == 0, seed=0)
+    sizes = np.bincount(kept.group)
+    assert 30 < sizes.sum() <= 50 and kept.by_class == (40, 40, 40, 0)
+    whole = {tuple(np.floor(p[group == g].max(axis=1).astype(float) * 1e6) / 1e6): bool(g % 2 == 0) for g in range(12)}
+    for k in range(len(sizes)):
+        own = np.array(kept.group) == k
+        assert set(np.array(kept.foreign)[own]) == {whole[tuple(np.array(kept.top)[own])]}
 
 
 @settings(max_examples=25, deadline=None)

@@ -15,6 +15,7 @@ from morphoscope.io.score_data import ScoreData, ScoreExample
 from morphoscope.measure.class_answers import (
     ClassAnswers,
     Promises,
+    Rest,
     answer_table,
     calibration_metrics,
     keep_promises,
@@ -22,9 +23,9 @@ from morphoscope.measure.class_answers import (
     top_table,
 )
 from morphoscope.measure.classification import share_interval
-from morphoscope.measure.honest import ACCURACY, COVERAGE, HeldOut, reliability
+from morphoscope.measure.honest import ACCURACY, COVERAGE, reliability
 from morphoscope.measure.judged import Judged, class_table, confusion_table, headline, roc_table
-from morphoscope.models.card import ModelCard
+from morphoscope.models.card import held_out_of
 from morphoscope.models.classify import Classifier, probabilities
 
 BATCH, READERS = 32, 2
@@ -76,15 +77,8 @@ def evaluate_classifier(
         InputError: classes that the model does not know, or no image can be judged.
     """
     answers, skipped = answer_images(classifier, data)
-    return tabulate(answers, held_out_of(classifier.card), accuracy=accuracy, coverage=coverage, skipped=skipped)
-
-
-def held_out_of(card: ModelCard) -> HeldOut | None:
-    """The answers held out in training that the card holds; None without any."""
-    held = card.held_out
-    if held is None or not held.top:
-        return None
-    return HeldOut(np.array(held.truth_probability), np.array(held.top), np.array(held.right), np.array(held.group))
+    rest = Rest(held_out_of(classifier.card), classifier.card.unvalidated)
+    return tabulate(answers, rest, accuracy=accuracy, coverage=coverage, skipped=skipped)
 
 
 def answer_images(classifier: Classifier, data: ScoreData) -> tuple[ClassAnswers, list[str]]:
@@ -140,11 +134,11 @@ def _readable(
 
 
 def tabulate(
-    answers: ClassAnswers, held_out: HeldOut | None, *, accuracy: float, coverage: float, skipped: Sequence[str] = ()
+    answers: ClassAnswers, rest: Rest, *, accuracy: float, coverage: float, skipped: Sequence[str] = ()
 ) -> ClassEvaluation:
-    """All tables of what was answered."""
+    """All tables of what was answered, its promises resting on what was held out in training."""
     judged = answers.judged
-    by_class, promises = class_table(judged), keep_promises(answers, held_out, accuracy=accuracy, coverage=coverage)
+    by_class, promises = class_table(judged), keep_promises(answers, rest, accuracy=accuracy, coverage=coverage)
     metrics = headline(judged, by_class, pd.DataFrame()) | calibration_metrics(answers) | promises.metrics
     return ClassEvaluation(
         frames=answer_table(answers, promises),

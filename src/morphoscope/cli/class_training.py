@@ -78,7 +78,9 @@ def say_classes(output: Path, trained: TrainedClasses, *, started: bool) -> None
     m = card.metrics
     if "accuracy" in m:
         told = ", ".join(f"{words} {m[name]:.3f}{_interval(m, name)}" for words, name in (("accuracy", "accuracy"), ("F1", "f1")))
-        typer.echo(f"on {held_out(started=started)}: {told}; calibration error {m['ece']:.3f} ({m['ece_before']:.3f} before)")
+        lacking = f" (without {', '.join(card.unvalidated)}, of which none could be held out)" if card.unvalidated else ""
+        errors = f"calibration error {m['ece']:.3f} ({m['ece_before']:.3f} before)"
+        typer.echo(f"on {held_out(started=started)}{lacking}: {told}; {errors}")
         typer.echo("The model in the file has learnt all images since.")
     else:
         typer.echo("not validated: nothing was held out")

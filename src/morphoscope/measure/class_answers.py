@@ -75,6 +75,14 @@ class ClassAnswers:
 
 
 @dataclass(frozen=True)
+class Rest:
+    """What promises rest on: images `held_out` in training (none: nothing is promised), and classes that were not among them."""
+
+    held_out: HeldOut | None
+    unvalidated: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Promises:
     """What honest answers come to on labelled images: metrics by name, the sets (n, k) and who was accepted (n,)."""
 
@@ -105,12 +113,13 @@ def calibration_metrics(answers: ClassAnswers) -> dict[str, float]:
     return found | {"ece_of_true_probabilities": mean, "ece_of_true_probabilities_95": most}
 
 
-def keep_promises(answers: ClassAnswers, held_out: HeldOut | None, *, accuracy: float, coverage: float) -> Promises:
+def keep_promises(answers: ClassAnswers, rest: Rest, *, accuracy: float, coverage: float) -> Promises:
     """Sets and acceptance as the images held out in training have it, against what is true.
 
     Args:
         answers: of labelled images that were not learnt.
-        held_out: of the training; None: nothing was held out, no promise can be made, and the figures are nan.
+        rest: of the training; where nothing was held out no promise can be made, and the figures are nan. Answers of classes that
+            are not validated are never accepted.
         accuracy: that the accepted shall have.
         coverage: share of sets that shall hold the true class.
     """
@@ -118,21 +127,25 @@ def keep_promises(answers: ClassAnswers, held_out: HeldOut | None, *, accuracy: 
     metrics = dict.fromkeys([*names, "several_classes", "accepted", "accept_threshold", "promised_accuracy"], NAN)
     metrics |= {"target_coverage": coverage, "target_accuracy": accuracy}
     metrics |= _interval("foreign", answers.foreign > 1, answers.group)
-    n, k = answers.probability.shape
+    (n, k), held_out = answers.probability.shape, rest.held_out
     if held_out is None:
         said = "no images were held out in training: nothing can be promised"
         return Promises(metrics, np.ones((n, k), bool), np.zeros(n, bool), said)
     sets = prediction_sets(answers.probability, held_out, coverage=coverage)
     inside, size = sets[np.arange(n), answers.truth], sets.sum(axis=1)
     found = accept_threshold(held_out, accuracy=accuracy)
-    accepted = (answers.top >= found.threshold) & (answers.foreign <= 1)
+    strange = np.isin(answers.probability.argmax(axis=1), [answers.classes.index(name) for name in rest.unvalidated])
+    accepted = (answers.top >= found.threshold) & (answers.foreign <= 1) & ~strange
     metrics |= _interval("set_coverage", inside, answers.group) | _interval("set_size", size, answers.group, share=False)
     metrics |= {"several_classes": float((size > 1).mean()), "accepted": float(accepted.mean())}
     metrics |= {"accept_threshold": found.threshold, "promised_accuracy": found.promised}
     if accepted.any():
         group = np.unique(answers.group[accepted], return_inverse=True)[1].astype(np.int64)
         metrics |= _interval("accepted_accuracy", answers.right[accepted], group)
-    return Promises(metrics, sets, accepted, found.sentence)
+    said = found.sentence
+    if rest.unvalidated:
+        said += f". No images of {', '.join(rest.unvalidated)} were held out: answers that name it are not accepted"
+    return Promises(metrics, sets, accepted, said)
 
 
 def _interval(name: str, values: ArrayLike, group: NDArray[np.int64], *, share: bool = True) -> dict[str, float]:

@@ -24,7 +24,7 @@ class Acceptance:
 
     Attributes:
         threshold: the lowest probability that is accepted; infinity where the target cannot be promised, and nothing is.
-        share: of the held-out images (groups counting as one) that reach it.
+        share: of the held-out images (groups counting as one) that reach it and are not foreign.
         accuracy: the share of right answers among these; nan of none.
         low: lower bound of it, of this threshold; at least the target. Nan of none.
         target: the accuracy that was named, and which is promised.
@@ -81,8 +81,8 @@ def accept_threshold(held_out: HeldOut, *, accuracy: float, confidence: float = 
 
     Each group counts as one image, its images with equal shares of it. That is exact for images without groups; else it takes
     the images of a group to be right or wrong together, the most careful assumption, as a few mistakes do not tell how they
-    cluster. The promise is for images that come as those held out did, and takes it that the more certain are not less often
-    right.
+    cluster. Foreign images are not accepted, among those held out neither. The promise is for images that come as those held
+    out did, and takes it that the more certain are not less often right.
 
     Args:
         held_out: answers to images that were not learnt, their probabilities calibrated.
@@ -100,10 +100,10 @@ def accept_threshold(held_out: HeldOut, *, accuracy: float, confidence: float = 
     best = _lowest(accepted, betainc(accepted - wrong, wrong + 1, accuracy), accuracy, risk)
     found = best is not None
     k = best[0] if best else 0
-    share = float(accepted[k] / accepted[-1])
+    share = float(accepted[k] / held_out.groups) if found else 0.0
     return Acceptance(
         threshold=float(top[k]) if found else math.inf,
-        share=share if found else 0.0,
+        share=share,
         accuracy=float(1 - wrong[k] / accepted[k]) if found else math.nan,
         low=lower_bound(accepted[k], wrong[k], best[1]) if best else math.nan,
         target=accuracy,
@@ -124,15 +124,21 @@ def lower_bound(accepted: float, wrong: float, risk: float) -> float:
 
 
 def _by_threshold(held_out: HeldOut) -> tuple[Array, Array, Array]:
-    """The different top probabilities from high to low; how many groups reach each, and how many of these are wrong."""
+    """The different top probabilities from high to low; how many groups reach each, and how many of these are wrong.
+
+    Foreign images reach none.
+    """
     order = np.argsort(-held_out.top, kind="stable")
+    order = order[~held_out.foreign[order]]
     top, weight = held_out.top[order], held_out.weight[order]
-    last = np.r_[np.flatnonzero(np.diff(top)), len(top) - 1]
+    last = np.flatnonzero(np.diff(top, append=-1.0))
     return top[last], np.cumsum(weight)[last], np.cumsum(weight * ~held_out.right[order])[last]
 
 
 def _lowest(accepted: Array, p_value: Array, accuracy: float, risk: float) -> tuple[int, float] | None:
     """The last threshold of an unbroken series of passed tests, and the risk it was tested at."""
+    if not len(accepted):
+        return None
     gained = _beginnings(accepted, accuracy, risk)
     steps = np.arange(STEP, 1 + STEP / 2, STEP) * accepted[-1]
     tests = np.union1d(list(gained), np.searchsorted(accepted, steps - TINY))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +24,8 @@ class HeldOut:
         right: the most probable class is the true one.
         group: number of the image's group. Images of one group are near-copies or views of one sample; images of which nothing of
             the kind is known have a group each. Groups, not images, are taken to be independent draws.
+        foreign: the image was farther from what that network had learnt than images are that are not called foreign, so that its
+            answer would not be accepted whatever its probability. None of them where it is left out.
 
     Raises:
         InputError: entries of different number, none, or not probabilities.
@@ -33,6 +35,7 @@ class HeldOut:
     top: Array
     right: NDArray[np.bool_]
     group: NDArray[np.int64]
+    foreign: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
 
     def __post_init__(self) -> None:
         truth, top = (np.asarray(x, float).ravel() for x in (self.truth_probability, self.top))
@@ -43,8 +46,12 @@ class HeldOut:
         for name, values in (("truth_probability", truth), ("top", top)):
             if not ((values >= 0) & (values <= 1 + 1e-6)).all():
                 raise InputError(f"{name} of held-out answers wants probabilities, 0 to 1; train the model again")
+        foreign = np.asarray(self.foreign, bool).ravel() if np.size(self.foreign) else np.zeros(len(top), bool)
+        if len(foreign) != len(top):
+            raise InputError(f"held-out answers want foreign for each of their {len(top)} images or none, got {len(foreign)}")
         group = np.unique(np.asarray(self.group).ravel(), return_inverse=True)[1].astype(np.int64)
-        for name, array in (("truth_probability", truth), ("top", top), ("right", right), ("group", group)):
+        arrays = {"truth_probability": truth, "top": top, "right": right, "group": group, "foreign": foreign}
+        for name, array in arrays.items():
             object.__setattr__(self, name, array)
 
     @classmethod

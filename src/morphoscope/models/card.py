@@ -7,9 +7,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from morphoscope.errors import ModelError
+from morphoscope.measure.honest_held import HeldOut
 
 KEY = "morphoscope"
 Task = Literal["detect", "classify", "score", "segment", "orient", "read"]
@@ -30,7 +32,8 @@ class HeldOutAnswers(BaseModel):
     """What was said of images by networks that never learnt them: calibration, prediction sets and acceptance rest on it.
 
     `truth_probability` (n,): calibrated probability of the true class; `top`: of the class that was said; `right`: whether that
-    is the true one; `group`: number of the image's group, from 0.
+    is the true one; `group`: number of the image's group, from 0; `foreign`: whether the image was too far from what was learnt
+    to be accepted. `by_class` (k,): how many images of each class were held out. Both may be empty: not known.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,11 +42,15 @@ class HeldOutAnswers(BaseModel):
     top: tuple[float, ...]
     right: tuple[bool, ...]
     group: tuple[int, ...]
+    foreign: tuple[bool, ...] = ()
+    by_class: tuple[int, ...] = ()
 
     @model_validator(mode="after")
     def _as_many(self) -> HeldOutAnswers:
         if not len(self.truth_probability) == len(self.top) == len(self.right) == len(self.group):
             raise ValueError("truth_probability, top, right and group have a value for each image")
+        if self.foreign and len(self.foreign) != len(self.top):
+            raise ValueError("foreign has a value for each image or none")
         return self
 
 
@@ -96,6 +103,21 @@ class ModelCard(BaseModel):
     limits: str = ""
     training: dict[str, Any] = {}
     morphoscope_version: str = ""
+
+    @property
+    def unvalidated(self) -> tuple[str, ...]:
+        """Classes of which no image was held out though others were: nothing is promised of answers that name them."""
+        counts = self.held_out.by_class if self.held_out is not None else ()
+        return tuple(name for name, count in zip(self.classes, counts, strict=False) if not count)
+
+
+def held_out_of(card: ModelCard) -> HeldOut | None:
+    """The answers on a card to images that were not learnt; None where none were held out."""
+    held = card.held_out
+    if held is None or not held.top:
+        return None
+    named = (held.truth_probability, held.top, held.right, held.group, held.foreign)
+    return HeldOut(*(np.array(values) for values in named))
 
 
 def parse_card(values: Any, source: str) -> ModelCard:

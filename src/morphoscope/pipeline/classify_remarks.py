@@ -51,6 +51,12 @@ def classify_warnings(rows: pd.DataFrame, results: ClassifyResults, card: ModelC
         )
     elif not found.possible:
         said.append(f"Nothing is accepted: {found.sentence}.")
+    for name in card.unvalidated:
+        count = int(((own["label"] == name) & (own["decision"] != FOREIGN)).sum())
+        said.append(
+            f"No image of {name} was held out when {card.name} was trained: how well it is told from others is not known, and no "
+            f"promise covers it. Answers that name it ({count}) are left to a person. Train with images of it from more groups."
+        )
     foreign = float((own["decision"] == FOREIGN).mean())
     if foreign > MANY_FOREIGN and len(own) >= LIKE:
         said.append(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from morphoscope.measure.honest import Acceptance, HeldOut, accept_threshold, prediction_sets
 from morphoscope.measure.label_next import label_next, unsureness
-from morphoscope.models.card import ModelCard
+from morphoscope.models.card import ModelCard, held_out_of
 from morphoscope.pipeline.class_project import Key, Said
 from morphoscope.pipeline.score_images import ERROR, SAID
 from morphoscope.recipe import Recipe
@@ -73,12 +73,6 @@ def classify_results(
     return ClassifyResults(card.classes, images, proposed, upcoming, acceptance)
 
 
-def held_out_of(card: ModelCard) -> HeldOut | None:
-    """The answers on the card to images that were not learnt; None where none were held out."""
-    found = card.held_out
-    return None if found is None or not found.top else HeldOut(found.truth_probability, found.top, found.right, found.group)  # type: ignore[arg-type]
-
-
 def _proposed(
     rows: pd.DataFrame, card: ModelCard, recipe: Recipe, held: HeldOut | None, acceptance: Acceptance | None
 ) -> pd.DataFrame:
@@ -89,6 +83,7 @@ def _proposed(
     top = chances[np.arange(len(best)), best]
     foreign = rows["foreign"].to_numpy(float)
     sure = top >= acceptance.threshold if acceptance is not None else np.zeros(len(top), bool)
+    sure &= ~np.isin(best, [card.classes.index(name) for name in card.unvalidated])
     table = rows.drop(columns=[SAID, ERROR]).reset_index(drop=True)
     if "frame" in table:
         table["frame"] = table["frame"].fillna(0)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from morphoscope import __version__
 from morphoscope.errors import UsageError
@@ -77,7 +78,8 @@ def train_classifier(
     told = honest(held, job.images) if held is not None and len(held.answered) else None
     network = job.learn(None if held is None else held.chosen, say)
     network.reach.fill_(reach_of(network, held, job.images.groups))
-    card = export_classifier(network, _card(output.stem, job, held, told), output)
+    kept = _kept(told, held.foreign[held.answered] > float(network.reach), seed=recipe.train.seed) if told and held else None
+    card = export_classifier(network, _card(output.stem, job, kept, told, temperature=held.settled if held else 1.0), output)
     said = (*job.notes, *filter(None, [_leak(job)]))
     return TrainedClasses(card, class_rows(told, job.images), job.images.data.skipped, said)
 
@@ -120,12 +122,12 @@ def reach_of(network: ClassNet, held: HeldOutLogits | None, groups: Sequence[str
     return max(float(far[order[int(np.searchsorted(share, BEYOND).clip(max=len(far) - 1))]]), 1e-3)
 
 
-def _card(name: str, job: ClassTraining, held: HeldOutLogits | None, told: Honest | None) -> ModelCard:
+def _card(name: str, job: ClassTraining, kept: HeldOutAnswers | None, told: Honest | None, *, temperature: float) -> ModelCard:
     settings, images = job.recipe.train, job.images
     learnt = DataSource(name=images.data.name, licence=settings.licence, citation=settings.citation)
     before = read_card(job.start).data if job.start else job.backbone.source
     facts = {"method": job.method, "tuned": job.method == TUNED or _tuned(job.start)}
-    return ModelCard(
+    card = ModelCard(
         name=name,
         task="classify",
         classes=images.data.classes,
@@ -134,22 +136,32 @@ def _card(name: str, job: ClassTraining, held: HeldOutLogits | None, told: Hones
         view_px=job.view_px,
         channels=3,
         answer="exclusive",
-        temperature=round(held.settled, 4) if held is not None else 1.0,
-        held_out=_kept(told, seed=settings.seed) if told else None,
+        temperature=round(temperature, 4),
+        held_out=kept,
         data=(*before, learnt),
         metrics=figures(told) if told else {},
         training={**facts, "images": len(images.truth), "groups": len(set(images.groups)), "seed": settings.seed},
-        limits="; ".join(filter(None, (settings.limits, _leak(job)))),
         morphoscope_version=__version__,
     )
+    said = "; ".join(filter(None, (settings.limits, _leak(job), _unvalidated(card.unvalidated))))
+    return card.model_copy(update={"limits": said})
 
 
-def _kept(told: Honest, *, seed: int) -> HeldOutAnswers:
-    """The answers as a card keeps them, some of them drawn at random where there are very many.
+def _unvalidated(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    return f"no images of {', '.join(names)} were held out: how well they are told is not known, and no promise covers them"
+
+
+def _kept(told: Honest, foreign: NDArray[np.bool_], *, seed: int) -> HeldOutAnswers:
+    """The answers as a card keeps them, those of some groups drawn at random where there are very many.
 
     Probabilities are rounded down, so that a threshold among them is never above what it was made of.
     """
-    rows = np.sort(np.random.default_rng(seed).permutation(len(told.truth))[:MOST_HELD])
+    sizes = np.bincount(told.group)
+    drawn = np.random.default_rng(seed).permutation(len(sizes))
+    drawn = drawn[: max(int(np.searchsorted(np.cumsum(sizes[drawn]), MOST_HELD, side="right")), 1)]
+    rows = np.flatnonzero(np.isin(told.group, drawn))
     p, truth = told.probability[rows], told.truth[rows]
     own, top = (np.floor(x.astype(float) * 1e6) / 1e6 for x in (p[np.arange(len(rows)), truth], p.max(axis=1)))
     group = np.unique(told.group[rows], return_inverse=True)[1]
@@ -158,4 +170,6 @@ def _kept(told: Honest, *, seed: int) -> HeldOutAnswers:
         top=tuple(top.tolist()),
         right=tuple((p.argmax(axis=1) == truth).tolist()),
         group=tuple(group.tolist()),
+        foreign=tuple(foreign[rows].tolist()),
+        by_class=tuple(np.bincount(told.truth, minlength=told.probability.shape[1]).tolist()),
     )
