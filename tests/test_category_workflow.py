@@ -16,11 +16,12 @@ pytest.importorskip("onnx", reason="training needs the extra 'train'")
 from matplotlib.figure import Figure  # noqa: E402
 
 from morphoscope.cli.main import main  # noqa: E402
+from morphoscope.errors import InputError  # noqa: E402
 from morphoscope.models.runtime import read_card  # noqa: E402
 from morphoscope.pipeline import classify_outputs  # noqa: E402
 from morphoscope.project import Project  # noqa: E402
 from morphoscope.recipe import parse_recipe  # noqa: E402
-from morphoscope.train import class_views  # noqa: E402
+from morphoscope.train import class_job, class_views  # noqa: E402
 from morphoscope.train.class_data import Source  # noqa: E402
 from morphoscope.train.class_job import prepare  # noqa: E402
 
@@ -110,3 +111,19 @@ def test_what_people_rejected_or_named_is_no_picture_without_a_label() -> None:
     job = prepare(Source(Path("labelled"), Path("own.project"), Path("aside")), recipe)
     assert job.others is not None and len(job.others) == 2
     assert "2 images without a label help to learn" in job.notes
+
+
+def test_one_image_of_a_new_category_is_left_out_and_said_before_anything_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in ("upright", "level"):
+        draw(f"labelled/{kind}", kind, 2)
+    draw("aside", "fine", 1)
+    with Project.open(Path("own.project")) as project:
+        project.set_label(project.add_image("aside/fine0.png"), "fine")
+    recipe = parse_recipe({"train": {"backbone": "tiny"}, "run": {"threads": 1}})
+    job = prepare(Source(Path("labelled"), Path("own.project")), recipe)
+    assert job.images.data.classes == ("level", "upright") and len(job.images.truth) == 4
+    assert [one.split(":")[1] for one in job.images.data.skipped] == [" the only image of fine; 2 make a category"]
+    shutil.copytree("aside", "labelled/fine")
+    monkeypatch.setattr(class_job, "look_at", None)  # refused by the labels alone
+    with pytest.raises(InputError, match=r"fewer of fine \(1\).*train.classes"):
+        prepare(Source(Path("labelled")), recipe)

@@ -132,8 +132,10 @@ def test_new_categories_and_new_images(sorted_run: Path, tmp_path: Path) -> None
     flat(sorted_run / "sorted/accept/fog/mine.png", 140)
     flat(sorted_run / "sorted/review/dark/other.png", 141)
     taken = ms.take_labels(sorted_run, tmp_path / "p")
-    assert taken.counts == {"fog": 2} and taken.new == ["fog"]
-    assert words(tmp_path / "p") == {"m.png": ("fog", "accept"), "mine.png": ("fog", "accept")}
+    assert taken.counts == {"fog": 2} and taken.new == ["fog"] and taken.single == []
+    move(sorted_run, "accept/bright/b.png", "accept/haze/b.png")
+    assert ms.take_labels(sorted_run, tmp_path / "p").single == ["haze"]
+    assert words(tmp_path / "p") == {"m.png": ("fog", "accept"), "mine.png": ("fog", "accept"), "b.png": ("haze", "accept")}
     flat(sorted_run / "sorted/accept/loose.png", 142)
     with pytest.raises(UsageError, match="no category"):
         ms.take_labels(sorted_run, tmp_path / "p")

@@ -91,6 +91,8 @@ def take(
             typer.echo(f"known     {taken.same} images said the same before")
         if taken.new:
             typer.echo(f"new       categories {', '.join(taken.new)}")
+        for name in taken.single:
+            typer.echo(f"note      there is one image of {name}: training wants a second one")
         typer.echo(f"project   {project}")
     if taken.wrong:
         listed = "\n".join(f"  {line}" for line in taken.wrong[:LISTED])

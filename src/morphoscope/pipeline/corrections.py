@@ -22,13 +22,15 @@ class Taken:
     """What was taken into a project: `images` newly said or changed, `same` as before, by category or decision in `counts`.
 
     `conflicts` were said otherwise by somebody else meanwhile, `twice` lie in two categories, `left_out` cannot be used: none of
-    them was written. `new` are categories that nobody had used before.
+    them was written. `new` are categories that nobody had used before; of those that are `single` there is one image, and
+    training wants two.
     """
 
     images: int = 0
     same: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     new: list[str] = field(default_factory=list)
+    single: list[str] = field(default_factory=list)
     conflicts: list[str] = field(default_factory=list)
     twice: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
@@ -115,6 +117,7 @@ def _take(words: Sequence[Word], project: Project) -> tuple[Taken, dict[str, tup
                     versions[word.sha256] = written
     used = {word.label for word in agreed if word.label is not None and word.sha256 in versions}
     taken.new = sorted(used - known) if known else []
+    taken.single = [name for name in taken.new if taken.counts[name] == 1]
     return taken, versions
 
 
@@ -175,5 +178,5 @@ def _write(word: Word, project: Project, before: dict[Key, Said], taken: Taken) 
 def taken_facts(taken: Taken) -> dict[str, object]:
     """The same as plain values, for machines."""
     counts = dict(sorted((name, n) for name, n in taken.counts.items() if n))
-    lists = {"new": taken.new, "conflicts": taken.conflicts, "twice": taken.twice, "left_out": taken.left_out}
+    lists = {name: getattr(taken, name) for name in ("new", "single", "conflicts", "twice", "left_out")}
     return {"images": taken.images, "same": taken.same, "counts": counts, **lists}

@@ -17,6 +17,7 @@ from morphoscope.io.score_project import content_of, named_images
 from morphoscope.models.runtime import read_card
 from morphoscope.recipe import Recipe
 from morphoscope.train.backbones import DEFAULT, Backbone, build_backbone
+from morphoscope.train.class_counts import countable, refuse_few
 from morphoscope.train.class_data import (
     ClassImages,
     Look,
@@ -35,7 +36,6 @@ from morphoscope.train.class_tuned import Tuning
 from morphoscope.train.duplicates import find_copies
 from morphoscope.train.trained import load_class_network
 
-FEWEST = 2  # images of a class
 Array = NDArray[np.float32]
 TUNED, FROZEN, NEIGHBOURS = "fine-tuned", "frozen", "neighbours"
 
@@ -129,6 +129,7 @@ def prepare(source: Source | Path, recipe: Recipe, *, start: Path | None = None,
     named = labelled
     if settings.classes:
         labelled = with_classes(labelled, settings.classes)
+    labelled = countable(labelled, lenient=source.project is not None)
     backbone, view_px = _backbone(recipe, start)
     tuned = settings.method == TUNED
     look = Look(view_px, 0 if tuned else None, settings.upright, tuned, recipe.run.threads, settings.seed)
@@ -194,15 +195,7 @@ def _enough(images: ClassImages) -> tuple[ClassImages, list[str]]:
     """
     data, truth = images.data, images.truth if len(images.data.examples) else np.zeros(0, int)
     counts = np.bincount(truth, minlength=len(data.classes))
-    few = [f"{name} ({count})" for name, count in zip(data.classes, counts.tolist(), strict=True) if count < FEWEST]
-    if few:
-        lost = f"; {len(data.skipped)} could not be read, the first: {data.skipped[0]}" if data.skipped else ""
-        raise InputError(
-            f"wanted at least {FEWEST} images that can be learnt of each class, there are fewer of {', '.join(few)}{lost}; add "
-            "images, or leave the class out"
-        )
-    if len(data.classes) < 2:
-        raise InputError(f"wanted two classes or more, got only {data.classes[0]!r}; add images of another class")
+    refuse_few(data, counts)
     groups = np.array(images.groups)
     single = [name for k, name in enumerate(data.classes) if len(set(groups[truth == k])) < 2]
     if not single:
