@@ -23,6 +23,7 @@ from morphoscope.pipeline.folder import Run, claim, refuse_used, remove_parts, w
 from morphoscope.pipeline.provenance import common_info, peak_memory_mb
 from morphoscope.pipeline.score_job import failures
 from morphoscope.pipeline.score_key import UNUSED, hashed_inputs, model_facts
+from morphoscope.pipeline.single_writer import single_writer
 from morphoscope.pipeline.sorting import refuse_moved, remove_sorted, sort_images
 from morphoscope.pipeline.stream import Progress
 from morphoscope.recipe import FramesRecipe, Recipe, load_recipe
@@ -85,19 +86,31 @@ def classify(
     with job.clock.stage("hash"):
         facts = hashed_inputs(sources, files)
     key = _key(settings, facts, model_facts(classifier))
+    with single_writer(output):
+        return _written(job, project, {"inputs": facts, "key": key}, start=start, overwrite=overwrite, resume=resume)
+
+
+def _written(
+    job: ClassifyJob, project: Path | None, known: dict[str, Any], *, start: float, overwrite: bool, resume: bool
+) -> Run:
+    """The run, written into its folder, or the complete one that is there."""
+    output = job.output
+    refuse_moved(output)
     if overwrite:
         remove_sorted(output)
-    chunk = claim(output, key, overwrite=overwrite, resume=resume)
+    chunk = claim(output, known["key"], overwrite=overwrite, resume=resume)
     if chunk is None:
         remove_parts(output)
-        return _complete(Run(output), settings)
+        return _complete(Run(output), job.recipe)
     job.chunk = chunk
-    info = _finish(job, job.run(), project, {"inputs": facts, "key": key})
+    info = _finish(job, job.run(), project, known)
     info["seconds"] = round(time.perf_counter() - start, 3)
     info["peak_memory_mb"] = peak_memory_mb()
     write_json(output / "run.json", info)
     remove_parts(output)
-    return Run(output)
+    run = Run(output)
+    run.info  # noqa: B018  what this run has written, whoever writes there next
+    return run
 
 
 def refuse_no_effect(recipe: Recipe) -> None:

@@ -1,0 +1,34 @@
+"""Two runs never write into one folder at a time."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from class_doubles import flat, run_of
+from morphoscope.errors import RunExistsError
+from morphoscope.pipeline.single_writer import single_writer
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="folders are locked by flock(2)")
+
+
+def test_a_second_writer_is_refused_until_the_first_ends(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "run"
+    with single_writer(folder):
+        with pytest.raises(RunExistsError, match="another run is writing"), single_writer(folder):
+            pass
+        assert folder.is_dir()
+    assert not folder.exists()  # nothing was written
+    with pytest.raises(KeyError), single_writer(tmp_path):
+        raise KeyError
+    with single_writer(tmp_path):
+        pass
+
+
+def test_a_run_is_refused_while_another_writes_there(tmp_path: Path) -> None:
+    flat(tmp_path / "in" / "d.png", 25)
+    with single_writer(tmp_path / "run"), pytest.raises(RunExistsError, match="another run"):
+        run_of(tmp_path / "in", tmp_path / "run", overwrite=True)
+    assert not (tmp_path / "run").exists()
