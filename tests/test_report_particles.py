@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from morphoscope.calibration import Calibration
-from morphoscope.cli.show import readable
+from morphoscope.cli.show import readable, with_spread
 from morphoscope.physics.particle_sizes import NAMES
 from morphoscope.physics.places import compare_samples, sample_statistics
 from morphoscope.physics.size_distribution import LogNormal, fit_lognormal, size_distribution
@@ -164,3 +164,5 @@ def test_numbers_on_the_console_are_told_apart() -> None:
     assert readable(16970.0, math.nan, math.nan)[0] == "16970" and readable(30.594, 28.74, 31.51) == ("30.59", "28.74", "31.51")
     assert readable(0.00012345, math.nan, math.nan)[0] == "0.0001234" and readable(2.5e22, 2e22, 3e22)[1] == "2e+22"
     assert readable(2.0, 2.0, 2.0) == ("2", "2", "2")
+    assert with_spread(0.9857, 0.934, math.nan) == ("0.9857", "  (at least 0.934)")
+    assert [with_spread(0.5, low, 0.625)[1] for low in (0.25, math.nan)] == ["  (0.2500 to 0.6250)", ""]

@@ -104,9 +104,16 @@ def _say_quantities(run: Run) -> None:
     for row in run.quantities.to_dict("records"):
         if row["name"] in counts or math.isnan(row["value"]):
             continue
-        value, low, high = readable(row["value"], row["low"], row["high"])
-        spread = "" if math.isnan(row["low"]) else f"  ({low} to {high})"
+        value, spread = with_spread(row["value"], row["low"], row["high"])
         typer.echo(f"  {row['name']:<24} {value:>11} {row['unit']}{spread}")
+
+
+def with_spread(value: float, low: float, high: float) -> tuple[str, str]:
+    """A value, and its interval, its lower bound or nothing in words."""
+    shown, least, most = readable(value, low, high)
+    if math.isnan(low):
+        return shown, ""
+    return shown, f"  (at least {least})" if math.isnan(high) else f"  ({least} to {most})"
 
 
 def readable(value: float, low: float, high: float) -> tuple[str, str, str]:
