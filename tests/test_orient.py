@@ -9,19 +9,27 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
+from morphoscope.calibration import Calibration
 from morphoscope.cli.main import main
 from morphoscope.errors import InputError, ModelError, RunExistsError, UsageError
 from morphoscope.measure.alignment import Directions
+from morphoscope.measure.structure_tensor import structure_tensor
 from morphoscope.models.card import ModelCard
 from morphoscope.models.orient import Orienter
 from morphoscope.models.wire_maps import CHANNELS, WireMaps
 from morphoscope.pipeline.again import analyze_again, differences
 from morphoscope.pipeline.folder import Run
-from morphoscope.pipeline.orient_image import MODEL_ERROR, radius_px
+from morphoscope.pipeline.orient_doubts import doubt_of, methods_disagree
+from morphoscope.pipeline.orient_image import MODEL_ERROR, orient_image, radius_px
+from morphoscope.pipeline.orient_outputs import findings
 from morphoscope.pipeline.orienting import orient
 from morphoscope.pipeline.score_maps import read_map
+from morphoscope.pipeline.square_pixels import square_shape
 from morphoscope.recipe import Recipe, parse_recipe
+from morphoscope.report.orient_figures import correlation_figure, fraction_figure, histogram_figure, orientation_figure
+from morphoscope.report.style import new_figure
 from morphoscope.schema import ORIENTATION
 from morphoscope.synth.wire_scene import WireScene
 from morphoscope.synth.wires import WirePicture
@@ -52,9 +60,9 @@ class Knowing:
     def maps(self, image: np.ndarray, *, radius_px: float = 32.0) -> WireMaps:
         self.calls += 1
         picture = self._known.get(image.tobytes())
-        if picture is None:
-            nothing = np.zeros(image.shape, np.float32)
-            return WireMaps(nothing, Directions(nothing, nothing), nothing)
+        if picture is None:  # as models say of pictures without wires: a little everywhere
+            little = np.full(image.shape, 0.1, np.float32)
+            return WireMaps(little, Directions(little, little), little)
         return WireMaps(picture.mask.astype(np.float32), picture.field, picture.aligned.astype(np.float32))
 
 
@@ -134,7 +142,12 @@ def test_bad_files_are_listed_an_info_bar_is_left_out_and_no_scale_is_said(tmp_p
     assert found.exit_code == 4 and [one["file"] for one in found.info["failed"]] == ["broken.png"]
     table = found.orientation.set_index("file")
     assert table.loc["a.png", "aligned_fraction"] == pytest.approx(picture.aligned_fraction, abs=1e-6)
-    assert np.isnan(table.loc["flat.png", "aligned_fraction"]) and table["coherence_length_nm"].isna().all()
+    unknown = [c for c in table if c.startswith(("aligned", "S2", "director", "coherence"))]
+    assert len(unknown) == 14 and table.loc["flat.png", unknown].isna().all()
+    assert dict(table["doubt"]) == {"a.png": "", "flat.png": "few wires"} and table["coherence_length_nm"].isna().all()
+    told = found.quantities.set_index("name")
+    assert (told["n"][told["value"].notna()] == 1).all()
+    assert told.loc["share of the picture with wires", "value"] == pytest.approx(picture.mask.mean())
     said = " ".join(found.warnings)
     assert "one grey value" in said and "no scale" in said
     cv2.imwrite(str(folder / "a.png"), picture.image)
@@ -152,6 +165,7 @@ def test_what_is_left_out_does_not_count(tmp_path: Path) -> None:
     found = orient(tmp_path / "a.png", half, tmp_path / "r", finder=Knowing(picture))
     kept = picture.mask[:, 64:]
     assert found.orientation["aligned_fraction"][0] == pytest.approx(picture.aligned[:, 64:].sum() / kept.sum(), abs=1e-6)
+    assert found.orientation["wire_share"][0] == pytest.approx(kept.mean(), abs=1e-6)
     assert not (found.path / "maps").exists()
 
 
@@ -182,9 +196,108 @@ def test_stacks_have_a_row_per_frame_and_a_broken_off_run_goes_on(tmp_path: Path
     assert not (found.path / "parts").exists()
 
 
-def test_the_radius_is_in_px_or_in_nm() -> None:
-    from morphoscope.calibration import Calibration
+@pytest.mark.usefixtures("no_figures")
+def test_a_run_broken_off_after_its_maps_were_joined_lists_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture, folder = WirePicture(WireScene(seed=1, shape=(96, 96))), tmp_path / "in"
+    folder.mkdir()
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(folder / name), picture.image)
 
+    def broken(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("morphoscope.pipeline.orienting.write_orient_outputs", broken)
+        orient(folder, OFF, tmp_path / "r", finder=Knowing(picture))
+    (tmp_path / "r" / "maps" / "b.tif").replace(tmp_path / "r" / "parts" / "map-000001.tif")
+    finder = Knowing()
+    found = orient(folder, OFF, tmp_path / "r", finder=finder, resume=True)
+    assert finder.calls == 0 and found.info["maps"] == ["maps/a.tif", "maps/b.tif"]
+
+
+class Tensor:
+    """A finder that goes by the structure tensor alone, and is sure of wires everywhere."""
+
+    card = CARD
+
+    def maps(self, image: np.ndarray, *, radius_px: float = 32.0) -> WireMaps:
+        ones = np.ones(image.shape, np.float32)
+        return WireMaps(ones, structure_tensor(image, window_px=4).field, ones)
+
+
+def grating(angle_deg: float, shape: tuple[int, int] = (128, 160)) -> np.ndarray:
+    y, x = np.mgrid[: shape[0], : shape[1]].astype(float)
+    t = np.deg2rad(angle_deg)
+    wave = np.cos(2 * np.pi * (np.sin(t) * x + np.cos(t) * y) / 16)
+    return np.asarray((120 + 80 * wave).round(), np.uint8)
+
+
+@pytest.mark.parametrize("angle", [10.0, 30.0, 31.0, 77.0])
+def test_all_methods_tell_the_direction_of_a_grating(angle: float) -> None:
+    row = orient_image(grating(angle), Tensor(), OFF, Calibration()).row
+    for name in ("", "_tensor", "_lgo"):
+        assert row[f"director{name}_deg"] == pytest.approx(angle, abs=0.5)
+        assert row[f"S2{name}"] > 0.99
+    assert row["doubt"] == ""
+
+
+def test_pixels_that_are_not_square_do_not_turn_directions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple[np.ndarray, Calibration]] = []
+
+    def keep(picture: np.ndarray, _: object, calibration: Calibration) -> Figure:
+        shown.append((picture, calibration))
+        return new_figure(1, 1)
+
+    monkeypatch.setattr("morphoscope.pipeline.orient_outputs._curves", lambda *_, **__: {})
+    monkeypatch.setattr("morphoscope.report.orient_figures.orientation_figure", keep)
+    true = grating(45)
+    cv2.imwrite(str(tmp_path / "a.png"), cv2.resize(true, (160, 64), interpolation=cv2.INTER_AREA))
+    left = {"x0": 0, "y0": 0, "x1": 160, "y1": 10}
+    uneven = {"calibration": {"scale_bar": "off", "pixel_size_nm": [20.0, 10.0]}, "frames": {"exclude": [left]}}
+    found = orient(tmp_path / "a.png", parse_recipe(uneven), tmp_path / "r", finder=Tensor())
+    row = found.orientation.iloc[0]
+    for name in ("", "_tensor", "_lgo"):
+        assert row[f"director{name}_deg"] == pytest.approx(45, abs=1.0)
+    assert row["wire_share"] == 1 and (row["width_px"], row["height_px"]) == (160, 64)
+    assert row["radius_nm"] == pytest.approx(32 * 200**0.5) and row["pixel_size_nm"] == pytest.approx(200**0.5)
+    maps = read_map(found.path / "maps" / "a.tif").values
+    assert maps.shape == (3, 64, 160) and np.isnan(maps[0, :9]).all()
+    assert np.median(maps[0, 12:]) == pytest.approx(45, abs=1.0)
+    ((picture, scale),) = shown
+    assert picture.shape == (91, 113) and scale.pixel_size_nm == pytest.approx((200**0.5, 200**0.5))
+    assert any("not square" in note for note in found.info["notes"])
+    assert square_shape((10, 20), Calibration(pixel_size_nm=(5.0, 5.01))) == (10, 20)
+
+
+def test_pictures_that_nothing_can_be_told_of_are_in_doubt() -> None:
+    kept, weight = np.ones((50, 50), bool), np.zeros((50, 50), np.float32)
+    weight[:2] = 0.9
+    assert doubt_of(weight, kept) == ""
+    assert doubt_of(weight + 0.09, kept) == "unsure"
+    weight[0, 25:] = 0
+    assert doubt_of(weight, kept) == ""
+    weight[0] = 0
+    assert doubt_of(weight, kept) == "" and doubt_of(weight * 0.5, kept) == "few wires"
+    row = {"aligned_fraction": 0.9, "S2": 0.95, "aligned_fraction_tensor": 0.0, "S2_tensor": 0.5}
+    assert methods_disagree(row, ["tensor", "lgo"]) and not methods_disagree(row, [])
+    agreed = row | {"S2_lgo": 0.9, "aligned_fraction_lgo": 0.8}
+    assert not methods_disagree(agreed, ["tensor", "lgo"])
+
+
+@pytest.mark.filterwarnings("error")
+def test_blank_pictures_have_figures_and_are_said_to_be_blank() -> None:
+    blank = orient_image(np.full((80, 90), 90, np.uint8), Knowing(), OFF, Calibration())
+    histograms = [pd.DataFrame({**t.histogram._asdict(), "method": name}) for name, t in blank.told.items()]
+    drawn = [orientation_figure(blank.picture, blank.told, Calibration()), histogram_figure(pd.concat(histograms))]
+    drawn += [correlation_figure([blank.correlation.g], np.array([np.nan])), fraction_figure(pd.DataFrame([blank.row]))]
+    for figure in drawn:
+        figure.draw_without_rendering()
+    labels = drawn[0].axes[5].get_yticklabels()
+    assert all(one.get_window_extent().x1 < drawn[0].axes[5].get_window_extent().x0 for one in labels)  # beside the curves
+    assert findings(pd.DataFrame([{"file": "a.png", **blank.row}])) == ["a.png: hardly any wires"]
+
+
+def test_the_radius_is_in_px_or_in_nm() -> None:
     scale = Calibration(pixel_size_nm=(5.0, 5.0))
     assert radius_px(Recipe(), scale) == 32
     assert radius_px(parse_recipe({"orient": {"radius_nm": 200}}), scale) == 40

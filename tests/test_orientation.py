@@ -67,6 +67,17 @@ def test_noise_has_no_direction_and_a_flat_picture_no_edges() -> None:
     assert gradient_orientation(flat, side_px=32).share.sum() == 0
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_pictures_of_any_one_grey_have_no_edges(dtype: type) -> None:
+    step = 257 if dtype is np.uint16 else 1 if dtype is np.uint8 else 0.1
+    for grey in range(256):
+        gx, gy = gradients(np.full((20, 23), dtype(grey * step)))
+        assert not gx.any() and not gy.any(), grey
+    near = np.full((20, 23), 0.1, np.float32)
+    near[::2] = np.nextafter(np.float32(0.1), np.float32(1))
+    assert not edges(structure_tensor(near).strength).any()
+
+
 def test_pixels_that_are_left_out_do_not_count() -> None:
     image = np.hstack([stripes(0, shape=(64, 64)), stripes(90, shape=(64, 64))])
     kept = np.ones(image.shape, bool)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from morphoscope.measure.alignment import Directions
 
 GRADIENT_PX, WINDOW_PX = 1.0, 2.0  # widths (standard deviation) of the derivatives and of the window, on wires 3 to 10 px wide
+LEAST = 1e-6  # of the greatest grey value per px: what is less is rounding
 
 Float = NDArray[np.float32]
 
@@ -27,12 +28,19 @@ class Tensor(NamedTuple):
 
 
 def gradients(image: NDArray[Any], *, sigma_px: float = GRADIENT_PX) -> tuple[Float, Float]:
-    """Derivatives of a grey image (h, w) along x to the right and y upwards, smoothed by a Gaussian: grey values per px."""
-    smooth = cv2.GaussianBlur(np.asarray(image, np.float32), (0, 0), sigma_px, borderType=cv2.BORDER_REFLECT_101)
+    """Derivatives of a grey image (h, w) along x to the right and y upwards, smoothed by a Gaussian: grey values per px.
+
+    0 where they are less than rounding makes them.
+    """
+    values: NDArray[Any] = image if image.dtype == np.float64 else image.astype(np.float32)
+    least = np.float32(LEAST * float(np.abs(values).max(initial=0.0)))
+    level = (values - float(np.median(values))).astype(np.float32)  # else a flat picture has gradients of rounding
+    smooth = cv2.GaussianBlur(level, (0, 0), sigma_px, borderType=cv2.BORDER_REFLECT_101)
     half = np.array([[-0.5, 0.0, 0.5]], np.float32)
     along = cv2.filter2D(smooth, -1, half, borderType=cv2.BORDER_REFLECT_101)
-    down = cv2.filter2D(smooth, -1, half.T, borderType=cv2.BORDER_REFLECT_101)
-    return np.asarray(along, np.float32), np.asarray(-down, np.float32)
+    up = -cv2.filter2D(smooth, -1, half.T, borderType=cv2.BORDER_REFLECT_101)
+    gx, gy = (np.asarray(np.where(np.abs(part) < least, 0, part), np.float32) for part in (along, up))
+    return gx, gy
 
 
 def structure_tensor(image: NDArray[Any], *, sigma_px: float = GRADIENT_PX, window_px: float = WINDOW_PX) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from morphoscope.calibration import Calibration
 from morphoscope.errors import InputError
 from morphoscope.measure.alignment import ORDER as ALIGNED
-from morphoscope.measure.alignment import RADIUS_PX, Directions, local_order, order_parameter
+from morphoscope.measure.alignment import RADIUS_PX, Directions, Order, local_order, order_parameter
 from morphoscope.measure.gradient_orientation import COHERENT, Windows, gradient_orientation
 from morphoscope.measure.orientation import (
     Correlation,
@@ -26,6 +27,8 @@ from morphoscope.measure.structure_tensor import GRADIENT_PX, WINDOW_PX, edges, 
 from morphoscope.models.card import ModelCard
 from morphoscope.models.preprocess import with_channels
 from morphoscope.models.wire_maps import WireMaps
+from morphoscope.pipeline.orient_doubts import DISAGREE, doubt_of, methods_disagree
+from morphoscope.pipeline.square_pixels import resampled, square_shape
 from morphoscope.pipeline.views import info_bar
 from morphoscope.recipe import Recipe, Region
 
@@ -35,7 +38,6 @@ LEARNED, TENSOR, LGO = "learned", "structure tensor", "local gradient orientatio
 SHORT = {TENSOR: "tensor", LGO: "lgo"}
 BLOCKS = 4.0  # side of the blocks of the interval, in radii
 MODEL_ERROR = "aligned_fraction"  # key of a card's `extent_error`
-FEW_WIRES = 0.02  # share of the picture
 Z95 = 1.96
 
 
@@ -60,19 +62,23 @@ class Told(NamedTuple):
         weight: of each of them: probability of a wire, whether there is an edge, share of edges.
         aligned: share or probability, of each, of being coherently aligned.
         histogram: of directions.
+        order: S2 and main direction.
     """
 
     field: Directions
     weight: Float
     aligned: Float
     histogram: Histogram
+    order: Order
 
 
 @dataclass(frozen=True)
 class Oriented:
     """What orienting an image gave: its row (without file and frame), each method's fields, and the learned g(r).
 
-    `region` is the part of the image that was looked at, without an info bar; fields are of that part.
+    `region` is the part of the stored image that was looked at, without an info bar; `picture` and fields are of that part, in
+    square pixels. Where there are hardly any wires, or none that is sure, the row has nan for what would be told of them, and so
+    have histograms and correlation; `doubt` says why.
     """
 
     row: dict[str, Any]
@@ -89,7 +95,7 @@ def orient_image(
     calibration: Calibration,
     metadata: Mapping[str, Any] | None = None,
 ) -> Oriented:
-    """Tell the directions of wires in an image (h, w) or (h, w, 3); colours become grey.
+    """Tell the directions of wires in an image (h, w) or (h, w, 3); colours become grey, pixels square ones of the same area.
 
     Args:
         image: as stored.
@@ -104,15 +110,29 @@ def orient_image(
     grey = with_channels(image, 1)[..., 0]
     region = _region(grey, recipe, metadata or {})
     seen = grey[region.y0 : region.y1, region.x0 : region.x1]
+    square = square_shape(seen.shape, calibration)
+    kept = resampled(_kept(seen.shape, region, recipe), square) >= 0.5
+    seen = resampled(seen, square)
     radius = radius_px(recipe, calibration)
-    kept = _kept(seen.shape, region, recipe)
     told = {LEARNED: _learned(seen, finder, radius, kept)}
     if recipe.orient.compare:
         told |= {TENSOR: _by_tensor(seen, radius, kept), LGO: _by_gradients(seen, radius, kept)}
     correlation = orientation_correlation(told[LEARNED].field, told[LEARNED].weight)
-    row: dict[str, Any] = {
-        **_learned_row(told[LEARNED], finder.card, correlation, radius, calibration),
+    doubt, share = doubt_of(told[LEARNED].weight, kept), float(told[LEARNED].weight[kept].mean()) if kept.any() else 0.0
+    of_wires: dict[str, float] = {
+        **_learned_row(told[LEARNED], finder.card, correlation, radius),
         **{key: value for name in (TENSOR, LGO) if name in told for key, value in _other_row(told[name], SHORT[name]).items()},
+    }
+    if doubt:
+        of_wires = dict.fromkeys(of_wires, math.nan)
+        told = {name: one._replace(histogram=Histogram(*_unknown(*one.histogram))) for name, one in told.items()}
+        correlation = Correlation(*_unknown(*correlation))
+    row: dict[str, Any] = {
+        **of_wires,
+        "doubt": doubt or (DISAGREE if methods_disagree(of_wires, SHORT.values()) else ""),
+        "wire_share": share,
+        "aligned_share": share * of_wires["aligned_fraction"],
+        "coherence_length_nm": of_wires["coherence_length_px"] * calibration.mean_pixel_nm,
         "radius_px": radius,
         "radius_nm": radius * calibration.mean_pixel_nm,
         "width_px": image.shape[1],
@@ -123,7 +143,7 @@ def orient_image(
 
 
 def radius_px(recipe: Recipe, calibration: Calibration) -> float:
-    """The radius in px of the stored image.
+    """The radius in px, where pixels are not square in those of the same area that are.
 
     Raises:
         InputError: it is asked for in nm, and there is no scale.
@@ -156,11 +176,15 @@ def _kept(shape: tuple[int, ...], region: Region, recipe: Recipe) -> NDArray[np.
     return kept
 
 
+def _unknown(at: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    return at, np.full(len(values), np.nan)
+
+
 def _learned(image: Image, finder: WireFinder, radius: float, kept: NDArray[np.bool_]) -> Told:
     maps = finder.maps(image, radius_px=radius)
     weight = maps.wire * kept
     field = _unit(maps.field)
-    return Told(field, weight, maps.aligned, orientation_histogram(field, weight))
+    return Told(field, weight, maps.aligned, orientation_histogram(field, weight), order_parameter(field, weight))
 
 
 def _by_tensor(image: Image, radius: float, kept: NDArray[np.bool_]) -> Told:
@@ -169,7 +193,7 @@ def _by_tensor(image: Image, radius: float, kept: NDArray[np.bool_]) -> Told:
     weight = (edges(tensor.strength) & kept).astype(np.float32)
     field = _unit(tensor.field)
     aligned = (local_order(field, weight, radius_px=radius) >= ALIGNED).astype(np.float32)
-    return Told(field, weight, aligned, orientation_histogram(field, weight))
+    return Told(field, weight, aligned, orientation_histogram(field, weight), order_parameter(field, weight))
 
 
 def _by_gradients(image: Image, radius: float, kept: NDArray[np.bool_]) -> Told:
@@ -179,7 +203,8 @@ def _by_gradients(image: Image, radius: float, kept: NDArray[np.bool_]) -> Told:
     counts = found.histogram.sum((0, 1)).astype(float)
     angle = (np.arange(len(counts)) + 0.5) * 180 / len(counts)
     share = counts / counts.sum() if counts.sum() > 0 else np.full(len(counts), np.nan)
-    return Told(found.field, found.share, aligned, Histogram(angle, share))
+    order = order_parameter(found.field, found.histogram.sum(2))
+    return Told(found.field, found.share, aligned, Histogram(angle, share), order)
 
 
 def _unit(field: Directions) -> Directions:
@@ -188,32 +213,23 @@ def _unit(field: Directions) -> Directions:
     return Directions(cos2, sin2)
 
 
-def _learned_row(
-    told: Told, card: ModelCard, correlation: Correlation, radius: float, calibration: Calibration
-) -> dict[str, Any]:
+def _learned_row(told: Told, card: ModelCard, correlation: Correlation, radius: float) -> dict[str, float]:
     error = card.extent_error.get(MODEL_ERROR, 0.0) / Z95
     fraction = fraction_interval(told.aligned * told.weight, told.weight, block_px=BLOCKS * radius, model_sd=error)
-    share, order = float(told.weight.mean()), order_parameter(told.field, told.weight)
-    length = coherence_length(correlation, order.s2)
     return {
         "aligned_fraction": fraction.value,
         "aligned_fraction_low": fraction.low,
         "aligned_fraction_high": fraction.high,
-        "wire_share": share,
-        "aligned_share": share * fraction.value if share > 0 else 0.0,
-        "S2": order.s2,
-        "director_deg": order.director_deg,
-        "coherence_length_px": length,
-        "coherence_length_nm": length * calibration.mean_pixel_nm,
+        "S2": told.order.s2,
+        "director_deg": told.order.director_deg,
+        "coherence_length_px": coherence_length(correlation, told.order.s2),
     }
 
 
 def _other_row(told: Told, name: str) -> dict[str, float]:
     total = float(told.weight.sum())
-    twice = np.deg2rad(2 * told.histogram.angle_deg)
-    cos2, sin2 = (float((told.histogram.share * f(twice)).sum()) for f in (np.cos, np.sin))
     return {
         f"aligned_fraction_{name}": float((told.aligned * told.weight).sum()) / total if total > 0 else float("nan"),
-        f"S2_{name}": float(np.hypot(cos2, sin2)),
-        f"director_{name}_deg": float(np.rad2deg(np.arctan2(sin2, cos2)) / 2 % 180),
+        f"S2_{name}": told.order.s2,
+        f"director_{name}_deg": told.order.director_deg,
     }

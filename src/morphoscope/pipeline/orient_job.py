@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -21,19 +21,21 @@ from morphoscope.io.sem_sidecars import Sidecars
 from morphoscope.io.tables import read_table, write_table
 from morphoscope.models.preprocess import with_channels
 from morphoscope.models.score_map import ScoreMap
-from morphoscope.pipeline.folder import MAPS, remove_run
-from morphoscope.pipeline.mask_files import mask_names
-from morphoscope.pipeline.orient_image import FEW_WIRES, LEARNED, Oriented, WireFinder, orient_image
+from morphoscope.pipeline.folder import remove_run
+from morphoscope.pipeline.orient_doubts import SAID_OF, WIRE
+from morphoscope.pipeline.orient_image import LEARNED, Oriented, WireFinder, orient_image
 from morphoscope.pipeline.scale import settle_scale
 from morphoscope.pipeline.score_images import ERROR, SAID
 from morphoscope.pipeline.score_job import CHECKED, LISTED, failures
 from morphoscope.pipeline.score_maps import MapWriter
+from morphoscope.pipeline.square_pixels import resampled, resampled_field
 from morphoscope.pipeline.stream import Clock, Progress
 from morphoscope.recipe import Recipe
 
 PAGES = ("orientation_deg", "wire", "aligned")
 HISTOGRAM = "histogram_"  # of each method, in the parts
 CORRELATION = "correlation"
+ASPECT = "pixel_aspect"  # height of a px over its width, in the parts; nan without a scale
 
 
 @dataclass
@@ -125,7 +127,9 @@ class OrientJob:
                     maps = maps or open_files.enter_context(MapWriter(self.map_part(number), frames=len(frames)))
                     maps.write(as_maps(found), frame)
             when = _when(film, frame, self.recipe) if film.count > 1 else {}
-            yield {"file": self.files[number].name, **when, **found.row, **_curves(found), SAID: [*said, *_said(found)]}
+            aspect = {ASPECT: math.nan if known.pixel_size_nm is None else known.pixel_size_nm[0] / known.pixel_size_nm[1]}
+            said = (*said, *_said(found))
+            yield {"file": self.files[number].name, **when, **found.row, **aspect, **_curves(found), SAID: list(said)}
             said = ()
 
     def _scale(self, number: int, image: Image, film: Film) -> tuple[Calibration, tuple[str, ...]]:
@@ -150,8 +154,8 @@ def _when(film: Film, frame: int, recipe: Recipe) -> dict[str, Any]:
 def _said(found: Oriented) -> Iterator[str]:
     if float(np.ptp(found.picture)) == 0:
         yield "the picture has one grey value only."
-    elif found.row["wire_share"] < FEW_WIRES:
-        yield "hardly any wires were found; what is told of them is not to be relied on."
+    elif found.row["doubt"]:
+        yield SAID_OF[found.row["doubt"]]
 
 
 def _curves(found: Oriented) -> dict[str, list[float]]:
@@ -161,23 +165,14 @@ def _curves(found: Oriented) -> dict[str, list[float]]:
 
 
 def as_maps(found: Oriented) -> ScoreMap:
-    """Maps for the disk: direction in degrees (nan off the wires), probability of wires and of alignment."""
-    told = found.told[LEARNED]
-    angle = np.where(told.weight >= 0.5, told.field.angle_deg, np.float32(np.nan))
-    values = np.stack([angle, told.weight, told.aligned]).astype(np.float32)
-    return ScoreMap(values, float(found.region.x0), float(found.region.y0), 1.0, 1.0, PAGES)
+    """Maps for the disk, in px of the stored image: degrees (nan off the wires), probability of wires and of alignment."""
+    told, place = found.told[LEARNED], found.region
+    shape = place.y1 - place.y0, place.x1 - place.x0
+    weight, aligned = (resampled(part, shape) for part in (told.weight, told.aligned))
+    angle = np.where(weight >= WIRE, resampled_field(told.field, shape).angle_deg, np.float32(np.nan))
+    values = np.stack([angle, weight, aligned]).astype(np.float32)
+    return ScoreMap(values, float(place.x0), float(place.y0), 1.0, 1.0, PAGES)
 
 
 def _as_part(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame([{**row, SAID: json.dumps(row.get(SAID, [])), ERROR: row.get(ERROR)} for row in rows])
-
-
-def join_maps(job: OrientJob) -> list[str]:
-    """Put the maps of all files where they belong; the files, relative to the run folder."""
-    there = {file.name: part for k, file in enumerate(job.files) if (part := job.map_part(k)).is_file()}
-    names = mask_names((file.name for file in job.files), MAPS)
-    for file, part in there.items():
-        path = job.output / names[file]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(part, path)
-    return [names[file] for file in there]

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from morphoscope.calibration import Calibration
 from morphoscope.io.tables import write_csv, write_table
 from morphoscope.pipeline.orient_image import LEARNED, LGO, SHORT, TENSOR, orient_image
-from morphoscope.pipeline.orient_job import CORRELATION, HISTOGRAM, OrientJob
+from morphoscope.pipeline.orient_job import ASPECT, CORRELATION, HISTOGRAM, OrientJob
 from morphoscope.pipeline.score_images import ERROR, SAID
 from morphoscope.pipeline.score_job import good_rows
 from morphoscope.recipe_text import recipe_toml
@@ -82,7 +83,7 @@ def write_orient_outputs(job: OrientJob, rows: pd.DataFrame, table: pd.DataFrame
         write_csv(folder / "quantities.csv", told)
         (folder / "recipe.toml").write_text(recipe_toml(recipe), encoding="utf-8")
     with job.clock.stage("figures"):
-        captions = _stills(job, table) if recipe.report.overlay else {}
+        captions = _stills(job, table, good_rows(rows)[ASPECT].to_numpy(float)) if recipe.report.overlay else {}
         captions |= _curves(folder, rows, table, histograms, svg=recipe.report.svg)
     with job.clock.stage("report"):
         timed = {name: round(seconds, 3) for name, seconds in job.clock.seconds.items()}
@@ -110,7 +111,7 @@ def _curves(folder: Path, rows: pd.DataFrame, table: pd.DataFrame, histograms: p
         "orientation_histogram": partial(draw.histogram_figure, histograms),
         "orientation_correlation": partial(draw.correlation_figure, found, sizes),
     }
-    if len(table) > 1:
+    if table["aligned_fraction"].notna().sum() > 1:
         drawn["aligned_fractions"] = partial(draw.fraction_figure, table)
     for name, make in drawn.items():
         save_figure(make(), folder / "figures", name, svg)
@@ -118,30 +119,36 @@ def _curves(folder: Path, rows: pd.DataFrame, table: pd.DataFrame, histograms: p
     return {name: CAPTIONS[name] for name in drawn}
 
 
-def _stills(job: OrientJob, table: pd.DataFrame) -> dict[str, str]:
-    """Images shown with their maps: of many those from the least to the most aligned; a caption for each."""
+def _stills(job: OrientJob, table: pd.DataFrame, aspects: NDArray[np.float64]) -> dict[str, str]:
+    """Images shown with their maps: of many those from the least to the most aligned; a caption for each.
+
+    `aspects` is the height over the width of each image's px.
+    """
     captions = {}
     order = np.argsort(table["aligned_fraction"].to_numpy(float), kind="stable")
+    order = order[: max(int(table["aligned_fraction"].notna().sum()), 1)]
     chosen = np.sort(order[np.unique(np.linspace(0, len(order) - 1, min(SHOWN, len(order))).round().astype(int))])
     numbers = {file.name: k for k, file in enumerate(job.files)}
-    for k, row in enumerate(table.iloc[chosen].to_dict("records"), start=1):
+    for k, (row, aspect) in enumerate(zip(table.iloc[chosen].to_dict("records"), aspects[chosen], strict=True), start=1):
         frame, nm = int(row.get("frame", 0)), float(row["pixel_size_nm"])
-        scale = Calibration(pixel_size_nm=(nm, nm) if math.isfinite(nm) else None)
+        scale, known = Calibration(), math.isfinite(nm)
+        stored = Calibration(pixel_size_nm=(nm * aspect**0.5, nm / aspect**0.5)) if known else scale
+        scale = Calibration(pixel_size_nm=(nm, nm)) if known else scale
         with job.open(numbers[str(row["file"])]) as film:
-            found = orient_image(film.image(frame), job.finder, job.recipe, scale, film.metadata)
+            found = orient_image(film.image(frame), job.finder, job.recipe, stored, film.metadata)
         name = f"orientation_{k}"
         save_figure(draw.orientation_figure(found.picture, found.told, scale), job.output / "figures", name, dpi=STILL_DPI)
         gc.collect()
         called = f"{row['file']}, frame {frame}" if "frame" in row else str(row["file"])
-        captions[name] = f"{called}: {_fraction_text(row)} of the wires coherently aligned. {draw.CAPTION}" + (
-            draw.COMPARED if job.recipe.orient.compare else ""
-        )
+        captions[name] = f"{called}: {_fraction_text(row)}. {draw.CAPTION}" + (draw.COMPARED if job.recipe.orient.compare else "")
     return captions
 
 
 def _fraction_text(row: dict[str, Any]) -> str:
     value, low, high = (100 * float(row[f"aligned_fraction{end}"]) for end in ("", "_low", "_high"))
-    return f"{value:.1f} %" + (f" ({low:.1f} to {high:.1f} %)" if math.isfinite(low) else "")
+    if not math.isfinite(value):
+        return "hardly any wires"
+    return f"{value:.1f} %" + (f" ({low:.1f} to {high:.1f} %)" if math.isfinite(low) else "") + " of the wires coherently aligned"
 
 
 def findings(table: pd.DataFrame) -> list[str]:
@@ -150,11 +157,10 @@ def findings(table: pd.DataFrame) -> list[str]:
     for row in table.head(MOST_SAID).to_dict("records"):
         called = f"{row['file']}, frame {row['frame']}" if "frame" in row else str(row["file"])
         if not math.isfinite(row["aligned_fraction"]):
-            said.append(f"{called}: no wires found")
+            said.append(f"{called}: {_fraction_text(row)}")
             continue
         said.append(
-            f"{called}: {_fraction_text(row)} of the wires coherently aligned; S2 {row['S2']:.2f} along "
-            f"{row['director_deg']:.0f} degrees; {_reach_text(row)}"
+            f"{called}: {_fraction_text(row)}; S2 {row['S2']:.2f} along {row['director_deg']:.0f} degrees; {_reach_text(row)}"
         )
     if len(table) > MOST_SAID:
         said.append(f"and {len(table) - MOST_SAID} more in orientation.parquet")
@@ -183,7 +189,8 @@ def cards(table: pd.DataFrame) -> list[Card]:
 
 
 def quantities(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `schema.QUANTITIES`: means over images; of a single image its own values."""
+    """Rows of `schema.QUANTITIES`: means over images without doubt, if there are any; of a single image its own values."""
+    table = table[sure] if (sure := table["doubt"] == "").any() else table
     named = [
         ("aligned fraction", "aligned_fraction", "", LEARNED_BY),
         ("share of the picture with wires", "wire_share", "", "learned model: mean probability of wires"),

@@ -16,12 +16,13 @@ from morphoscope.errors import InputError, PartialError, UsageError
 from morphoscope.io.films import list_films
 from morphoscope.pipeline.folder import Run, claim, refuse_used, remove_parts, write_json
 from morphoscope.pipeline.orient_image import MODEL_ERROR, WireFinder
-from morphoscope.pipeline.orient_job import OrientJob, join_maps
+from morphoscope.pipeline.orient_job import ASPECT, OrientJob
 from morphoscope.pipeline.orient_outputs import findings, orientation_of, write_orient_outputs
 from morphoscope.pipeline.provenance import common_info, peak_memory_mb
 from morphoscope.pipeline.score_images import SAID
-from morphoscope.pipeline.score_job import failures
+from morphoscope.pipeline.score_job import failures, join_maps
 from morphoscope.pipeline.score_key import UNUSED, hashed_inputs, model_facts, refuse_unused
+from morphoscope.pipeline.square_pixels import UNEQUAL
 from morphoscope.pipeline.stream import Progress
 from morphoscope.recipe import Recipe, load_recipe
 
@@ -122,7 +123,7 @@ def _finish(job: OrientJob, rows: pd.DataFrame, known: dict[str, Any]) -> dict[s
         "precision": recipe.run.precision,
         "failed": failed,
         "warnings": [f"Left out: {one['reason']}" for one in failed] + _warnings(rows, table),
-        "notes": _notes(job, table),
+        "notes": _notes(job, rows, table),
         "findings": findings(table),
         "exit_code": PartialError.exit_code if failed else 0,
         "images_per_s": round(len(table) / max(job.clock.seconds.get("orient", 0.0), 1e-9), 2),
@@ -150,7 +151,7 @@ def _warnings(rows: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _notes(job: OrientJob, table: pd.DataFrame) -> list[str]:
+def _notes(job: OrientJob, rows: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     error = job.finder.card.extent_error.get(MODEL_ERROR)
     known = f"and the model's error on drawn pictures (\u00b1 {error:.2g})" if error else "without the model's error"
     radius = table["radius_px"]
@@ -161,9 +162,19 @@ def _notes(job: OrientJob, table: pd.DataFrame) -> list[str]:
         f"Intervals of aligned fractions are from the scatter between blocks of the picture {known}: how far another field of "
         "view of the same kind may differ.",
     ]
-    unknown = int(table["aligned_fraction_low"].isna().sum())
-    if unknown:
-        said.append(f"{unknown} of {len(table)} images are too small for an interval, or have too few wires.")
+    doubtful = int((table["doubt"] != "").sum())
+    if doubtful:
+        others = f"means are of the other {len(table) - doubtful}" if doubtful < len(table) else "there are no others for means"
+        said.append(f"{doubtful} of {len(table)} images are in doubt (column doubt); {others}.")
+    short = int((table["aligned_fraction_low"].isna() & table["aligned_fraction"].notna()).sum())
+    if short:
+        said.append(f"{short} of {len(table)} images are too small for an interval.")
+    uneven = int(((rows[ASPECT] - 1).abs() > UNEQUAL).sum())
+    if uneven:
+        said.append(
+            f"{uneven} of {len(table)} images have pixels that are not square. They were resampled to square pixels of the same "
+            "area first: angles are those on the specimen, lengths in px count these pixels; maps fit the stored images."
+        )
     return said
 
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import pandas as pd
 
@@ -212,12 +212,32 @@ def scores_of(rows: pd.DataFrame, conditions: Conditions | None) -> pd.DataFrame
     return table.drop(columns=clash).merge(own, on=keys, how="left", validate="m:1")
 
 
-def join_maps(job: Job) -> list[str]:
-    """Put the maps of all files where they belong; the files, relative to the run folder."""
-    there = {file.name: part for k, file in enumerate(job.files) if (part := job.map_part(k)).is_file()}
-    names = mask_names((file.name for file in job.files), MAPS)
-    for file, part in there.items():
-        path = job.output / names[file]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(part, path)
-    return [names[file] for file in there]
+class MapJob(Protocol):
+    """A run whose files have a map each."""
+
+    @property
+    def files(self) -> Sequence[FilmFile]:
+        """All of them."""
+        ...
+
+    @property
+    def output(self) -> Path:
+        """The run folder."""
+        ...
+
+    def map_part(self, number: int) -> Path:
+        """The maps of a file, while the run is under way."""
+        ...
+
+
+def join_maps(job: MapJob) -> list[str]:
+    """Put the maps of all files where they belong, if they are not there already; the files, relative to the run folder."""
+    names, there = mask_names((file.name for file in job.files), MAPS), []
+    for number, file in enumerate(job.files):
+        part, path = job.map_part(number), job.output / names[file.name]
+        if part.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(part, path)
+        if path.is_file():
+            there.append(names[file.name])
+    return there

@@ -30,7 +30,8 @@ CAPTION = (
 )
 COMPARED = (
     " (d) Directions at edges by the structure tensor, aligned ones bright. (e) Windows of local gradient orientation: main "
-    "direction, bright where the histogram is narrow. (f) Histograms of direction by the three methods."
+    "direction, bright where the histogram is narrow, which depends on the windows' side and on noise. (f) Histograms of "
+    "direction by the three methods."
 )
 MOST_CURVES = 40
 Array = NDArray[np.float64]
@@ -89,9 +90,6 @@ def orientation_figure(picture: NDArray[Any], told: Mapping[str, Method], calibr
         _histograms(axes[5], {name: method.histogram for name, method in told.items()})
         axes[5].legend(fontsize=5.5, loc="upper right")
         axes[5].set_ylabel("")
-        axes[5].tick_params(axis="y", length=0, pad=-4)
-        for label in axes[5].get_yticklabels():
-            label.set_horizontalalignment("left")
     for ax, letter in zip(axes, "abcdef", strict=False):
         ax.set_title(f"({letter})" + (" % per degree" if letter == "f" else ""), loc="left", fontsize=7.5)
     for ax in axes[:5]:
@@ -155,8 +153,9 @@ def _histograms(ax: Axes, found: Mapping[str, Any]) -> None:
         edges = np.append(histogram.angle_deg - wide / 2, 180.0)
         ax.stairs(np.asarray(histogram.share) / wide * 100, edges, color=METHODS[name], label=name, linewidth=1.1)
     ax.set(xlim=(0, 180), xticks=(0, 45, 90, 135, 180), xlabel="direction (degrees)", ylabel="% per degree")
-    highest = max((float(np.nanmax(one.share)) * len(one.share) / 1.8 for one in found.values()), default=1.0)
-    ax.set_ylim(0, 1.35 * highest if np.isfinite(highest) else 1.0)  # room for the legend
+    known = [np.asarray(one.share) for one in found.values() if np.isfinite(one.share).any()]
+    highest = max((float(np.nanmax(share)) * len(share) / 1.8 for share in known), default=1.0)
+    ax.set_ylim(0, 1.35 * highest)  # room for the legend
 
 
 class _Shares:
@@ -185,8 +184,10 @@ def correlation_figure(found: Sequence[Array], pixel_size_nm: Array) -> Figure:
         found: g at 0, 1, 2, ... px of each image.
         pixel_size_nm: of each image; nan without a scale.
     """
-    if not any(np.isfinite(g).any() for g in found):
+    known = [k for k, g in enumerate(found) if np.isfinite(g).any()]
+    if not known:
         return empty_note(new_figure(SINGLE, 2.4), "no wires found")
+    found, pixel_size_nm = [found[k] for k in known], pixel_size_nm[known]
     figure = new_figure(SINGLE, 2.4)
     ax = figure.subplots()
     scaled = bool(np.isfinite(pixel_size_nm).all())
@@ -207,7 +208,7 @@ def correlation_figure(found: Sequence[Array], pixel_size_nm: Array) -> Figure:
 @styled
 def fraction_figure(table: pd.DataFrame) -> Figure:
     """Aligned fractions of images by all methods, in the order of the learned one (`schema.ORIENTATION`)."""
-    rows = table.sort_values("aligned_fraction", kind="stable").reset_index(drop=True)
+    rows = table.dropna(subset="aligned_fraction").sort_values("aligned_fraction", kind="stable").reset_index(drop=True)
     figure = new_figure(SINGLE * 1.4, 2.6)
     ax = figure.subplots()
     at = np.arange(len(rows))

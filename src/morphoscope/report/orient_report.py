@@ -135,8 +135,9 @@ def orient_paragraph(run: Mapping[str, Any], card: Mapping[str, Any]) -> str:
         said.append(
             "For comparison, the directions of edges were found by the structure tensor and judged in the same way, and windows "
             "two radii wide counted as aligned where the histogram of their gradients' orientation has a coherence of 0.75 or "
-            "more (local gradient orientation)."
+            "more (local gradient orientation, which depends on the side of the windows and falls with noise)."
         )
+    said.append("Means are over images that show enough wires and where the methods do not differ widely.")
     return " ".join(said)
 
 
