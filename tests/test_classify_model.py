@@ -13,7 +13,7 @@ from morphoscope.models.card import HeldOutAnswers, ModelCard
 from morphoscope.models.classify import load_classifier, probabilities
 from morphoscope.models.image_view import standard_view
 from morphoscope.train.backbones import BACKBONES, build_backbone
-from morphoscope.train.class_network import ClassNet
+from morphoscope.train.class_network import ClassNet, build_class_network
 from morphoscope.train.export import export_classifier
 from morphoscope.train.trained import load_class_network
 
@@ -75,6 +75,18 @@ def test_a_file_says_what_the_network_says_and_trains_on(tmp_path, head):
         np.testing.assert_allclose(part, same, atol=1e-4)
     assert model.card.held_out == held
     np.testing.assert_array_equal(model.answers(seen[1:]).logits[0], answers.logits[1])
+
+
+def test_a_file_keeps_the_spread_that_its_backbone_saw(tmp_path):
+    made, path = network(), tmp_path / "m.onnx"
+    made.backbone.gain = 0.25  # as a version with another spread would have written it
+    card = export_classifier(made, CARD, path)
+    again, seen = load_class_network(path), torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert card.architecture["gain"] == again.backbone.gain == 0.25
+    with torch.inference_mode():
+        torch.testing.assert_close(again(seen)[0], made(seen)[0], atol=1e-4, rtol=1e-4)
+    older = {"network": "ClassNet", "backbone": "lite0", "head": "linear", "classes": 2, "known": 2}
+    assert build_class_network(older).backbone.gain == 1 and build_backbone("lite0", pretrained=False).gain == 0.5
 
 
 def test_votes_are_those_of_a_plain_count():

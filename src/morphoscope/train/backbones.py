@@ -97,6 +97,7 @@ class Backbone(nn.Module):
         stages: how many features each stage has.
         features: d, of all stages.
         side: px of the shorter side that images have best.
+        gain: what images are multiplied with, to have the spread of those that it learnt.
     """
 
     def __init__(self, name: str) -> None:

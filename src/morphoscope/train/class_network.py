@@ -110,6 +110,7 @@ class ClassNet(nn.Module):
         return {
             "network": "ClassNet",
             "backbone": self.backbone.name,
+            "gain": self.backbone.gain,
             "head": self.head.kind,
             "classes": self.classes,
             "known": self.known,
@@ -119,8 +120,14 @@ class ClassNet(nn.Module):
 def build_class_network(architecture: dict[str, Any], *, classes: int | None = None) -> ClassNet:
     """The network that a card describes, weights of chance in it; with another number of classes where one is given."""
     backbone = build_backbone(architecture["backbone"], pretrained=False)
+    backbone.gain = architecture.get("gain", _gain_before(backbone))
     shape = {"classes": classes or architecture["classes"], "known": architecture["known"]}
     return ClassNet(backbone, **shape, head=architecture["head"])
+
+
+def _gain_before(backbone: Backbone) -> float:
+    """The gain of files whose card does not tell it: EfficientNet-Lite had none then."""
+    return 1.0 if backbone.name.startswith("lite") else backbone.gain
 
 
 def squared_distances(features: Tensor, bank: Tensor) -> Tensor:
