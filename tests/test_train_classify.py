@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tomllib
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,19 +25,19 @@ from morphoscope.io.colour import read_colour  # noqa: E402
 from morphoscope.models.classify import load_classifier  # noqa: E402
 from morphoscope.recipe import Recipe, parse_recipe  # noqa: E402
 from morphoscope.recipe_text import recipe_toml  # noqa: E402
-from morphoscope.train import class_views, classify  # noqa: E402
+from morphoscope.train import class_views, classify, duplicates  # noqa: E402
 from morphoscope.train.backbones import build_backbone  # noqa: E402
 from morphoscope.train.class_data import Source, silent  # noqa: E402
 from morphoscope.train.class_figures import Honest, macro_f1  # noqa: E402
 from morphoscope.train.class_folds import Frozen, deal_parts, frozen_folds, unlearnt  # noqa: E402
 from morphoscope.train.class_heads import WIDTHS, Guesses, Lessons, linear_path, scaled_lessons  # noqa: E402
 from morphoscope.train.class_job import prepare  # noqa: E402
-from morphoscope.train.class_network import ClassNet  # noqa: E402
+from morphoscope.train.class_network import ClassNet, squared_distances  # noqa: E402
 from morphoscope.train.class_spread import self_taught, similar, spread  # noqa: E402
 from morphoscope.train.class_tuning import RATE, _optimiser, drawn, logits_of, rescale  # noqa: E402
 from morphoscope.train.class_views import closer, more_views, ways  # noqa: E402
 from morphoscope.train.classify import train_classifier  # noqa: E402
-from morphoscope.train.duplicates import find_copies  # noqa: E402
+from morphoscope.train.duplicates import NEAR, SAME, find_copies  # noqa: E402
 from morphoscope.train.trained import load_class_network  # noqa: E402
 
 KINDS = ("dots", "grain", "stripes")
@@ -375,6 +376,49 @@ def test_copies_are_found_by_distance_and_by_content():
     assert found.joined == 6 and found.unlike == ()
     said = " ".join(found.notes(list("stuvwxy")))
     assert "4 images are in two classes" in said and "s, t, w and 1 more" in said
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 2), st.integers(0, 5), st.booleans()), min_size=1, max_size=14))
+def test_copies_are_those_of_a_plain_search(rows):
+    place, truth = np.array([0.05 * p for p, *_ in rows]), np.array([c for _, c, _, _ in rows])
+    names, digests = [f"g{g}" for *_, g, _ in rows], [f"{p}" if whole else f"{p}-{k}" for k, (p, _, _, whole) in enumerate(rows)]
+    features = torch.from_numpy(np.stack([place, 0 * place], axis=1).astype(np.float32))
+    found = find_copies(features, stages=1, truth=truth, groups=names, digests=digests)
+    far, n = np.abs(place[:, None] - place) / np.sqrt(2), len(rows)
+    same = (far < SAME) | (np.array(digests)[:, None] == np.array(digests))
+    assert found.twofold == tuple(k for k in range(n) if (same[k] & (truth != truth[k])).any())
+    near = (far < NEAR) | same
+    for _ in range(n):
+        near = near @ near
+    group = np.array(names)[:, None] == np.array(names)
+    assert found.joined == sum(bool((near[k] & ~group[k]).any()) for k in range(n))
+    both = near | group
+    for _ in range(n):
+        both = both @ both
+    assert found.groups == tuple(names[int(np.flatnonzero(both[k])[0])] for k in range(n))
+    wrong = {(digests[i], digests[j]) for i in range(n) for j in range(i) if far[i, j] < NEAR and truth[i] != truth[j]}
+    left = {frozenset(pair) for pair in wrong} - {
+        frozenset(pair) for pair in wrong if any(digests[k] in pair for k in found.twofold)
+    }
+    assert {frozenset((digests[i], digests[j])) for i, j in found.unlike} == left and len(found.unlike) == len(left)
+
+
+def test_thousands_of_copies_take_no_pairs(monkeypatch):
+    """All images alike, each with a content of its own or all with the same: a list of their pairs would be of millions."""
+    monkeypatch.setattr(duplicates, "ROWS", 256)
+    n, seen = 3000, []
+    monkeypatch.setattr(duplicates, "squared_distances", lambda a, b: seen.append(len(a)) or squared_distances(a, b))
+    same = find_copies(torch.zeros(n, 2), stages=1, truth=np.zeros(n, int), groups=[f"{k}" for k in range(n)], digests=["a"] * n)
+    assert sum(seen) == 1 and set(same.groups) == {"0"} and same.joined == n
+    some = 600
+    tracemalloc.start()
+    near = find_copies(
+        torch.zeros(some, 2), stages=1, truth=np.zeros(some, int), groups=["g"] * some, digests=[f"{k}" for k in range(some)]
+    )
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert set(near.groups) == {"g"} and near.joined == 0 and most < 15e6
 
 
 def test_views_are_turned_and_closer_up():

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from morphoscope.train.class_network import squared_distances
 
@@ -15,6 +17,7 @@ NEAR = 0.22  # of the distance of two images that have nothing in common: views 
 SAME = 0.03  # the same image, stored twice
 ROWS = 1024  # whose distances are taken at once
 SHOWN = 3  # names that a note gives
+Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Copies:
     """What is alike among n images.
 
     `groups` (n,): names, those of near copies joined; `twofold`: numbers of images that are in two classes; `joined`: how many
-    images share a group that the labels do not give them; `unlike`: pairs of near copies that are in different classes.
+    images have copies that the labels do not give the same group; `unlike`: pairs of near copies that are in different classes,
+    the same content once.
     """
 
     groups: tuple[str, ...]
@@ -60,57 +64,60 @@ def find_copies(
         groups: of each image, as the labels give them.
         digests: of each image's values; equal ones are the same image.
     """
-    unit = float(np.sqrt(2 * stages))
-    parent = list(range(len(truth)))
-    twofold: set[int] = set()
-    unlike: list[tuple[int, int]] = []
-    near = {*_close(features, NEAR * unit)}
-    same = {*_close(features, SAME * unit), *_equal(digests)}
-    for i, j in sorted(near | same):
-        _join(parent, i, j)
-        if truth[i] == truth[j]:
-            continue
-        if (i, j) in same:
-            twofold |= {i, j}
-        else:
-            unlike.append((i, j))
-    own = [_root(parent, k) for k in range(len(parent))]
-    sizes = np.bincount(own, minlength=len(own))
-    joined = sum(int(sizes[k]) > 1 for k in own)
-    given: dict[str, int] = {}
-    for k, name in enumerate(groups):
-        _join(parent, given.setdefault(name, k), k)
-    names = tuple(groups[_root(parent, k)] for k in range(len(parent)))
-    return Copies(names, tuple(sorted(twofold)), joined, tuple(p for p in unlike if not twofold & set(p)))
+    _, first, content = np.unique(np.array(digests, str), return_index=True, return_inverse=True)
+    own, twofold, pairs = _of_contents(features[torch.from_numpy(first)], truth, content, unit=float(np.sqrt(2 * stages)))
+    own, _, name = own[content], *np.unique(np.array(groups, str), return_inverse=True)
+    kinds = np.unique(np.stack([own, name]), axis=1)[0]  # each set of copies as often as labels give it a group
+    images = np.arange(len(own)) + len(first) + len(own)
+    root = _first_joined(np.r_[own, name + len(first)], np.tile(images, 2))[images]
+    _, leader, number = np.unique(root, return_index=True, return_inverse=True)
+    return Copies(
+        groups=tuple(groups[k] for k in leader[number].tolist()),
+        twofold=tuple(np.flatnonzero(twofold[content]).tolist()),
+        joined=int((np.bincount(kinds, minlength=len(first))[own] > 1).sum()),
+        unlike=tuple((i, j) for i, j in sorted(np.sort(first[pairs], axis=0).T.tolist())),
+    )
 
 
-def _close(features: torch.Tensor, limit: float) -> Iterator[tuple[int, int]]:
-    """Pairs (i, j), i < j, of features (n, d) that are less than a distance apart."""
-    for first in range(0, len(features), ROWS):
-        squares = squared_distances(features[first : first + ROWS], features)
-        rows, columns = torch.nonzero(squares < limit**2, as_tuple=True)
-        for i, j in zip((rows + first).tolist(), columns.tolist(), strict=True):
-            if i < j:
-                yield i, j
+def _of_contents(
+    features: torch.Tensor, truth: Numbers, content: Numbers, *, unit: float
+) -> tuple[Numbers, NDArray[np.bool_], Numbers]:
+    """What is alike among m different contents with features (m, d).
+
+    Args:
+        features: on one scale.
+        truth: the class (n,) of each image.
+        content: the number (n,) of its content.
+        unit: the distance of two that have nothing in common.
+
+    Returns:
+        The first content (m,) of the set of near copies that each is of; whether (m,) it is in two classes; pairs (2, p) of near
+        copies that are in different classes, but in no two each.
+    """
+    lowest, highest = np.full(len(features), len(truth) + int(truth.max(initial=0))), np.zeros(len(features), np.int64)
+    np.minimum.at(lowest, content, truth)
+    np.maximum.at(highest, content, truth)
+    twofold, unlike, near = lowest < highest, [np.zeros((2, 0), np.int64)], np.arange(len(features))
+    for i, j, far in _close(features, NEAR * unit):
+        near = _first_joined(np.r_[i, np.arange(len(near))], np.r_[j, near])
+        differ = np.minimum(lowest[i], lowest[j]) < np.maximum(highest[i], highest[j])
+        same = differ & (far < SAME * unit)
+        twofold[i[same]] = twofold[j[same]] = True
+        unlike.append(np.stack([i, j])[:, differ & ~same])
+    pairs = np.concatenate(unlike, axis=1)
+    return near, twofold, pairs[:, ~twofold[pairs].any(axis=0)]
 
 
-def _equal(digests: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Pairs of each image and the first of the same digest, and of images of that digest one after another."""
-    found: dict[str, list[int]] = {}
-    for k, digest in enumerate(digests):
-        found.setdefault(digest, []).append(k)
-    for numbers in found.values():
-        for k, j in enumerate(numbers):
-            yield from ((i, j) for i in numbers[:k])
+def _close(features: torch.Tensor, limit: float) -> Iterator[tuple[Numbers, Numbers, NDArray[np.float32]]]:
+    """Pairs i < j (p,) of features (n, d) that are less than a distance apart, and their distances, some rows at a time."""
+    for start in range(0, len(features), ROWS):
+        far = squared_distances(features[start : start + ROWS], features[start:]).sqrt()
+        rows, columns = torch.nonzero(torch.triu(far < limit, diagonal=1), as_tuple=True)
+        yield (rows + start).numpy(), (columns + start).numpy(), far[rows, columns].numpy()
 
 
-def _root(parent: list[int], k: int) -> int:
-    while parent[k] != k:
-        parent[k] = parent[parent[k]]
-        k = parent[k]
-    return k
-
-
-def _join(parent: list[int], i: int, j: int) -> None:
-    a, b = sorted((_root(parent, i), _root(parent, j)))
-    parent[b] = a
+def _first_joined(i: Numbers, j: Numbers) -> Numbers:
+    """The first node of the part that each is in, of a graph with edges between nodes i and j (m,)."""
+    count = int(max(i.max(initial=-1), j.max(initial=-1))) + 1
+    part = connected_components(coo_array((np.ones(len(i), bool), (i, j)), shape=(count, count)), directed=False)[1]
+    return np.asarray(np.unique(part, return_index=True)[1][part], np.int64)
