@@ -311,7 +311,7 @@ LABEL_NEXT: dict[str, Column] = {
     "proposed": Column("str", "", "the model's category"),
     "probability": Column("float64", "", "its probability"),
     "second": Column("str", "", "the next most probable category"),
-    "why": Column("str", "", "unsure, foreign or sure"),
+    "why": Column("str", "", "why its label would teach something: between two categories, far from what was learnt, ..."),
 }
 
 ORIENTATION: dict[str, Column] = {

@@ -124,7 +124,11 @@ def classify_findings(results: ClassifyResults, recipe: Recipe) -> list[str]:
     several = between[between.str.contains(JOIN, regex=False)]
     if len(several):
         common = several.map(lambda text: " and ".join(sorted(text.split(JOIN)))).value_counts()
-        said.append(f"{len(several)} images lie between categories, most often {common.index[0]} ({common.iloc[0]} images)")
+        sure = int((own.loc[several.index, "decision"] == ACCEPT).sum())
+        said.append(
+            f"{len(several)} images lie between categories, {sure} of them accepted, most often {common.index[0]} "
+            f"({common.iloc[0]} images)"
+        )
     return said
 
 
@@ -142,7 +146,7 @@ def quantities(results: ClassifyResults, recipe: Recipe) -> pd.DataFrame:
     sets = results.proposed["labels"].dropna()
     if len(sets):
         size = float(np.mean([text.count(JOIN) + 1 for text in sets]))
-        how = f"prediction sets, coverage {recipe.classify.coverage:.4g}; under review all from a probability of {BETWEEN:g} on"
+        how = f"prediction sets, coverage {recipe.classify.coverage:.4g}; unless foreign all from a probability of {BETWEEN:g} on"
         rows.append(("categories per image", size, math.nan, math.nan, "", len(sets), how))
     named = images[images["decision"].isin((ACCEPT, REVIEW))]
     for label, count in named["label"].value_counts().sort_index().items():

@@ -23,7 +23,7 @@ DECISIONS = (ACCEPT, REVIEW, FOREIGN, REJECT)
 MODEL, PERSON = "model", "person"
 CANDIDATES = 30  # times as many images as are to be named, the most unsure ones, are compared
 JOIN = "|"
-BETWEEN = 0.1  # probability from which on a class is named where a person is to look
+BETWEEN = 0.1  # probability from which on a class is named
 FOREIGN_WEIGHT = 0.5  # unsureness of foreign images: they may be a new category, or nothing worth a label
 
 
@@ -90,7 +90,7 @@ def _proposed(
     table["label"] = [card.classes[k] for k in best]
     table["probability"] = top
     table["decision"] = np.select([foreign > 1, sure], [FOREIGN, ACCEPT], REVIEW)
-    table["labels"] = _sets(chances, (table["decision"] == REVIEW).to_numpy(), card, recipe, held)
+    table["labels"] = _sets(chances, (table["decision"] != FOREIGN).to_numpy(), card, recipe, held)
     table["by"] = MODEL
     order = [name for name in IMAGES if name in table]
     at = order.index("probability") + 1
@@ -99,16 +99,16 @@ def _proposed(
 
 
 def _sets(
-    chances: NDArray[np.float64], review: NDArray[np.bool_], card: ModelCard, recipe: Recipe, held: HeldOut | None
+    chances: NDArray[np.float64], known: NDArray[np.bool_], card: ModelCard, recipe: Recipe, held: HeldOut | None
 ) -> list[str | None]:
     """The prediction set of each image, the most probable class first; null where no images were held out to rest it on.
 
-    The set of a good model has one class even where two are near, as that covers enough images. Those left to a person (n,)
-    therefore get all classes from `BETWEEN` on; a larger set covers no less.
+    The set of a good model has one class even where two are near, as that covers enough images. Those that are like what was
+    learnt (n,) therefore get all classes from `BETWEEN` on; a larger set covers no less.
     """
     if held is None:
         return [None] * len(chances)
-    inside = prediction_sets(chances, held, coverage=recipe.classify.coverage) | (review[:, None] & (chances >= BETWEEN))
+    inside = prediction_sets(chances, held, coverage=recipe.classify.coverage) | (known[:, None] & (chances >= BETWEEN))
     order = np.argsort(-chances, axis=1, kind="stable")
     return [JOIN.join(card.classes[k] for k in line if among[k]) for line, among in zip(order, inside, strict=True)]
 
@@ -149,7 +149,8 @@ def _next(
     chosen = few[label_next(unsure[few], features(numbers[few]), count)] if len(few) and count else few[:0]
     second = np.argsort(-chances, axis=1, kind="stable")[:, min(1, chances.shape[1] - 1)]
     table = images.iloc[chosen]
-    why = np.select([foreign[chosen], (proposed["decision"] == ACCEPT).to_numpy()[chosen]], [FOREIGN, "sure"], "unsure")
+    accepted = (proposed["decision"] == ACCEPT).to_numpy()
+    near = chances[np.arange(len(chances)), second] >= BETWEEN if len(classes) > 1 else np.zeros(len(chances), bool)
     values: dict[str, Any] = {
         "file": table["file"],
         **({"frame": table["frame"]} if "frame" in table else {}),
@@ -157,6 +158,18 @@ def _next(
         "proposed": proposed["label"].iloc[chosen],
         "probability": proposed["probability"].iloc[chosen],
         "second": [classes[k] for k in second[chosen]],
-        "why": why,
+        "why": [
+            _reason(proposed["label"].iloc[k], classes[second[k]], foreign=foreign[k], near=near[k], accepted=accepted[k])
+            for k in chosen
+        ],
     }
     return conform(pd.DataFrame(values, index=table.index).reset_index(drop=True), LABEL_NEXT)
+
+
+def _reason(first: str, second: str, *, foreign: bool, near: bool, accepted: bool) -> str:
+    """Why the label of an image would teach something."""
+    if foreign:
+        return "far from what was learnt"
+    if near:
+        return f"between {first} and {second}"
+    return "sure, but unlike the others listed" if accepted else f"{first}, but not sure enough"
