@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import hashlib
 import json
+import weakref
 from pathlib import Path
 
 import cv2
@@ -178,6 +181,20 @@ def _make_newer(path: Path) -> None:
         connection.commit()
 
 
+def test_each_file_is_hashed_once(tmp_path: Path, monkeypatch) -> None:
+    for k in range(3):
+        flat(tmp_path / "in" / f"{k}.png", 25 + k)
+    hashed, real = list[str](), hashlib.file_digest
+
+    def counted(file, name):
+        hashed.append(Path(file.name).name)
+        return real(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    run_of(tmp_path / "in", tmp_path / "run", {"project": str(tmp_path / "p"), "sort": "copy"})
+    assert sorted(hashed) == ["0.png", "1.png", "2.png"]
+
+
 def test_all_folders_are_searched_but_runs(tmp_path: Path) -> None:
     for name in ("top.png", "one/a.png", "one/two/b.png"):
         flat(tmp_path / "in" / name, 20 + len(name))
@@ -202,25 +219,25 @@ def test_bad_input_is_said(tmp_path: Path) -> None:
 
 
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
-    """Only as many images are prepared ahead as fit: never all of them."""
-    alive, most = 0, 0
+    """Only as many images are read and prepared ahead as fit, and all are let go."""
+    alive: set[int] = set()
+    most = 0
 
     class Counting(GreyClassifier):
         def prepare(self, image):
-            nonlocal alive, most
-            alive += 1
-            most = max(most, alive)
-            return super().prepare(image)
-
-        def answers(self, prepared):
-            nonlocal alive
-            alive -= len(prepared)
-            return super().answers(prepared)
+            nonlocal most
+            made = super().prepare(image)
+            for part in (image, made):
+                alive.add(id(part))
+                weakref.finalize(part, alive.discard, id(part))
+            most = max(most, len(alive))
+            return made
 
     for k in range(120):
         flat(tmp_path / "in" / f"{k}.png", k)
     run_of(tmp_path / "in", tmp_path / "run", classifier=Counting())
-    assert alive == 0 and most <= 24
+    gc.collect()
+    assert not alive and most <= 48
 
 
 def test_the_command(pictures: Path, tmp_path: Path, monkeypatch, capsys) -> None:
