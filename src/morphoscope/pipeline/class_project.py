@@ -73,7 +73,7 @@ def propose(path: Path, images: pd.DataFrame, files: Mapping[str, Path], model: 
                 for row in images.iloc[first : first + AT_ONCE].to_dict("records"):
                     try:
                         name = str(row["file"])
-                        image = images_of[name] = images_of.get(name) or project.add_image(files[name])
+                        image = images_of[name] = images_of.get(name) or project.add_image(files[name], sha256=str(row["sha256"]))
                     except InputError as error:
                         left_out.append(f"{row['file']}: {error}")
                         continue

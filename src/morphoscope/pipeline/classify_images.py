@@ -16,7 +16,6 @@ from morphoscope.io.sem_sidecars import Sidecars
 from morphoscope.models.card import ModelCard
 from morphoscope.models.classify import ImageAnswers
 from morphoscope.pipeline.scale import settle_scale
-from morphoscope.project.places import sha256_of
 from morphoscope.recipe import Recipe
 
 Array = NDArray[np.float32]
@@ -108,11 +107,6 @@ class Looker:
         if region.x1 > width or region.y1 > height:
             raise InputError(f"frames.region reaches to x {region.x1}, y {region.y1}, the image has {width} x {height} px")
         return image[region.y0 : region.y1, region.x0 : region.x1]
-
-
-def digest_of(file: FilmFile) -> str:
-    """SHA-256 of a file."""
-    return sha256_of(file.path)
 
 
 def reason_of(error: MorphoscopeError | OSError) -> str:

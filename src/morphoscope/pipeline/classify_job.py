@@ -21,10 +21,11 @@ from morphoscope.io.films import FilmFile
 from morphoscope.io.sem_sidecars import Sidecars
 from morphoscope.io.tables import write_table
 from morphoscope.models.runtime import available_cores
-from morphoscope.pipeline.classify_images import ImageClassifier, Looker, Shot, digest_of, reason_of
+from morphoscope.pipeline.classify_images import ImageClassifier, Looker, Shot, reason_of
 from morphoscope.pipeline.folder import remove_run
 from morphoscope.pipeline.score_images import ERROR, SAID
 from morphoscope.pipeline.score_job import LISTED, failures
+from morphoscope.pipeline.score_key import FileHashes
 from morphoscope.pipeline.stream import Clock, Progress
 from morphoscope.recipe import Recipe
 
@@ -44,6 +45,7 @@ class ClassifyJob:
     progress: Progress | None = None
     chunk: int = 64
     clock: Clock = field(default_factory=Clock)
+    hashes: FileHashes = field(default_factory=FileHashes)
 
     def __post_init__(self) -> None:
         self.looker = Looker(self.files, self.classifier, self.recipe, Sidecars())
@@ -144,7 +146,7 @@ class ClassifyJob:
                 with self.looker.open(number) as film:
                     if film.count > 1:
                         return None
-                    return self.looker.look(number, film, 0, digest_of(self.files[number]))
+                    return self.looker.look(number, film, 0, self.hashes.of(self.files[number].path))
             except (MorphoscopeError, OSError) as error:
                 return Shot(number, error=reason_of(error))
 
@@ -152,7 +154,7 @@ class ClassifyJob:
         """The images of a stack or video, one after the other until one is damaged."""
         try:
             with self.looker.open(number) as film:
-                digest = digest_of(self.files[number])
+                digest = self.hashes.of(self.files[number].path)
                 for frame in self.looker.frames(film):
                     with self.clock.stage("read, in threads"):
                         shot = self.looker.look(number, film, frame, digest)

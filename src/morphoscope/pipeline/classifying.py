@@ -84,7 +84,7 @@ def classify(
     job = ClassifyJob(files, classifier, settings, output, progress=progress)
     start = time.perf_counter()
     with job.clock.stage("hash"):
-        facts = hashed_inputs(sources, files)
+        facts = hashed_inputs(sources, files, job.hashes)
     key = _key(settings, facts, model_facts(classifier))
     with single_writer(output):
         return _written(job, project, {"inputs": facts, "key": key}, start=start, overwrite=overwrite, resume=resume)

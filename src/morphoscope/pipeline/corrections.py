@@ -154,7 +154,7 @@ def _write(word: Word, project: Project, before: dict[Key, Said], taken: Taken) 
     versions, changed = [], False
     try:
         with project.batch():  # all frames of an image or none
-            image = project.add_image(word.path, group=word.group)
+            image = project.add_image(word.path, group=word.group, sha256=word.sha256)
             for frame in word.frames:
                 there = before.get((image, frame))
                 if there is not None and (there.label, there.decision or ACCEPT) == (word.label, word.decision):

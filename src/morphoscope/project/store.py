@@ -59,6 +59,7 @@ class Project(Reading):
         sample: str | None = None,
         calibration: Calibration | None = None,
         frames: Frames | None = None,
+        sha256: str | None = None,
     ) -> str:
         """Make an image file, stack or video known, or an old acquaintance's new path; its sha256.
 
@@ -68,12 +69,13 @@ class Project(Reading):
             sample: the sample whose fields of view belong together.
             calibration: scale; None: what the file itself states, for an image that is new.
             frames: the open file, to spare opening it again.
+            sha256: of its bytes, where that is known, to spare reading them again.
 
         Raises:
             InputError: the file cannot be read as an image.
         """
         path = Path(path)
-        sha256, given = places.sha256_of(path), rows.groups(group, sample) | rows.scale(calibration)
+        sha256, given = sha256 or places.sha256_of(path), rows.groups(group, sample) | rows.scale(calibration)
         with self._reading() as connection:
             known = connection.execute(
                 "SELECT 1 FROM images i JOIN contents c ON c.id = i.content WHERE c.sha256 = ?", (sha256,)
