@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +22,8 @@ from morphoscope.models.classify import ImageAnswers
 from morphoscope.pipeline import classify_outputs, classifying
 from morphoscope.synth import categories
 from morphoscope.synth.categories import BETWEEN, CATEGORIES, ODD
+from morphoscope.synth.wire_scene import WireScene
+from morphoscope.synth.wires import WirePicture
 
 ALL = (*CATEGORIES, ODD, BETWEEN)
 
@@ -84,6 +87,8 @@ def small(monkeypatch):
         return SimpleNamespace(orientation=truth, report=output / "report.html", exit_code=0, path=output)
 
     monkeypatch.setattr(demo_sem, "orient", oriented)
+    drawn = partial(WirePicture, WireScene(shape=(64, 80), length_px=40))
+    monkeypatch.setattr(demo_sem, "WirePicture", lambda **settings: drawn(**settings))
     return teach
 
 
@@ -101,6 +106,7 @@ def test_the_whole_story(small, tmp_path: Path) -> None:
 def test_the_command(small, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(demo_sem, "_teach", small)
+    monkeypatch.setattr(demo_sem, "run_sem_demo", partial(run_sem_demo, labelled=2, pool=2, fresh=1))
     with pytest.raises(SystemExit) as ended:
         main(["demo", "sem", "-o", "d", "--seed", "2"])
     out = capsys.readouterr().out
