@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 WIRE = 0.5  # probability from which on a px shows a wire
 FEW_WIRES = 0.02  # share of the picture with wires below which nothing is told of them
-SURE = 0.5  # least part of the sum of probabilities that lies where wires are likely: noise has 0.1, drawn wires 0.6 and more
+SURE = 0.35  # least part of the sum of probabilities that lies where wires are likely: noise has 0.1, drawn wires 0.65 and more
 APART, APART_S2 = 0.4, 0.25  # aligned fraction and S2 of the model differ this widely from both other methods
 FEW, UNSURE, DISAGREE = "few wires", "unsure", "methods disagree"
 SAID_OF = {
