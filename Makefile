@@ -53,6 +53,7 @@ bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks.classify_speed
 	$(BIN)/python -m benchmarks.label_next
 	$(BIN)/python -m benchmarks.nanofibre
+	$(BIN)/python -m benchmarks.copies
 	$(BIN)/python -m benchmarks.conformal
 	$(BIN)/python -m benchmarks.wires
 

@@ -22,16 +22,17 @@ from typer.testing import CliRunner  # noqa: E402
 from morphoscope.cli.main import build_app  # noqa: E402
 from morphoscope.errors import InputError, PartialError, RecipeError, UsageError  # noqa: E402
 from morphoscope.io.colour import read_colour  # noqa: E402
+from morphoscope.io.score_data import ScoreData, ScoreExample  # noqa: E402
 from morphoscope.models.classify import load_classifier  # noqa: E402
 from morphoscope.recipe import Recipe, parse_recipe  # noqa: E402
 from morphoscope.recipe_text import recipe_toml  # noqa: E402
 from morphoscope.train import class_views, classify, duplicates  # noqa: E402
 from morphoscope.train.backbones import build_backbone  # noqa: E402
-from morphoscope.train.class_data import Source, silent  # noqa: E402
+from morphoscope.train.class_data import ClassImages, Source, silent  # noqa: E402
 from morphoscope.train.class_figures import Honest, macro_f1  # noqa: E402
 from morphoscope.train.class_folds import Frozen, deal_parts, frozen_folds, unlearnt  # noqa: E402
 from morphoscope.train.class_heads import WIDTHS, Guesses, Lessons, linear_path, scaled_lessons  # noqa: E402
-from morphoscope.train.class_job import prepare  # noqa: E402
+from morphoscope.train.class_job import prepare, without_copies  # noqa: E402
 from morphoscope.train.class_network import ClassNet, squared_distances  # noqa: E402
 from morphoscope.train.class_spread import self_taught, similar, spread  # noqa: E402
 from morphoscope.train.class_tuning import RATE, _optimiser, drawn, logits_of, rescale  # noqa: E402
@@ -376,6 +377,17 @@ def test_copies_are_found_by_distance_and_by_content():
     assert found.joined == 6 and found.unlike == ()
     said = " ".join(found.notes(list("stuvwxy")))
     assert "4 images are in two classes" in said and "s, t, w and 1 more" in said
+
+
+def test_copies_do_not_depend_on_the_other_views():
+    rng = np.random.default_rng(0)
+    features = rng.normal(0, 1, (20, 6)).astype(np.float32)
+    features[19] = features[18] + 0.01
+    examples = tuple(ScoreExample(f"{k}.png", f"{k}", np.eye(2, dtype=np.float32)[k % 2]) for k in range(20))
+    data, digest = ScoreData("d", ("a", "b"), "exclusive", examples), tuple(map(str, range(20)))
+    for more in (np.zeros((20, 0, 6), np.float32), rng.normal(0, 50, (20, 3, 6)).astype(np.float32)):
+        kept, _ = without_copies(ClassImages(data, features, more, digest), (6,))
+        assert kept.groups == [f"{k}" for k in range(18)]  # the two alike are in two classes
 
 
 @settings(max_examples=40, deadline=None)

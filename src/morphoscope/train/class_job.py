@@ -30,8 +30,8 @@ from morphoscope.train.class_data import (
     with_classes,
 )
 from morphoscope.train.class_folds import PARTS, Frozen, HeldOutLogits, deal_parts, frozen_folds
-from morphoscope.train.class_heads import MOST_KNOWN, Lessons, fit_network, scaled_lessons
-from morphoscope.train.class_network import ClassNet
+from morphoscope.train.class_heads import MOST_KNOWN, Lessons, fit_network
+from morphoscope.train.class_network import ClassNet, Scaled
 from morphoscope.train.class_tuned import Tuning
 from morphoscope.train.duplicates import find_copies
 from morphoscope.train.trained import load_class_network
@@ -176,11 +176,15 @@ def lessons_of(images: ClassImages) -> Lessons:
 
 
 def without_copies(images: ClassImages, stages: Sequence[int]) -> tuple[ClassImages, list[str]]:
-    """The images without those that are in two classes, near copies in one group; and what is to be said of it."""
+    """The images without those that are in two classes, near copies in one group; and what is to be said of it.
+
+    Copies are told on the scale of the images as they are: that of turned and closer views is wider the more of these there are.
+    """
     if not len(images.truth):
         return images, []
-    features = scaled_lessons(lessons_of(images), stages)[1][: len(images.truth)]
-    copies = find_copies(features, stages=len(stages), truth=images.truth, groups=images.groups, digests=images.digest)
+    scaled, features = Scaled(stages), torch.from_numpy(images.features)
+    scaled.fit(features)
+    copies = find_copies(scaled(features), stages=len(stages), truth=images.truth, groups=images.groups, digests=images.digest)
     examples = tuple(replace(one, group=group) for one, group in zip(images.data.examples, copies.groups, strict=True))
     grouped = replace(images, data=replace(images.data, examples=examples))
     said = copies.notes([one.name for one in examples])

@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 
 from morphoscope.train.class_network import squared_distances
 
-NEAR = 0.22  # of the distance of two images that have nothing in common: views of one micrograph that overlap
+NEAR = 0.22  # of the distance of two images that have nothing in common: views of one micrograph that overlap by most of them
 SAME = 0.03  # the same image, stored twice
 ROWS = 1024  # whose distances are taken at once
 SHOWN = 3  # names that a note gives
@@ -98,7 +98,7 @@ def _of_contents(
     np.minimum.at(lowest, content, truth)
     np.maximum.at(highest, content, truth)
     twofold, unlike, near = lowest < highest, [np.zeros((2, 0), np.int64)], np.arange(len(features))
-    for i, j, far in _close(features, NEAR * unit):
+    for i, j, far in close_pairs(features, NEAR * unit):
         near = _first_joined(np.r_[i, np.arange(len(near))], np.r_[j, near])
         differ = np.minimum(lowest[i], lowest[j]) < np.maximum(highest[i], highest[j])
         same = differ & (far < SAME * unit)
@@ -108,7 +108,7 @@ def _of_contents(
     return near, twofold, pairs[:, ~twofold[pairs].any(axis=0)]
 
 
-def _close(features: torch.Tensor, limit: float) -> Iterator[tuple[Numbers, Numbers, NDArray[np.float32]]]:
+def close_pairs(features: torch.Tensor, limit: float) -> Iterator[tuple[Numbers, Numbers, NDArray[np.float32]]]:
     """Pairs i < j (p,) of features (n, d) that are less than a distance apart, and their distances, some rows at a time."""
     for start in range(0, len(features), ROWS):
         far = squared_distances(features[start : start + ROWS], features[start:]).sqrt()
