@@ -28,6 +28,7 @@ from morphoscope.train.class_job import prepare  # noqa: E402
 RECIPE = """
 [train]
 backbone = "tiny"
+method = "neighbours"
 bands = 2
 [run]
 threads = 1
