@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tomllib
 import tracemalloc
@@ -26,10 +27,10 @@ from morphoscope.io.score_data import ScoreData, ScoreExample  # noqa: E402
 from morphoscope.models.classify import load_classifier  # noqa: E402
 from morphoscope.recipe import Recipe, parse_recipe  # noqa: E402
 from morphoscope.recipe_text import recipe_toml  # noqa: E402
-from morphoscope.train import class_views, classify, duplicates  # noqa: E402
+from morphoscope.train import class_data, class_views, classify, duplicates  # noqa: E402
 from morphoscope.train.backbones import build_backbone  # noqa: E402
 from morphoscope.train.class_data import ClassImages, Source, silent  # noqa: E402
-from morphoscope.train.class_figures import Honest, macro_f1  # noqa: E402
+from morphoscope.train.class_figures import Honest, class_rows, macro_f1  # noqa: E402
 from morphoscope.train.class_folds import Frozen, deal_parts, frozen_folds, unlearnt  # noqa: E402
 from morphoscope.train.class_heads import WIDTHS, Guesses, Lessons, linear_path, scaled_lessons  # noqa: E402
 from morphoscope.train.class_job import prepare, without_copies  # noqa: E402
@@ -39,6 +40,7 @@ from morphoscope.train.class_tuning import RATE, _optimiser, drawn, logits_of, r
 from morphoscope.train.class_views import closer, more_views, ways  # noqa: E402
 from morphoscope.train.classify import train_classifier  # noqa: E402
 from morphoscope.train.duplicates import NEAR, SAME, find_copies  # noqa: E402
+from morphoscope.train.export import export_backbone  # noqa: E402
 from morphoscope.train.trained import load_class_network  # noqa: E402
 
 KINDS = ("dots", "grain", "stripes")
@@ -77,24 +79,55 @@ def fewer_views(monkeypatch):
     monkeypatch.setattr(class_views, "MOST_SEEN", 80)
 
 
+@pytest.fixture(autouse=True)
+def backbones_written_once(monkeypatch, written):
+    """A backbone is written to a file once for all tests: what is in the file is a matter of test_classify_model.py."""
+
+    def once(backbone, path):
+        key = hashlib.sha1(b"".join(one.numpy().tobytes() for one in backbone.state_dict().values())).hexdigest()
+        kept = written / f"{key}.onnx"
+        if not kept.exists():
+            export_backbone(backbone, kept)
+        shutil.copy(kept, path)
+
+    monkeypatch.setattr(class_data, "export_backbone", once)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("written")
+
+
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw(tmp_path_factory.mktemp("images"), 6)
 
 
+@pytest.fixture(scope="module")
+def frozen(images, tmp_path_factory: pytest.TempPathFactory):
+    """A classifier, its file and the stages of its training."""
+    path, stages = tmp_path_factory.mktemp("frozen") / "m.onnx", list[str]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(class_views, "MOST_SEEN", 80)
+        trained = train_classifier(images, path, tiny(), progress=lambda stage, step, loss: stages.append(stage))
+    return trained, path, stages
+
+
 @pytest.mark.parametrize("method", ["frozen", "neighbours", "fine-tuned"])
-def test_a_classifier_is_learnt_validated_and_knows_what_it_does_not_know(images, tmp_path, method):
-    stages = []
-    trained = train_classifier(
-        images, tmp_path / "m.onnx", tiny(method=method, epochs=3), progress=lambda stage, step, loss: stages.append(stage)
-    )
+def test_a_classifier_is_learnt_validated_and_knows_what_it_does_not_know(images, frozen, tmp_path, method):
+    path, stages = tmp_path / "m.onnx", list[str]()
+    if method == "frozen":
+        trained, path, stages = frozen
+    else:
+        recipe = tiny(method=method, epochs=2)
+        trained = train_classifier(images, path, recipe, progress=lambda stage, step, loss: stages.append(stage))
     card = trained.card
     assert card.classes == KINDS and card.training["method"] == method and not trained.skipped
     assert card.metrics["accuracy"] >= 0.9 and card.metrics["accuracy_low"] <= card.metrics["accuracy"]
     assert card.held_out is not None and len(card.held_out.right) == 18
     assert np.mean(card.held_out.right) == pytest.approx(card.metrics["accuracy"], abs=1e-4)
     assert trained.classes["held_out"].tolist() == [6, 6, 6] and {"images", "all images"} <= set(stages)
-    model = load_classifier(tmp_path / "m.onnx", threads=1)
+    model = load_classifier(path, threads=1)
     new = model.answers([model.prepare(picture(kind, seed)) for kind in KINDS for seed in range(50, 53)])
     assert (new.probability.argmax(axis=1) == np.repeat(range(3), 3)).all()
     odd = (np.indices((72, 72)).sum(axis=0) % 2 * 255).astype(np.uint8)
@@ -104,7 +137,7 @@ def test_a_classifier_is_learnt_validated_and_knows_what_it_does_not_know(images
 
 
 def test_fine_tuning_changes_the_backbone_and_goes_on(images, tmp_path):
-    recipe = tiny(method="fine-tuned", epochs=2, folds=0)
+    recipe = tiny(method="fine-tuned", epochs=1, folds=0)
     train_classifier(images, tmp_path / "a.onnx", recipe)
     again = train_classifier(images, tmp_path / "b.onnx", recipe, start=tmp_path / "a.onnx")
     assert "may flatter" in again.card.limits and again.notes[-1] in again.card.limits
@@ -136,36 +169,35 @@ def test_what_is_drawn_to_learn_from_is_a_square_of_the_view():
     assert all(np.diff(drawn(ramp, rng, upright=True)[0, :, 5]).min() >= 0 for _ in range(8))
 
 
-def test_training_twice_gives_the_same_answers(images, tmp_path):
-    paths = [tmp_path / f"{k}.onnx" for k in range(2)]
-    for path in paths:
-        train_classifier(images, path, tiny())
-    seen = load_classifier(paths[0], threads=1).prepare(picture("dots", 9))
-    one, two = (load_classifier(path, threads=1).answers([seen]) for path in paths)
+def test_training_twice_gives_the_same_answers(images, frozen, tmp_path):
+    train_classifier(images, tmp_path / "again.onnx", tiny())
+    models = [load_classifier(path, threads=1) for path in (frozen[1], tmp_path / "again.onnx")]
+    seen = models[0].prepare(picture("dots", 9))
+    one, two = (model.answers([seen]) for model in models)
     np.testing.assert_array_equal(one.probability, two.probability)
 
 
-def test_training_goes_on_from_a_model_with_other_classes(images, tmp_path):
-    first = train_classifier(images, tmp_path / "a.onnx", tiny())
+def test_training_goes_on_from_a_model_with_other_classes(images, frozen, tmp_path):
+    first, start, _ = frozen
     two = tmp_path / "two"
     for kind in KINDS[:2]:
         shutil.copytree(images / kind, two / kind)
-    plain = parse_recipe({"run": {"threads": 1}})
-    again = train_classifier(two, tmp_path / "b.onnx", plain, start=tmp_path / "a.onnx", freeze="backbone")
+    plain = parse_recipe({"train": {"method": "neighbours"}, "run": {"threads": 1}})
+    again = train_classifier(two, tmp_path / "b.onnx", plain, start=start, freeze="backbone")
     assert not again.card.limits  # what it goes on from has learnt nothing but ImageNet
     assert again.card.classes == KINDS[:2] and again.card.architecture["backbone"] == "tiny"
     assert [one.name for one in again.card.data] == [*(one.name for one in first.card.data), "two"]
     with pytest.raises(UsageError, match="has its own, tiny"):
-        train_classifier(two, tmp_path / "c.onnx", tiny(backbone="lite1"), start=tmp_path / "a.onnx")
+        train_classifier(two, tmp_path / "c.onnx", tiny(backbone="lite1"), start=start)
 
 
 def test_the_same_image_in_two_classes_is_said_and_not_learnt(tmp_path):
     root = draw(tmp_path / "d", 5)
     shutil.copy(root / "dots" / "dots0.png", root / "grain" / "again.png")
-    trained = train_classifier(root, tmp_path / "m.onnx", tiny())
-    said = [note for note in trained.notes if "two classes" in note]
+    job = prepare(root, tiny())
+    said = [note for note in job.notes if "two classes" in note]
     assert len(said) == 1 and "dots/dots0.png" in said[0] and "grain/again.png" in said[0]
-    assert trained.classes["images"].tolist() == [4, 5, 5]
+    assert np.bincount(job.images.truth).tolist() == [4, 5, 5]
 
 
 def test_near_copies_are_held_out_together(tmp_path):
@@ -173,16 +205,19 @@ def test_near_copies_are_held_out_together(tmp_path):
     for k in range(3):
         grey = picture("dots", 0).astype(np.int16) + np.random.default_rng(k).integers(-1, 2, (72, 72))
         cv2.imwrite(str(root / "dots" / f"copy{k}.png"), np.clip(grey, 0, 255).astype(np.uint8))
-    trained = train_classifier(root, tmp_path / "m.onnx", tiny())
-    assert any("are near copies" in note for note in trained.notes)
-    assert trained.classes["groups"].tolist()[0] == 4 and trained.classes["images"].tolist() == [7, 4, 4]
+    job = prepare(root, tiny())
+    assert any("are near copies" in note for note in job.notes)
+    rows = class_rows(None, job.images)
+    assert rows["groups"].tolist()[0] == 4 and rows["images"].tolist() == [7, 4, 4]
+    copies = [k for k, one in enumerate(job.images.data.examples) if "copy" in one.name or one.name.endswith("dots0.png")]
+    assert len(copies) == 4 and len(set(job.part[copies].tolist())) == 1
 
 
 def test_damaged_files_are_listed_and_skipped(tmp_path):
     root = draw(tmp_path / "d", 4)
     (root / "dots" / "broken.png").write_bytes(b"\x89PNG no")
     (root / "dots" / "empty.tif").write_bytes(b"")
-    result = CliRunner().invoke(build_app(), _command(root, tmp_path / "m.onnx"))
+    result = CliRunner().invoke(build_app(), _command(root, tmp_path / "m.onnx", "--method", "neighbours"))
     assert isinstance(result.exception, PartialError) and (tmp_path / "m.onnx").is_file()
     assert "broken.png" in str(result.exception) and "empty.tif" in str(result.exception)
 
@@ -205,7 +240,7 @@ def test_of_a_class_in_one_group_it_is_said_that_it_cannot_be_validated(images, 
     table = images / "labels.csv"
     table.write_text("file,label,group\n" + "\n".join(rows), encoding="utf-8")
     try:
-        trained = train_classifier(table, tmp_path / "m.onnx", tiny())
+        trained = train_classifier(table, tmp_path / "m.onnx", tiny(method="neighbours"))
     finally:
         table.unlink()
     assert any("dots are all of one group" in note for note in trained.notes)
@@ -215,7 +250,7 @@ def test_of_a_class_in_one_group_it_is_said_that_it_cannot_be_validated(images, 
 
 
 def test_the_recipe_may_name_the_classes(images, tmp_path):
-    trained = train_classifier(images, tmp_path / "m.onnx", tiny(folds=0, classes=("Stripes", "GRAIN")))
+    trained = train_classifier(images, tmp_path / "m.onnx", tiny(method="neighbours", folds=0, classes=("Stripes", "GRAIN")))
     assert trained.card.classes == ("Stripes", "GRAIN") and trained.classes["images"].tolist() == [6, 6]
     assert any("6 images of other categories" in note for note in trained.notes)
     with pytest.raises(InputError, match="names wires, the data have dots"):
@@ -223,16 +258,16 @@ def test_the_recipe_may_name_the_classes(images, tmp_path):
 
 
 def test_nothing_is_validated_without_folds(images, tmp_path):
-    trained = train_classifier(images, tmp_path / "m.onnx", tiny(folds=0))
+    trained = train_classifier(images, tmp_path / "m.onnx", tiny(method="neighbours", folds=0))
     assert trained.card.held_out is None and not trained.card.metrics and list(trained.classes) == ["class", "images", "groups"]
 
 
 def test_images_without_a_label_help(tmp_path):
     few, rest = draw(tmp_path / "few", 3), tmp_path / "rest"
-    draw(rest, 8, first=10)
+    draw(rest, 5, first=10)
     source = Source(few, unlabelled=rest)
     trained = train_classifier(source, tmp_path / "m.onnx", tiny(bands=2))
-    assert any("24 images without a label help" in note for note in trained.notes)
+    assert any("15 images without a label help" in note for note in trained.notes)
     with pytest.raises(UsageError, match="frozen"):
         train_classifier(source, tmp_path / "n.onnx", tiny(method="neighbours"))
     model = load_classifier(tmp_path / "m.onnx", threads=1)
@@ -260,9 +295,9 @@ def test_options_of_other_tasks_are_refused(images, tmp_path):
 
 
 def test_the_command_says_how_good_the_model_is(images, tmp_path):
-    result = CliRunner().invoke(build_app(), _command(images, tmp_path / "m.onnx"))
+    result = CliRunner().invoke(build_app(), _command(images, tmp_path / "m.onnx", "--method", "neighbours"))
     assert result.exit_code == 0, result.output
-    assert "3 classes, frozen tiny" in result.output and "accuracy" in result.output and "calibration error" in result.output
+    assert "3 classes, neighbours tiny" in result.output and "accuracy" in result.output and "calibration error" in result.output
     again = CliRunner().invoke(build_app(), _command(images, tmp_path / "m.onnx"))
     assert "--overwrite" in str(again.exception)
 
