@@ -149,6 +149,16 @@ def fibres(finder: Orienter) -> None:
     print(f"aligned fraction {found.row['aligned_fraction']:.3f}, S2 {found.row['S2']:.3f}")
 
 
+def without(finder: Orienter) -> None:
+    """What is in doubt of 24 pictures of steel surfaces, none of which shows wires: every tenth of the first 40 of a class."""
+    classes = sorted(path for path in data_folder("neu-surface").iterdir() if path.is_dir())
+    print("\nsteel surfaces, 4 of each class:")
+    for folder in classes:
+        images = (read_colour(path) for path in sorted(folder.iterdir())[:40:10])
+        found = pd.Series([orient_image(image, finder, SETTINGS, Calibration()).row["doubt"] or "none" for image in images])
+        print(f"{folder.name}: " + ", ".join(f"{name} {n}" for name, n in found.value_counts().items()))
+
+
 def speed(finder: Orienter) -> None:
     """Seconds of CPU time for a picture of 1024 x 768 px, all methods."""
     image = WirePicture(independent_wires(9, 1, shape=(768, 1024))[0]).image
@@ -168,4 +178,5 @@ if __name__ == "__main__":
     both = pd.concat([drawn(orienter, SEED, given.pictures), drawn(orienter, *OTHER)])
     print(f"\nall {len(both)} pictures: error of the aligned fraction, percentage points")
     print(errors(both).round(2).to_string(index=False))
+    without(orienter)
     fibres(orienter)

@@ -272,6 +272,23 @@ def test_pixels_that_are_not_square_do_not_turn_directions(tmp_path: Path, monke
     assert square_shape((10, 20), Calibration(pixel_size_nm=(5.0, 5.01))) == (10, 20)
 
 
+@pytest.mark.usefixtures("no_figures")
+def test_images_that_the_methods_disagree_on_are_no_part_of_means_and_that_is_said(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), grating(20, (96, 96)))
+    cv2.imwrite(str(tmp_path / "b.png"), np.random.default_rng(0).integers(0, 255, (96, 96)).astype(np.uint8))
+
+    class Fooled(Tensor):
+        def maps(self, image: np.ndarray, *, radius_px: float = 32.0) -> WireMaps:
+            ones = np.ones(image.shape, np.float32)
+            return WireMaps(ones, Directions(ones, 0 * ones), ones * np.float32(0.9 if image.std() > 70 else 0.6))
+
+    found = orient(tmp_path, OFF, tmp_path / "r", finder=Fooled())
+    assert list(found.orientation["doubt"]) == ["", "methods disagree"]
+    assert found.quantities.set_index("name").loc["aligned fraction", ["value", "n"]].tolist() == [pytest.approx(0.6), 1]
+    said = " ".join(found.info["notes"] + found.warnings)
+    assert "1 of 2 images are in doubt" in said and "0.75 and not 0.6" in said and "look whether these are wires" in said
+
+
 def test_pictures_that_nothing_can_be_told_of_are_in_doubt() -> None:
     kept, weight = np.ones((50, 50), bool), np.zeros((50, 50), np.float32)
     weight[:2] = 0.9

@@ -166,6 +166,11 @@ def _notes(job: OrientJob, rows: pd.DataFrame, table: pd.DataFrame) -> list[str]
     if doubtful:
         others = f"means are of the other {len(table) - doubtful}" if doubtful < len(table) else "there are no others for means"
         said.append(f"{doubtful} of {len(table)} images are in doubt (column doubt); {others}.")
+    with_all, sure = (of["aligned_fraction"].mean() for of in (table, table[table["doubt"] == ""]))
+    if abs(with_all - sure) > 0:
+        said.append(
+            f"With the images that the methods disagree on, the mean aligned fraction would be {with_all:.3g} and not {sure:.3g}."
+        )
     short = int((table["aligned_fraction_low"].isna() & table["aligned_fraction"].notna()).sum())
     if short:
         said.append(f"{short} of {len(table)} images are too small for an interval.")
