@@ -16,14 +16,24 @@ pytest.importorskip("torch", reason="training is an extra; pip install 'morphosc
 
 from morphoscope.cli.main import main
 from morphoscope.errors import InputError, UsageError
+from morphoscope.measure import judged
 from morphoscope.measure.class_answers import ClassAnswers
+from morphoscope.measure.classification import bootstrap
 from morphoscope.recipe import Recipe
 from morphoscope.report import comparison
 from morphoscope.report.style import save_figure
+from morphoscope.train import class_views
 from morphoscope.train.class_job import prepare
 from morphoscope.train.compare import METHODS, Plan, _as_first, _difference, _settings, compare_classifiers
 
 QUICK = Recipe.model_validate({"run": {"threads": 1}, "train": {"view_px": 64}})
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each image is seen in three ways at most, bounds are of fewer draws."""
+    monkeypatch.setattr(class_views, "MOST_SEEN", 80)
+    monkeypatch.setattr(judged, "bootstrap", partial(bootstrap, draws=100))
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +115,7 @@ def test_the_command_prints_the_table_and_writes_the_folder(
 ) -> None:
     monkeypatch.setattr(comparison, "save_figure", partial(save_figure, dpi=40))
     (tmp_path / "r.toml").write_text("[train]\nview_px = 64\n[run]\nthreads = 1\n")
-    command = ["compare", str(stripes), "--backbone", "tiny", "--method", "frozen", "--folds", "3", "--recipe"]
+    command = ["compare", str(stripes), "--backbone", "tiny", "--method", "neighbours", "--folds", "3", "--recipe"]
     command += [str(tmp_path / "r.toml"), "--by-image"]
     assert run([*command, "-o", str(tmp_path / "out")]) == 4  # a file is broken
     shown = capsys.readouterr()
