@@ -285,6 +285,8 @@ def test_images_that_the_methods_disagree_on_are_no_part_of_means_and_that_is_sa
     found = orient(tmp_path, OFF, tmp_path / "r", finder=Fooled())
     assert list(found.orientation["doubt"]) == ["", "methods disagree"]
     assert found.quantities.set_index("name").loc["aligned fraction", ["value", "n"]].tolist() == [pytest.approx(0.6), 1]
+    assert found.info["findings"][1].endswith("(in doubt: methods disagree)")
+    assert "<td>methods disagree</td>" in found.report.read_text(encoding="utf-8")
     said = " ".join(found.info["notes"] + found.warnings)
     assert "1 of 2 images are in doubt" in said and "0.75 and not 0.6" in said and "look whether these are wires" in said
 

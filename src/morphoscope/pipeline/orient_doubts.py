@@ -14,7 +14,7 @@ SURE = 0.35  # least part of the sum of probabilities that lies where wires are 
 APART, APART_S2 = 0.4, 0.25  # aligned fraction and S2 of the model differ this widely from both other methods
 FEW, UNSURE, DISAGREE = "few wires", "unsure", "methods disagree"
 SAID_OF = {
-    FEW: f"wires in less than {FEW_WIRES:.0%} of the picture: nothing is told of them, and means are without it.",
+    FEW: f"wires in less than {100 * FEW_WIRES:g} % of the picture: nothing is told of them, and means are without it.",
     UNSURE: "hardly anywhere is the model sure of wires: nothing is told of them, and means are without it.",
     DISAGREE: "structure tensor and gradient orientation both tell something else than the model: look whether these are wires; "
     "means are without it.",

@@ -74,17 +74,16 @@ def histogram_table(rows: pd.DataFrame) -> pd.DataFrame:
 def write_orient_outputs(job: OrientJob, rows: pd.DataFrame, table: pd.DataFrame, info: dict[str, Any]) -> None:
     """Write everything but run.json."""
     folder, recipe, told = job.output, job.recipe, quantities(table)
-    histograms = histogram_table(rows)
     with job.clock.stage("write tables"):
         write_table(folder / "orientation.parquet", table)
         if recipe.report.csv:
             write_csv(folder / "orientation.csv", table)
-        write_csv(folder / "histogram.csv", histograms)
+        write_csv(folder / "histogram.csv", histogram_table(rows))
         write_csv(folder / "quantities.csv", told)
         (folder / "recipe.toml").write_text(recipe_toml(recipe), encoding="utf-8")
     with job.clock.stage("figures"):
         captions = _stills(job, table, good_rows(rows)[ASPECT].to_numpy(float)) if recipe.report.overlay else {}
-        captions |= _curves(folder, rows, table, histograms, svg=recipe.report.svg)
+        captions |= _curves(folder, rows, table, svg=recipe.report.svg)
     with job.clock.stage("report"):
         timed = {name: round(seconds, 3) for name, seconds in job.clock.seconds.items()}
         write_orient_report(
@@ -103,12 +102,14 @@ def _scales(table: pd.DataFrame) -> dict[str, str]:
     return {} if sizes.empty else {"pixel_size": f"per file: {sizes.min():.6g} to {sizes.max():.6g} nm, {len(sizes)} images"}
 
 
-def _curves(folder: Path, rows: pd.DataFrame, table: pd.DataFrame, histograms: pd.DataFrame, *, svg: bool) -> dict[str, str]:
-    """Figures over all images, and their captions."""
-    found = [np.asarray(g, float) for g in good_rows(rows)[CORRELATION]]
-    sizes = table["pixel_size_nm"].to_numpy(float)
+def _curves(folder: Path, rows: pd.DataFrame, table: pd.DataFrame, *, svg: bool) -> dict[str, str]:
+    """Figures over all images, means over those without doubt, and their captions."""
+    sure = np.flatnonzero(table["doubt"] == "") if (table["doubt"] == "").any() else np.arange(len(table))
+    good = good_rows(rows).iloc[sure]
+    found = [np.asarray(g, float) for g in good[CORRELATION]]
+    sizes = table["pixel_size_nm"].to_numpy(float)[sure]
     drawn = {
-        "orientation_histogram": partial(draw.histogram_figure, histograms),
+        "orientation_histogram": partial(draw.histogram_figure, histogram_table(good)),
         "orientation_correlation": partial(draw.correlation_figure, found, sizes),
     }
     if table["aligned_fraction"].notna().sum() > 1:
@@ -161,6 +162,7 @@ def findings(table: pd.DataFrame) -> list[str]:
             continue
         said.append(
             f"{called}: {_fraction_text(row)}; S2 {row['S2']:.2f} along {row['director_deg']:.0f} degrees; {_reach_text(row)}"
+            + (f" (in doubt: {row['doubt']})" if row["doubt"] else "")
         )
     if len(table) > MOST_SAID:
         said.append(f"and {len(table) - MOST_SAID} more in orientation.parquet")

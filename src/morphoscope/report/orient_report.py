@@ -110,10 +110,10 @@ def _images(images: pd.DataFrame) -> str:
         for column in there:
             between = span(round(row[f"{column}_low"], 3), round(row[f"{column}_high"], 3)) if f"{column}_low" in row else ""
             cells.append(number(row[column]) + (f' <span class="soft">({between})</span>' if between else ""))
-        rows.append(cells)
+        rows.append([*cells, text(row["doubt"])])
     said = f'<p class="soft">The first {MOST_ROWS} of {len(images)} images.</p>' if len(images) > MOST_ROWS else ""
-    head = ["file", *(["frame"] if stacked else []), *there.values()]
-    return f'<section id="images"><h2>Images</h2>{said}{table(head, rows, numeric=range(1, len(head)))}</section>'
+    head = ["file", *(["frame"] if stacked else []), *there.values(), "doubt"]
+    return f'<section id="images"><h2>Images</h2>{said}{table(head, rows, numeric=range(1, len(head) - 1))}</section>'
 
 
 def orient_paragraph(run: Mapping[str, Any], card: Mapping[str, Any]) -> str:
