@@ -112,6 +112,7 @@ def test_what_people_rejected_or_named_is_no_picture_without_a_label() -> None:
     job = prepare(Source(Path("labelled"), Path("own.project"), Path("aside")), recipe)
     assert job.others is not None and len(job.others) == 2
     assert "2 images without a label help to learn" in job.notes
+    assert Source(Path("own.project")).people == Path("own.project") and Source(Path("labelled")).people is None
 
 
 def test_one_image_of_a_new_category_is_left_out_and_said_before_anything_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from morphoscope.errors import InputError, UsageError
 from morphoscope.io.colour import read_colour
+from morphoscope.io.label_formats.project import recognises
 from morphoscope.io.score_data import ScoreData, read_score_data
 from morphoscope.io.score_project import with_project
 from morphoscope.models.image_view import standard_view
@@ -106,6 +107,13 @@ class Source:
     data: Path | None
     project: Path | None = None
     unlabelled: Path | None = None
+
+    @property
+    def people(self) -> Path | None:
+        """The project with the words of people, which may be all there is to learn."""
+        if self.project is None and self.data is not None and self.data.is_file() and recognises(self.data):
+            return self.data
+        return self.project
 
 
 def read_source(source: Source) -> ScoreData:

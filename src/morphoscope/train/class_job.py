@@ -129,7 +129,7 @@ def prepare(source: Source | Path, recipe: Recipe, *, start: Path | None = None,
     named = labelled
     if settings.classes:
         labelled = with_classes(labelled, settings.classes)
-    labelled = countable(labelled, lenient=source.project is not None)
+    labelled = countable(labelled, lenient=source.people is not None)
     backbone, view_px = _backbone(recipe, start)
     tuned = settings.method == TUNED
     look = Look(view_px, 0 if tuned else None, settings.upright, tuned, recipe.run.threads, settings.seed)
@@ -141,7 +141,7 @@ def prepare(source: Source | Path, recipe: Recipe, *, start: Path | None = None,
     said = [*images.data.notes, *notes, *more]
     others = None
     if source.unlabelled is not None:
-        pool = _without_label(source.unlabelled, named_images(named, source.project))
+        pool = _without_label(source.unlabelled, named_images(named, source.people))
         others = _others(pool, seen, backbone, look, progress=progress, said=said)
     return ClassTraining(images, backbone, view_px, recipe, part, tuple(said), start, others)
 
