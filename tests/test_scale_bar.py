@@ -93,6 +93,14 @@ def test_info_bars_are_found_where_they_begin(grey: int, ink: int) -> None:
     assert find_info_bar(picture) == 300
 
 
+def test_an_info_bar_is_found_under_a_dim_picture_of_16_bits() -> None:
+    dim = (sample().astype(np.uint16) * 18)[:300]
+    bar = np.zeros((40, dim.shape[1]), np.uint16)
+    bar[12:28, 20:90:2] = bar[12:28, 200:300:3] = 65535
+    assert find_info_bar(np.vstack([dim, bar])) == len(dim)
+    assert find_info_bar(dim) is None
+
+
 def test_pictures_without_an_info_bar_are_left_whole() -> None:
     assert find_info_bar(sample()) is None
     dark = sample()

@@ -23,7 +23,7 @@ from morphoscope.measure.class_answers import (
     top_table,
 )
 from morphoscope.measure.classification import share_interval
-from morphoscope.measure.honest import ACCURACY, COVERAGE, reliability
+from morphoscope.measure.honest import ACCURACY, BETWEEN, COVERAGE, reliability
 from morphoscope.measure.judged import Judged, class_table, confusion_table, headline, roc_table
 from morphoscope.models.card import held_out_of
 from morphoscope.models.classify import Classifier, probabilities
@@ -55,8 +55,13 @@ class ClassEvaluation:
 
     @property
     def boundary(self) -> pd.DataFrame:
-        """Rows of `frames` whose set names several classes, those with the least between the first and the second first."""
-        return self.frames[self.frames["classes_in_set"] > 1].sort_values("margin", kind="stable")
+        """Rows of `frames` whose set names several classes or whose second class has a probability of `BETWEEN` or more.
+
+        Those with the least between the first and the second class come first.
+        """
+        second = self.frames["probability"] - self.frames["margin"]
+        near = (self.frames["classes_in_set"] > 1) | (second >= BETWEEN)
+        return self.frames[near].sort_values("margin", kind="stable")
 
 
 def evaluate_classifier(

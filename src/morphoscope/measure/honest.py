@@ -16,9 +16,11 @@ from morphoscope.measure.honest_held import HeldOut, group_weights
 from morphoscope.measure.honest_sets import prediction_sets, set_limit, sets_from
 
 ACCURACY, COVERAGE = 0.99, 0.9  # usual targets: of what is accepted, and of sets
+BETWEEN = 0.1  # probability from which on a second class is named beside the first
 
 __all__ = [
     "ACCURACY",
+    "BETWEEN",
     "COVERAGE",
     "Acceptance",
     "HeldOut",

@@ -20,10 +20,21 @@ def find_info_bar(image: NDArray[Any]) -> int | None:
     An info bar reaches over the whole width down to the last row, has one grey value behind its texts, and begins at a
     straight line. Where the picture above it is as black as the bar, none is found.
     """
-    grey = to_bytes(image)
-    height, width = grey.shape
-    if height < 32 or width < 32:
+    if min(image.shape) < 32:
         return None
+    spread = None if image.dtype == np.uint8 else _bar_in(_as_picture(image))
+    return _bar_in(to_bytes(image)) if spread is None else spread
+
+
+def _as_picture(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """Bytes spread over the grey values of the picture's upper part, which may fill little of the range that texts have."""
+    upper = image[: round(image.shape[0] * (1 - HIGHEST))].astype(np.float32)
+    low, high = np.nanpercentile(upper, (0.5, 99.5))
+    return to_bytes(np.clip(image.astype(np.float32), low, high)) if high > low else to_bytes(image)
+
+
+def _bar_in(grey: NDArray[np.uint8]) -> int | None:
+    height = grey.shape[0]
     found: list[int] = []
     for value in _backgrounds(grey):
         share = (np.abs(grey.astype(np.int16) - value) <= LEVEL).mean(axis=1)

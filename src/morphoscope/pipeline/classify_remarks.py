@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from morphoscope.measure.honest import BETWEEN
 from morphoscope.models.card import ModelCard
-from morphoscope.pipeline.classify_results import ACCEPT, BETWEEN, FOREIGN, JOIN, MODEL, PERSON, REVIEW, ClassifyResults
+from morphoscope.pipeline.classify_results import ACCEPT, FOREIGN, JOIN, MODEL, PERSON, REVIEW, ClassifyResults
 from morphoscope.pipeline.score_images import ERROR, SAID
 from morphoscope.recipe import Recipe
 from morphoscope.schema import QUANTITIES, conform

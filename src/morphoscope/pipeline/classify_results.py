@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from morphoscope.measure.honest import Acceptance, HeldOut, accept_threshold, prediction_sets
+from morphoscope.measure.honest import BETWEEN, Acceptance, HeldOut, accept_threshold, prediction_sets
 from morphoscope.measure.label_next import label_next, unsureness
 from morphoscope.models.card import ModelCard, held_out_of
 from morphoscope.pipeline.class_project import Key, Said
@@ -23,7 +23,6 @@ DECISIONS = (ACCEPT, REVIEW, FOREIGN, REJECT)
 MODEL, PERSON = "model", "person"
 CANDIDATES = 30  # times as many images as are to be named, the most unsure ones, are compared
 JOIN = "|"
-BETWEEN = 0.1  # probability from which on a class is named
 FOREIGN_WEIGHT = 0.5  # unsureness of foreign images: they may be a new category, or nothing worth a label
 
 

@@ -13,10 +13,11 @@ import pandas as pd
 
 from morphoscope.errors import MorphoscopeError
 from morphoscope.io.frames import Image
+from morphoscope.measure.honest import BETWEEN
 from morphoscope.measure.scale_bar import to_bytes
 from morphoscope.pipeline.classify_images import Looker
 from morphoscope.pipeline.classify_job import READERS
-from morphoscope.pipeline.classify_results import ACCEPT, BETWEEN, FOREIGN, JOIN, PERSON, REJECT, REVIEW
+from morphoscope.pipeline.classify_results import ACCEPT, FOREIGN, JOIN, PERSON, REJECT, REVIEW
 from morphoscope.report.contact_sheet import Sheet, Tile
 
 SHOWN = {REVIEW: 18, ACCEPT: 12, FOREIGN: 24, REJECT: 6}  # images of a sheet

@@ -42,7 +42,7 @@ CAPTIONS = {
     "acceptance": "Accuracy of the most certain answers against their share; the dot is what the model's threshold accepts.",
     "sets": "How many classes the prediction sets name, by true class, and the share of sets that hold it.",
     "roc": "Receiver operating characteristic of each class against the others.",
-    "boundary": "Images at a boundary: their sets name several classes. Closest calls first, one image of each group.",
+    "boundary": "Images at a boundary: sets of several classes, or a second class of 10 % or more; closest calls first.",
     "mistakes": "Wrong answers, the most certain ones first, one image of each group: errors of the model, or of the labels.",
 }
 
@@ -94,7 +94,7 @@ def _figures(result: ClassEvaluation, data: ScoreData) -> dict[str, Figure]:
         "top_probability": top_probability(result.top, threshold=threshold if math.isfinite(threshold) else None),
         "acceptance": accuracy_against_share(result.selective, result.metrics),
         "sets": set_sizes(result.frames, result.by_class),
-        "boundary": picture_sheet(result.boundary, pictures, empty="No set names several classes."),
+        "boundary": picture_sheet(result.boundary, pictures, empty="No set names several classes, and no second class has 10 %."),
         "mistakes": picture_sheet(wrong, pictures, empty="No answer was wrong."),
     }
 
