@@ -221,4 +221,4 @@ def test_command(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UsageError, match="1120x710"):
         parse_size("big")
     with pytest.raises(UsageError, match="draws loops"):
-        synth("wires", tmp_path, seed=0, frames=1, size="100x100")
+        synth("tomograms", tmp_path, seed=0, frames=1, size="100x100")
