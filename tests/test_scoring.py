@@ -436,3 +436,46 @@ def test_a_run_again_and_what_differs(tmp_path, monkeypatch):
     said = differences(one, other)
     assert any(line.startswith("scores: patches differs in 4 of 4 rows, first at file 0-0.png") for line in said)
     assert any(line.startswith("recipe.score") for line in said)
+
+
+def test_other_conditions_are_told_again_without_scoring(tmp_path):
+    folder, scorer = series(tmp_path / "in"), ShareScorer()
+    (folder / "image" / "3.png").write_bytes(b"\x89PNG damaged")
+    dim = np.arange(64 * 80, dtype=np.uint16).reshape(64, 80)
+    tifffile.imwrite(folder / "image" / "7.tif", dim, photometric="minisblack")
+    table, recipe = folder / "conditions.csv", parse_recipe(PLAIN)
+
+    def told(text: str) -> ms.Run:
+        table.write_text(text, encoding="utf-8")
+        return ms.score(folder, recipe, tmp_path / "out", conditions=table, scorer=scorer, resume=True)
+
+    rising = "file,time,batch\n" + "".join(f"{k},{k},x\n" for k in range(8))
+    falling = "file,time,remark,frame_no\n" + "".join(f"{k},{10 - k},{'ab'[k % 2]},{k}\n" for k in range(8) if k != 1)
+    first = ms.score(folder, recipe, tmp_path / "out", scorer=scorer)
+    looked = scorer.calls
+    up = told(rising)
+    assert pd.read_csv(up.path / "trends.csv").loc[0, "trend"] == "rises" and up.scores["batch"].eq("x").all()
+    written = (up.path / "run.json").stat().st_mtime_ns
+    assert (told(rising).path / "run.json").stat().st_mtime_ns == written  # nothing has changed
+    down = told(falling)
+    trends = pd.read_csv(down.path / "trends.csv")
+    assert trends.loc[0, "tau"] < 0 and "batch" not in down.scores and down.scores["remark"].notna().sum() == 6
+    assert any("1 of 8 files have no line" in line for line in down.warnings)
+    bare = told("file,who\n0,me\n")
+    assert not (bare.path / "trends.csv").exists() and not (bare.path / "figures").exists()
+    back = told(rising)
+    whole = ms.score(folder, recipe, tmp_path / "whole", conditions=table, scorer=ShareScorer())
+    assert table_hash(back.scores) == table_hash(whole.scores) and back.warnings == whole.warnings
+    assert back.info["failed"] == first.info["failed"] and back.exit_code == 4
+    for name in ("trends.csv", "quantities.csv", "recipe.toml"):
+        assert (back.path / name).read_bytes() == (whole.path / name).read_bytes()
+    assert scorer.calls == looked
+
+
+def test_conditions_that_took_the_place_of_times_are_not_told_again(tmp_path):
+    pages = np.stack([picture(0.1 + 0.1 * k, seed=k) for k in range(4)])
+    tifffile.imwrite(tmp_path / "s.tif", pages, photometric="minisblack")
+    table = pd.DataFrame({"file": "s.tif", "frame": range(4), "time_s": [0, 1, 4, 9]})
+    run_of(tmp_path / "s.tif", tmp_path / "out", conditions=table)
+    with pytest.raises(UsageError, match="--overwrite scores them again"):
+        run_of(tmp_path / "s.tif", tmp_path / "out", conditions=table.assign(time_s=[0, 1, 2, 3]), resume=True)

@@ -16,6 +16,7 @@ from morphoscope.io.films import FilmFile, list_films
 from morphoscope.models.card import ModelCard
 from morphoscope.pipeline.folder import Run, claim, refuse_used, remove_parts, write_json
 from morphoscope.pipeline.provenance import common_info, peak_memory_mb
+from morphoscope.pipeline.score_again import conditions_facts, forget, told_alike, told_before
 from morphoscope.pipeline.score_findings import findings
 from morphoscope.pipeline.score_images import ERROR, SAID, PatchScorer
 from morphoscope.pipeline.score_job import Job, failures, join_maps, scores_of
@@ -51,7 +52,7 @@ def score(
             next.csv, figures, run.json and the report.
         conditions: what each file was made of, how and when (`io.conditions`); wins over the recipe's.
         overwrite: replace a run that is there.
-        resume: go on with a run that was broken off.
+        resume: go on with a run that was broken off; one that is complete is told against other conditions, without scoring.
         scorer: used instead of the recipe's model.
         progress: called with (files done, files in all).
 
@@ -82,13 +83,20 @@ def score(
     start = time.perf_counter()
     with job.clock.stage("hash"):
         facts = hashed_inputs(sources, files)
-    key = score_key(settings, facts, model_facts(scorer))
-    chunk = claim(output, key, overwrite=overwrite, resume=resume)
+    known: dict[str, Any] = {"inputs": facts, "key": score_key(settings, facts, model_facts(scorer)), "said": []}
+    chunk = claim(output, known["key"], overwrite=overwrite, resume=resume)
     if chunk is None:
         remove_parts(output)
-        return _complete(Run(output), settings)
-    job.chunk = chunk
-    info = _finish(job, job.run(), told, {"inputs": facts, "key": key})
+        run = Run(output)
+        _complete(run, settings if told is None else told_before(run, settings))
+        if told is None or told_alike(run, told, settings):
+            return run
+        job.clock.seconds |= run.info["timings_s"]
+        rows, known["said"] = forget(run, told)
+    else:
+        job.chunk = chunk
+        rows = job.run()
+    info = _finish(job, rows, told, known)
     info["seconds"] = round(time.perf_counter() - start, 3)
     info["peak_memory_mb"] = peak_memory_mb()
     write_json(output / "run.json", info)
@@ -125,6 +133,7 @@ def _finish(job: Job, rows: pd.DataFrame, told: tuple[Conditions, list[str]] | N
     failed = failures(rows)
     with job.clock.stage("trends and surfaces"):
         results = score_results(scores_of(rows, conditions), conditions, card, recipe)
+    images = list(dict.fromkeys([*known["said"], *score_warnings(rows, results, job)]))
     counts = {"images": len(results.scores), "files": results.scores["file"].nunique(), "left out": len(failed)}
     info = {
         **common_info(recipe, known["inputs"], recipe.calibrate(Calibration()), counts=counts, key=known["key"]),
@@ -132,9 +141,9 @@ def _finish(job: Job, rows: pd.DataFrame, told: tuple[Conditions, list[str]] | N
         "model": model_facts(job.scorer),
         "provider": recipe.run.provider,
         "precision": recipe.run.precision,
-        "conditions": None if conditions is None else {"source": conditions.source, "columns": conditions.names},
+        "conditions": conditions_facts(told),
         "failed": failed,
-        "warnings": [f"Left out: {one['reason']}" for one in failed] + said + score_warnings(rows, results, job),
+        "warnings": [f"Left out: {one['reason']}" for one in failed] + said + images,
         "notes": score_notes(results, job, told=conditions is not None),
         "findings": findings(results),
         "exit_code": PartialError.exit_code if failed else 0,
