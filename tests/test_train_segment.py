@@ -144,13 +144,14 @@ def test_labels_follow_their_image_through_crops(seed: int) -> None:
     assert abs(np.corrcoef(coarse, maps[0][valid[0] > 0])[0, 1]) > 0.6
 
 
-def test_the_margin_of_tiles_is_more_than_the_network_sees_to_one_side() -> None:
-    network = InstanceNet(width=8).eval().double()
+@pytest.mark.parametrize("fine", [0, 8])
+def test_the_margin_of_tiles_is_more_than_the_network_sees_to_one_side(fine: int) -> None:
+    network = InstanceNet(width=8, fine=fine).eval().double()
     for name, value in network.state_dict().items():
         if name.endswith("weight") and value.ndim == 4:
             value.fill_(1 / value[0].numel())
     image = torch.ones(1, 1, 32, 1280, dtype=torch.float64, requires_grad=True)
-    network(image)[0, :, 8, 320].sum().backward()
+    network(image)[0, :, 16 // network.cell, 640 // network.cell].sum().backward()
     assert image.grad is not None
     seen = np.flatnonzero(image.grad[0, 0].abs().sum(dim=0).numpy())
     reach = max(640 - int(seen[0]), int(seen[-1]) - 641)
@@ -365,6 +366,19 @@ def test_a_network_of_classes_is_trained_written_loaded_and_used(classes: Path, 
     for label, name in enumerate(names, 1):
         assert (found[labels == label] == card.classes.index(name) + 1).all()
     np.testing.assert_array_equal(segmenter.segment([image])[0], labels)
+
+
+def test_maps_of_classes_are_as_fine_as_the_image_and_do_not_know_left_from_right(classes: Path, tmp_path: Path) -> None:
+    """Logits are the mean over mirror images, so those of a mirrored image are the mirrored logits; a single view's are not."""
+    image, _ = _two_classes(5)
+    model, mirrored = tmp_path / "c.onnx", np.ascontiguousarray(image[:, ::-1])
+    train_segmenter(classes, model, _recipe(folds=0, zoom=1.0))
+    segmenter = load_segmenter(model, threads=1)
+    assert segmenter.card.views == 4 and segmenter.maps(image).shape == (3, *image.shape)
+    np.testing.assert_allclose(segmenter.maps(mirrored), segmenter.maps(image)[:, :, ::-1], atol=1e-4)
+    np.testing.assert_allclose(segmenter.maps(image[::-1]), segmenter.maps(image)[:, ::-1], atol=1e-4)
+    segmenter.card = segmenter.card.model_copy(update={"views": 1})
+    assert np.abs(segmenter.maps(mirrored) - segmenter.maps(image)[:, :, ::-1]).max() > 0.01
 
 
 def test_pixels_right_wrong_and_missed_of_each_class() -> None:

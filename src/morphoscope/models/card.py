@@ -68,13 +68,17 @@ class ModelCard(BaseModel):
     )
     postprocess: str = Field(
         description="the output read as: centres-1, instances-1, classes-1, yolo-v8-1, yolo-v5-1, ctc-1, scores-1, "
-        "neighbours-1, classes-of-image-1 or wires-1"
+        "cells-1, neighbours-1, classes-of-image-1 or wires-1"
     )
     stride: int = Field(
         1, ge=1, description="height and width are padded to a multiple of this; scores: px from patch to patch in a dense pass"
     )
     zoom: float = Field(1.0, gt=0, description="images are resized by this before the network sees them")
     zooms: tuple[float, ...] = Field((), description="magnifications of which each image gets the one that suits it; none: zoom")
+    cell: Literal[1, 2] = Field(2, description="segment: px of the resized image per px of the network's maps, to a side")
+    views: Literal[1, 2, 4] = Field(
+        1, description="segment, classes: logits are the mean over the image and its mirror image(s): left-right, and up-down too"
+    )
     outline: Literal["learnt", "half level"] = Field("learnt", description="masks as learnt, or moved to half level")
     threshold: float = Field(0.25, gt=0, lt=1, description="lowest score, chosen on validation data")
     pixel_size_nm: float | None = Field(None, gt=0, description="pixel size the model was trained at; none: any")
@@ -83,7 +87,9 @@ class ModelCard(BaseModel):
         None, gt=0, description="scores: side, in px of the stored image, that a training patch covered"
     )
     channels: Literal[1, 3] = Field(1, description="1: grey, 3: red, green, blue")
-    dense: bool = Field(False, description="scores: a larger input gives the answers of all its patches, `stride` px apart")
+    dense: bool = Field(
+        False, description="scores: a larger input gives the answers of all its patches, or cells, `stride` px apart"
+    )
     answer: Answer | None = Field(None, description="scores: classes that may overlap, exclude each other, or are degrees")
     levels: int = Field(10, ge=1, description="scores: degrees of an ordinal answer, 0 to this")
     thresholds: tuple[float, ...] = Field((), description="scores: of each class, chosen on validation data")

@@ -21,9 +21,9 @@ from morphoscope.models.runtime import Provider, Session, load_session
 from morphoscope.models.tiling import tiles
 from morphoscope.models.zoom import best_zoom, windows
 
-TILE, MARGIN = 3072, 448  # px of the resized image; the margin is more than the network sees to one side
+TILE, MARGIN = 3072, 480  # px of the resized image; the margin is more than the network sees to one side
 REACH_PX = 3.0  # px of the resized image that an outline is moved at most, and no less than 1.5 px of the image
-CELL = 2  # px of the resized image per px of the maps
+MIRRORS = (np.s_[:, :], np.s_[:, ::-1], np.s_[::-1, :], np.s_[::-1, ::-1])  # the image, left-right, up-down, both
 
 
 class Segmenter:
@@ -131,23 +131,33 @@ class Segmenter:
         return labels, self.card.classes[:1] * int(labels.max(initial=0))
 
     def maps(self, image: NDArray[Any], zoom: float | None = None) -> NDArray[np.float32]:
-        """The network's maps (k, h', w') of an image (h, w) magnified by `zoom` (None: by what suits it), half as large as that.
+        """The network's maps (k, h', w') of an image (h, w) magnified by `zoom` (None: by what suits it).
 
-        See `models.instances` and `models.class_maps`; errors as in `segment`.
+        They are as large as the magnified image, or half as large: by the card's `cell`. See `models.instances` and
+        `models.class_maps`; errors as in `segment`.
         """
         _check(image)
-        scaled = robust_scale(_resized(image, zoom or self.zoom_of(image)))
+        scaled = robust_scale(_resized(image, zoom or self.zoom_of(image), self.card.cell))
+        out = self._one_view(scaled)
+        for mirror in MIRRORS[1 : self.card.views]:
+            out += self._one_view(np.ascontiguousarray(scaled[mirror]))[:, *mirror]
+        out /= self.card.views
+        return out
+
+    def _one_view(self, scaled: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The maps of an image (h, w) as the network sees it, in tiles."""
         height, width = scaled.shape
+        cell = self.card.cell
         padded = np.pad(scaled, ((0, -height % self.card.stride), (0, -width % self.card.stride)), mode="symmetric")
-        out = np.empty((self._channels, padded.shape[0] // CELL, padded.shape[1] // CELL), np.float32)
+        out = np.empty((self._channels, padded.shape[0] // cell, padded.shape[1] // cell), np.float32)
         for tile in tiles(*padded.shape, size=self._tile, margin=self._margin, align=self.card.stride):
             x0, y0, x1, y1 = tile.outer
             (answer,) = self._session.run(np.ascontiguousarray(padded[None, None, y0:y1, x0:x1]))
             left, top = max(tile.inner[0], 0), max(tile.inner[1], 0)
             right, bottom = min(tile.inner[2], padded.shape[1]), min(tile.inner[3], padded.shape[0])
-            own = answer[0, :, (top - y0) // CELL : (bottom - y0) // CELL, (left - x0) // CELL : (right - x0) // CELL]
-            out[:, top // CELL : bottom // CELL, left // CELL : right // CELL] = own
-        return out[:, : height // CELL, : width // CELL]
+            own = answer[0, :, (top - y0) // cell : (bottom - y0) // cell, (left - x0) // cell : (right - x0) // cell]
+            out[:, top // cell : bottom // cell, left // cell : right // cell] = own
+        return out[:, : height // cell, : width // cell]
 
 
 def _check(image: NDArray[Any]) -> None:
@@ -157,9 +167,9 @@ def _check(image: NDArray[Any]) -> None:
         raise InputError("wanted finite grey values, the image holds nan or infinity; set them to the background first")
 
 
-def _resized(image: NDArray[Any], zoom: float) -> NDArray[np.float32]:
-    """The image with even sides, `zoom` times as large."""
-    height, width = (max(round(n * zoom / CELL), 1) * CELL for n in image.shape)
+def _resized(image: NDArray[Any], zoom: float, cell: int) -> NDArray[np.float32]:
+    """The image `zoom` times as large, its sides multiples of `cell` px."""
+    height, width = (max(round(n * zoom / cell), 1) * cell for n in image.shape)
     how = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image.astype(np.float32), (width, height), interpolation=how), np.float32)
 

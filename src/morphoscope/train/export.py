@@ -20,6 +20,7 @@ from morphoscope.errors import ModelError
 from morphoscope.models.card import KEY, ModelCard
 from morphoscope.models.image_view import STANDARD
 from morphoscope.models.runtime import load_session
+from morphoscope.models.score import CELLS, SCORES
 from morphoscope.train.backbones import Backbone
 from morphoscope.train.class_network import ClassNet
 from morphoscope.train.neighbour_network import NeighbourNet
@@ -68,7 +69,7 @@ def export_reader(network: nn.Module, card: ModelCard, path: Path) -> None:
 
 
 def export_segmenter(network: nn.Module, card: ModelCard, path: Path) -> None:
-    """Write a segmenter to one .onnx file: `image` (n, 1, h, w), sides multiples of 32, to `maps` (n, 6, h / 2, w / 2).
+    """Write a segmenter to one .onnx file: `image` (n, 1, h, w), sides multiples of 32, to `maps` (n, k, h / cell, w / cell).
 
     The weights of convolutions are stored in half precision, computing stays in single precision. The network's own are
     rounded in place, so that the file holds them exactly.
@@ -102,7 +103,8 @@ def export_orienter(network: WireNet, card: ModelCard, path: Path) -> None:
 def export_scorer(network: PatchNet, card: ModelCard, path: Path) -> ModelCard:
     """Write a network of patches to one .onnx file: `image` (n, channels, h, w) to `logits` (n, outputs, rows, columns).
 
-    The file's card says of the network what `models.score` needs: its patch, its channels and the step of a dense pass.
+    The file's card says of the network what `models.score` needs: its patch, its channels and the step of a dense pass or of
+    cells. Of a network of cells, weights are stored in half precision, as in `export_segmenter`.
 
     Returns:
         The card as written.
@@ -110,14 +112,17 @@ def export_scorer(network: PatchNet, card: ModelCard, path: Path) -> ModelCard:
     Raises:
         ModelError: the file's outputs differ from the network's by more than 1e-3.
     """
-    step = network.pool if network.dense else 1
-    facts = {"patch_px": network.input_px, "channels": network.channels, "dense": network.dense, "stride": step}
-    written = card.model_copy(update={**facts, "architecture": network.architecture()})
+    dense, cells = network.dense or network.cellular, network.cellular
+    facts = {"patch_px": network.input_px, "channels": network.channels, "dense": dense, "stride": network.pool if dense else 1}
+    how = {"postprocess": CELLS if cells else SCORES, "architecture": network.architecture()}
+    written = card.model_copy(update={**facts, **how})
     wrapped = network.eval().to(memory_format=torch.contiguous_format)
+    if cells:
+        round_to_half(wrapped)
     side = network.input_px
     example = torch.randn(2, network.channels, side, side, generator=torch.Generator().manual_seed(0))
     axes = {"image": {0: "n", 2: "h", 3: "w"}, "logits": {0: "n", 2: "rows", 3: "columns"}}
-    _export(wrapped, example, written, path, axes=axes, check=_same_values)
+    _export(wrapped, example, written, path, axes=axes, check=_same_values, half=cells)
     return written
 
 

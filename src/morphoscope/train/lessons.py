@@ -24,19 +24,24 @@ INSTANCE_THRESHOLDS = (0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75)
 CLASS_THRESHOLDS = tuple(round(0.2 + 0.05 * k, 2) for k in range(13))
 WIDTH_PX = 14.0  # objects of a class are magnified to this width where it is known, at most `ZOOM` times
 ZOOM = 3.0
+FINE = 16
 
 
 @dataclass(frozen=True)
 class Lesson:
     """What a network learns.
 
-    `crop` gives input, target and valid of a random crop; `loss` takes output, target and valid; `judge` counts right, wrong and
-    missed (thresholds, ..., 3) on one image at each of `thresholds`; `score` makes one number of counts (..., 3).
+    `fine`: channels of its last level at full resolution, see `InstanceNet`. `views`: mirror images that are averaged in use,
+    see `ModelCard.views`. `crop` gives input, target and valid of a random crop; `loss` takes output, target and valid; `judge`
+    counts right, wrong and missed (thresholds, ..., 3) on one image at each of `thresholds`; `score` makes one number of counts
+    (..., 3).
     """
 
     classes: tuple[str, ...]
     postprocess: str
     outputs: int
+    fine: int
+    views: int
     thresholds: tuple[float, ...]
     unvalidated: float
     crop: Callable[..., tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]]
@@ -102,6 +107,8 @@ def class_lesson(classes: tuple[str, ...], *, upright: bool = False) -> Lesson:
         classes=classes,
         postprocess=CLASSES,
         outputs=1 + len(classes),
+        fine=FINE,
+        views=2 if upright else 4,
         thresholds=CLASS_THRESHOLDS,
         unvalidated=0.5,
         crop=partial(class_crop, upright=upright),
@@ -115,6 +122,8 @@ PARTICLES = Lesson(
     classes=("particle",),
     postprocess=INSTANCES,
     outputs=len(CHANNELS),
+    fine=0,
+    views=1,
     thresholds=INSTANCE_THRESHOLDS,
     unvalidated=0.55,
     crop=crop,

@@ -70,9 +70,9 @@ class SegmenterTraining:
 
     def _network(self) -> InstanceNet:
         if self.start:
-            network = load_segmenter_network(self.start, outputs=self.lesson.outputs)
+            network = load_segmenter_network(self.start, outputs=self.lesson.outputs, fine=self.lesson.fine)
         else:
-            network = InstanceNet(outputs=self.lesson.outputs)
+            network = InstanceNet(outputs=self.lesson.outputs, fine=self.lesson.fine)
         if self.imagenet:
             network.backbone.load_imagenet(self.imagenet)
         network.backbone.requires_grad_(not self.freeze_backbone)
@@ -104,9 +104,11 @@ class SegmenterTraining:
             stride=32,
             zoom=self.zoom or 1.0,
             zooms=() if self.zoom else ZOOMS,
+            cell=network.cell,
+            views=self.lesson.views,
             outline=settings.outline,
             threshold=threshold,
-            architecture={"network": "InstanceNet", "width": network.width},
+            architecture={"network": "InstanceNet", "width": network.width, "fine": network.fine},
             data=self.sources,
             metrics={k: round(v, 4) for k, v in metrics.items()},
             training=self.settings,

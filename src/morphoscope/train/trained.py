@@ -44,15 +44,16 @@ def load_network(path: Path, *, classes: int | None = None) -> CentreNet:
     return network
 
 
-def load_segmenter_network(path: Path, *, outputs: int) -> InstanceNet:
-    """The segmenter's network in a file, to train on; with another number of outputs the last layer starts anew.
+def load_segmenter_network(path: Path, *, outputs: int, fine: int = 0) -> InstanceNet:
+    """The segmenter's network in a file, to train on; layers of another number of outputs or `fine` channels start anew.
 
     Raises:
         ModelError: the file holds another kind of network.
     """
     shape, _ = _architecture(path, "InstanceNet")
-    network = InstanceNet(width=shape["width"], outputs=outputs)
-    _fill(network, path, anew="head.1.")
+    network = InstanceNet(width=shape["width"], outputs=outputs, fine=fine)
+    anew = ("head.1.",) if shape.get("fine", 0) == fine else ("head.", "detail.", "refine.")
+    _fill(network, path, anew=anew)
     return network
 
 
@@ -114,7 +115,7 @@ def _architecture(path: Path, wanted: str) -> tuple[dict[str, Any], int]:
     return dict(card.architecture), len(card.classes)
 
 
-def _fill(network: nn.Module, path: Path, *, anew: str) -> None:
+def _fill(network: nn.Module, path: Path, *, anew: str | tuple[str, ...]) -> None:
     """Take over the weights that fit; only those under `anew` may be missing."""
     weights, wanted = weights_of(path), network.state_dict()
     fits = {k: v for k, v in weights.items() if k in wanted and wanted[k].shape == v.shape}
