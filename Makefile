@@ -45,6 +45,7 @@ bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks.films
 	$(BIN)/python -m benchmarks.score_speed
 	$(BIN)/python -m benchmarks.responses
+	$(BIN)/python -m benchmarks.trends
 	$(BIN)/python -m benchmarks.score_pairs
 	$(BIN)/python -m benchmarks.score_split
 	$(BIN)/python -m benchmarks.film_network

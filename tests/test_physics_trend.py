@@ -15,7 +15,7 @@ levels = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=4, m
 
 def test_small_cases_by_hand():
     up = mann_kendall([0, 1, 2, 3], [1, 2, 5, 9])
-    assert up == (6, 1.0, pytest.approx(2 / 24), 4) and up.direction == "no trend"  # four values cannot do better
+    assert up == (6, 1.0, pytest.approx(2 / 24), 4, 4) and up.direction == "no trend"  # four values cannot do better
     down = mann_kendall(range(5), [9, 7, 5, 3, 1])
     assert down.s == -10 and down.p == pytest.approx(2 / 120) and down.direction == "falls"
     one_wrong = mann_kendall(range(5), [1, 2, 3, 5, 4])

@@ -134,7 +134,9 @@ def _trend_rows(row: dict[str, Any], along: Axis | None) -> Sequence[dict[str, A
     change = _row(f"change of {of}", row["change"], row["change"] - error, row["change"] + error, "", row["n"], said)
     if row["trend"] == WITHIN:
         return [change]
-    tested = f"Mann-Kendall over {over}: {row['trend']}, p = {row['p']:.2g} ({row['p_holm']:.2g} for all series and classes)"
+    counted = f", as of {row['n_eff']:.3g} independent images" if row["n_eff"] < row["n"] else ""
+    chances = f"p = {row['p']:.2g} ({row['p_holm']:.2g} for all series and classes)"
+    tested = f"Mann-Kendall over {over}{counted}: {row['trend']}, {chances}"
     unit = f"per {along.unit}" if along is not None and along.unit else f"per unit of {over}"
     slope = "Theil-Sen slope, interval widened for correlated scatter, without the model's error"
     return [

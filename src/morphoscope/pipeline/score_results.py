@@ -96,11 +96,11 @@ def _trends(results: ScoreResults, card: ModelCard) -> pd.DataFrame:
 
 def _trend(results: ScoreResults, along: Axis, at: Any, name: str) -> dict[str, Any]:
     time, values = along.values[at], results.scores[f"S_{name}"].to_numpy(float)[at]
-    test, slope = mann_kendall(time, values), theil_sen(time, values)
+    test, slope = mann_kendall(time, values, serial=True), theil_sen(time, values)
     known = time[np.isfinite(time)]
     first, last = (float(values[time == end].mean()) if len(known) else math.nan for end in _ends(known))
     change = last - first if math.isnan(slope.value) else slope.value * float(np.ptp(known))
-    found = {"n": test.n, "first": first, "last": last, "tau": test.tau, "p": test.p, "change": change}
+    found = {"n": test.n, "n_eff": test.n_eff, "first": first, "last": last, "tau": test.tau, "p": test.p, "change": change}
     return found | {"slope": slope.value, "slope_low": slope.low, "slope_high": slope.high}
 
 

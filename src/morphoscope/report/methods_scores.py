@@ -14,6 +14,10 @@ MANN_KENDALL = (
     "H. B. Mann, Nonparametric tests against trend, Econometrica 13 (1945) 245; M. G. Kendall, Rank Correlation Methods, 4th "
     "ed., Griffin (1970)"
 )
+HAMED_RAO = (
+    "K. H. Hamed, A. R. Rao, A modified Mann-Kendall trend test for autocorrelated data, J. Hydrology 204 (1998) 182, "
+    "doi:10.1016/S0022-1694(97)00125-X"
+)
 SEN = "P. K. Sen, Estimates of the regression coefficient based on Kendall's tau, J. Am. Stat. Assoc. 63 (1968) 1379"
 PROCESS = "C. E. Rasmussen, C. K. I. Williams, Gaussian Processes for Machine Learning, MIT Press (2006)"
 BLOCKS = "H. R. Kuensch, The jackknife and the bootstrap for general stationary observations, Ann. Stat. 17 (1989) 1217"
@@ -42,8 +46,9 @@ def score_paragraph(run: Mapping[str, Any], card: Mapping[str, Any]) -> str:
     ]
     if told.get("trend"):
         said.append(
-            f"Trends over {told['trend']} were tested after Mann and Kendall (ties corrected, p-values for all series and "
-            "classes after Holm) and their rate is the Theil-Sen slope; changes within the model's error are not called trends."
+            f"Trends over {told['trend']} were tested after Mann and Kendall (ties corrected, serial correlation after Hamed "
+            "and Rao, p-values for all series and classes after Holm) and their rate is the Theil-Sen slope; changes within the "
+            "model's error are not called trends."
         )
     if told.get("surface"):
         said.append(
@@ -73,7 +78,7 @@ def score_citations(run: Mapping[str, Any], card: Mapping[str, Any]) -> list[str
     told = run.get("told") or {}
     version = (run.get("versions") or {}).get("morphoscope", "")
     cited = [f"morphoscope {version}".strip() + ", scoring of thin films (BSD-3-Clause)", DARKFIELD]
-    cited += [MANN_KENDALL, SEN] if told.get("trend") else []
+    cited += [MANN_KENDALL, HAMED_RAO, SEN] if told.get("trend") else []
     cited += [PROCESS] if told.get("surface") else []
     cited += [BLOCKS] if told.get("bootstrap") else []
     data = ((run.get("recipe") or {}).get("report") or {}).get("citation")
