@@ -148,6 +148,8 @@ def test_tables_of_overlapping_classes_and_of_levels() -> None:
     assert (numbers["level_right"], numbers["level_within_1"]) == (pytest.approx(1 / 3), pytest.approx(2 / 3))
     assert numbers["level_error"] == pytest.approx((0.4 + 1.2 + 2.6) / 3)
     assert confusion_table(levels).set_index("true").loc["3", "3"] == 1
+    half = _judged("ordinal", np.array([[0.35], [0.35], [0.35]]), np.array([[0.31], [0.39], [0.41]]))
+    assert headline(half, class_table(half), extent_table(half))["level_right"] == pytest.approx(2 / 3)
     both = pooled([judged, judged])
     assert len(both.files) == 8 and both.group.max() == 7 and class_table(both).set_index("class").loc[ALL, "tp"] == 4
 

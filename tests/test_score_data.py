@@ -72,12 +72,20 @@ def test_scores_are_read_by_their_scale(tmp_path: Path) -> None:
     levels = read_score_data(_table(tmp_path / "b", "file,crack\n0.png,0\n1.png,10\n2.png,3\n"))
     assert levels.answer == "ordinal" and "0 to 10" in levels.notes[0]
     np.testing.assert_allclose([one.target[0] for one in levels.examples], [0, 1, 0.3])
-    means = read_score_data(_table(tmp_path / "c", "file,crack\n0.png,0\n1.png,9.5\n2.png,3\n"))
-    assert means.answer == "multi-label" and means.examples[1].target[0] == pytest.approx(0.95)
+    assert len(levels.notes) == 1
     low = read_score_data(_table(tmp_path / "d", "file,crack\n0.png,0\n1.png,1\n2.png,0\n"), answer="ordinal")
     assert low.answer == "ordinal" and low.examples[1].target[0] == pytest.approx(0.1)
-    with pytest.raises(UsageError, match="no whole numbers"):
-        read_score_data(tmp_path / "c", answer="ordinal")
+    with pytest.raises(UsageError, match="scores of 0 to 1 such as 0.25, which are shares"):
+        read_score_data(tmp_path / "a", answer="ordinal")
+
+
+def test_a_half_level_is_a_level(tmp_path: Path) -> None:
+    table = _table(tmp_path, "file,crack\n0.png,0\n1.png,10\n2.png,3.5\n")
+    data = read_score_data(table)
+    assert data.answer == "ordinal" and [one.target[0] for one in data.examples] == pytest.approx([0, 1, 0.35])
+    assert "1 of 3 scores lie between two levels, such as 3.5" in data.notes[1]
+    shares = read_score_data(table, answer="multi-label")
+    assert shares.answer == "multi-label" and shares.examples[2].target[0] == pytest.approx(0.35) and len(shares.notes) == 1
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from morphoscope.io.colour import read_colour
 
 Answer = Literal["multi-label", "exclusive", "ordinal"]
 Array = NDArray[np.float32]
-LEVELS = 10  # ordinal labels are whole numbers 0 to 10
+LEVELS = 10  # the highest of ordinal labels, 0 the lowest
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ def read_score_data(path: str | Path, *, answer: str = "auto") -> ScoreData:
     """Labelled images in any of these layouts.
 
     - a folder with a folder of images per class;
-    - a CSV, or a folder with `labels.csv`: `file,label[,group]`, or `file`, a column of scores per class (0 to 1, or 0 to 10) and
-      maybe `group`; files are relative to the CSV;
+    - a CSV, or a folder with `labels.csv`: `file,label[,group]`, or `file`, a column of scores per class (shares 0 to 1, or
+      levels 0 to 10 and between) and maybe `group`; files are relative to the CSV;
     - `image/` with `mask/` (grey values are classes, see `io.label_images.read_classes`), or with `masks/<class>/`, a mask of 0
       and anything else per class, of the same names;
     - boxes in any format of `io.labels.read_boxes`;

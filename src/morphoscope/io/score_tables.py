@@ -66,24 +66,35 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _scores(path: Path, table: pd.DataFrame, answer: str) -> tuple[Array, Answer, tuple[str, ...]]:
-    """Targets (n, k) 0 to 1, and what they are."""
+    """Targets (n, k) 0 to 1, and what they are.
+
+    Scores above 1 are levels 0 to 10, and learnt as such; one between two levels, such as 3.5 or the mean of several people, is
+    taught as that (`train.score_loop.loss_of`) and makes shares of none. Scores up to 1 are shares, unless levels are asked for.
+    """
     values = table.apply(lambda column: pd.to_numeric(column, errors="coerce")).to_numpy(float)
     wrong = ~((values >= 0) & (values <= LEVELS))
     if wrong.any():
         name = table.columns[int(np.nonzero(wrong)[1][0])]
         rows = np.flatnonzero(wrong.any(axis=1)).tolist()
         _refuse(path, f"a score 0 to 1, or 0 to {LEVELS},", rows, table[name].tolist(), column=str(name))
-    whole = bool((values == np.rint(values)).all())
-    ten = values.max() > 1 or answer == "ordinal"
-    kind = settled(answer, "ordinal" if ten and whole else "multi-label", ("multi-label", "ordinal"), "columns of scores")
-    if kind == "ordinal" and not whole:
-        raise UsageError(f"{path} holds scores that are no whole numbers; ordinal labels are the levels 0 to {LEVELS}")
-    notes: tuple[str, ...] = ()
-    if ten:
+    between = values[values != np.rint(values)]
+    above = bool(values.max() > 1)
+    kind = settled(answer, "ordinal" if above else "multi-label", ("multi-label", "ordinal"), "columns of scores")
+    if kind == "ordinal" and not above and len(between):
+        raise UsageError(
+            f"{path} holds scores of 0 to 1 such as {between[0]:g}, which are shares; ordinal labels are the levels 0 to {LEVELS}"
+        )
+    levels, notes = above or kind == "ordinal", tuple[str, ...]()
+    if levels:
         notes = (f"scores up to {values.max():g} are taken for levels of 0 to {LEVELS}",)
-    elif whole:
+        if len(between) and kind == "ordinal":
+            said = (
+                f"{len(between)} of {values.size} scores lie between two levels, such as {between[0]:g}, and are taught as that"
+            )
+            notes += (f'{said}; as shares of {LEVELS}, set train.answer = "multi-label"',)
+    elif not len(between):
         notes = (f'scores of 0 and 1 only are taken for nothing and all; of levels 0 to {LEVELS}, set train.answer = "ordinal"',)
-    return (values / (LEVELS if ten else 1)).astype(np.float32), kind, notes
+    return (values / (LEVELS if levels else 1)).astype(np.float32), kind, notes
 
 
 def _refuse(path: Path, wanted: str, rows: list[int], values: list[str], *, column: str = "") -> None:

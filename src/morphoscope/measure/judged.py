@@ -156,7 +156,8 @@ def _draws(truth: NDArray[np.bool_]) -> int:
 
 
 def confusion_table(judged: Judged) -> pd.DataFrame:
-    """Counts of true classes (rows, column `true`) by found ones (columns): the classes, or levels of an ordinal answer.
+    """Counts of true classes (rows, column `true`) by found ones (columns): the classes, or levels of an ordinal answer,
+    those between two levels with the nearest.
 
     Of classes that may overlap: each class's own `present` and `absent`.
     """
@@ -250,7 +251,7 @@ def headline(judged: Judged, by_class: pd.DataFrame, extents: pd.DataFrame) -> d
         whole = extents.set_index("class").loc[ALL]
         metrics |= {f"extent_{name}": float(whole[name]) for name in ("mae", "rms", "bias", "spearman")}
     if judged.answer == "ordinal":
-        off = np.abs(np.rint(judged.score * judged.levels) - np.rint(judged.truth * judged.levels))
-        metrics |= {"level_right": float((off == 0).mean()), "level_within_1": float((off <= 1).mean())}
-        metrics["level_error"] = float(np.abs(judged.score - judged.truth).mean() * judged.levels)
+        off = np.abs(judged.score - judged.truth) * judged.levels  # a true level may lie between two
+        metrics |= {"level_right": float((off <= 0.5).mean()), "level_within_1": float((off <= 1.5).mean())}
+        metrics["level_error"] = float(off.mean())
     return metrics
