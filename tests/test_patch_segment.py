@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 
+import morphoscope as ms
 from morphoscope.errors import InputError, ModelError
 from morphoscope.models.card import ModelCard
 from morphoscope.models.patch_segment import PatchSegmenter
 from morphoscope.models.score import Scorer
+from morphoscope.pipeline.remarks import outline_warnings
 
 
 class CentreSession:
@@ -65,3 +68,13 @@ def test_what_cannot_be_used_is_said(image):
         PatchSegmenter(Scorer(CentreSession(answer="exclusive")))
     with pytest.raises(InputError, match=r"\(h, w\) or \(h, w, 3\)"):
         PatchSegmenter(Scorer(CentreSession())).maps(image[0])
+
+
+def test_a_run_says_once_that_patches_blur_outlines(tmp_path, image):
+    for name in ("a.tif", "b.tif"):
+        tifffile.imwrite(tmp_path / name, image)
+    recipe = ms.parse_recipe({"report": {"overlay": False}})
+    run = ms.segment(tmp_path, recipe, tmp_path / "run", segmenter=PatchSegmenter(Scorer(CentreSession())))
+    said = [line for line in run.warnings if "outlines are blurred" in line]
+    assert len(run.objects) and len(said) == 1 and "patch of 7 px" in said[0]
+    assert not outline_warnings(CentreSession(training={"target": "centre"}).card)  # was taught the pixel in the middle

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from morphoscope.calibration import Calibration
+from morphoscope.models.card import ModelCard
 from morphoscope.pipeline.scale import CLOSE
 from morphoscope.recipe import Recipe
 
@@ -43,6 +44,17 @@ def unplaced_warnings(frames: pd.DataFrame) -> list[str]:
         f"How the picture moved is not known in {len(lost)} of the {len(peopled)} frames that have objects: too "
         f"little of an earlier one was found again (frame {listed}). Positions there, and later where it did move, may be off. "
         "Look at shift_quality in the frames table; track.register_frames = false leaves positions as they are."
+    ]
+
+
+def outline_warnings(card: ModelCard) -> list[str]:
+    """A warning where outlines are drawn by a model of patches that was not taught the pixel in their middle."""
+    if card.task != "score" or card.training.get("target") == "centre":
+        return []
+    return [
+        f"{card.name} tells what a patch of {card.seen_px or card.patch_px:g} px holds as a whole, so its outlines are blurred by "
+        "as much: areas, widths and positions of edges are off by up to a patch. Models trained on masks with train.target = "
+        '"centre" outline to the pixel.'
     ]
 
 

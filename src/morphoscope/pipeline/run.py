@@ -27,7 +27,7 @@ from morphoscope.pipeline.outputs import write_outputs
 from morphoscope.pipeline.overlays import Overlays
 from morphoscope.pipeline.prepare import Task, open_input, prepare
 from morphoscope.pipeline.provenance import common_info, input_hash, magnified_by, model_facts, parts_key, peak_memory_mb
-from morphoscope.pipeline.remarks import scale_warnings, unit_notes, unplaced_warnings
+from morphoscope.pipeline.remarks import outline_warnings, scale_warnings, unit_notes, unplaced_warnings
 from morphoscope.pipeline.results import Results, compute_results, with_header_data
 from morphoscope.pipeline.stages import Finder
 from morphoscope.pipeline.stream import WORKERS, Chunks, Job, Progress
@@ -241,7 +241,7 @@ def _warnings(task: Task, results: Results, ended: TruncatedError | None, skippe
             f"Frames were resampled for detection: they have {task.calibration.mean_pixel_nm:.4g} nm per px, the model "
             f"{card.name} was trained at {card.pixel_size_nm:.4g}. Look at the overlay before using the numbers."
         )
-    said += unplaced_warnings(results.frames) + result_warnings(results, task.recipe)
+    said += outline_warnings(task.finder.card) + unplaced_warnings(results.frames) + result_warnings(results, task.recipe)
     if task.recipe.detect.objects is not None:
         said += larger_than_boxes(results.objects, task.recipe.detect.polarity)
     if results.objects.empty:
