@@ -52,8 +52,8 @@ def outline_warnings(card: ModelCard) -> list[str]:
     if card.task != "score" or card.training.get("target") == "centre":
         return []
     return [
-        f"{card.name} tells what a patch of {card.seen_px or card.patch_px:g} px holds as a whole, so its outlines are blurred by "
-        "as much: areas, widths and positions of edges are off by up to a patch. Models trained on masks with train.target = "
+        f"{card.name} tells what a patch of {card.seen_px or card.patch_px:g} px holds as a whole, so its outlines are blurred "
+        "by as much: areas, widths and positions of edges are off by up to a patch. Models trained on masks with train.target = "
         '"centre" outline to the pixel.'
     ]
 
