@@ -5,7 +5,7 @@ Prints precision, recall and F1 within 0, 2 and 5 px (means over the 72 images; 
 - `local`: a local threshold, `canny`: edges by Canny, filled; the settings of each fold chosen on all other images;
 - `deepthin`: the 34 306-parameter network of DeepThin, pixel by pixel from patches of 27 px (`train score`, `segment --model`);
 - `crackcnn`: the network of Fan et al. in the same way, for one pixel in place of 5 x 5;
-- `ours`: the network of `train segment --from particles`, magnified twice. What lies deep in labels that fill fields of cracks
+- `ours`: the network of `train segment --from particles`. What lies deep in labels that fill fields of cracks
   is not learnt (it is judged all the same).
 
 and `sound`: the same, means over the images whose label is not at fault. Labels are filled where they are deeper than
@@ -44,7 +44,7 @@ FOLDER, FOLDS, CHOSEN_AT = OUT / "cracks", 5, TOLERANCES_PX.index(2.0)
 DEEPEST_PX = 8
 SWAPPED = "042"  # its label shows the crack of picture 065
 CHANCES = np.round(np.arange(0.05, 0.951, 0.05), 2)
-TRAIN = {"steps": 500, "batch": 8, "crop_px": 256, "rate": 2e-3, "bands": FOLDS, "folds": FOLDS, "zoom": 2.0}
+TRAIN = {"steps": 500, "batch": 5, "crop_px": 320, "rate": 2e-3, "bands": FOLDS, "folds": FOLDS, "zoom": 1.0}
 LOCAL = tuple(product((1.0, 2.0), (15, 31, 61), (0.5, 0.8, 1.2, 1.6), (30, 100, 300)))  # blur, window, spreads below, least px
 CANNY = tuple(product((1.0, 2.0, 3.0), (0.8, 0.9, 0.95), (3, 5), (50, 150, 400)))  # blur, quantile, closing px, least px
 Scores = NDArray[np.float64]  # (settings, tolerances, 2): precision and recall of one image
