@@ -156,7 +156,7 @@ def test_a_new_scale_leaves_the_answers_as_they_are():
     features = rng.normal(2, 3, (20, network.backbone.features)).astype(np.float32)
     before = logits_of(network, torch.from_numpy(features))
     rescale(network, features)
-    torch.testing.assert_close(logits_of(network, torch.from_numpy(features)), before, atol=1e-3, rtol=1e-3)
+    assert torch.allclose(logits_of(network, torch.from_numpy(features)), before, atol=1e-3, rtol=1e-3)
     assert float(network.scaled(torch.from_numpy(features)).pow(2).sum(dim=1).mean()) == pytest.approx(3, rel=1e-3)
 
 
