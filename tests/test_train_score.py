@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -14,6 +16,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 pytest.importorskip("onnx", reason="training needs the extra 'train'")
 
+from click.testing import Result  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
 from morphoscope.cli.main import build_app  # noqa: E402
@@ -21,9 +24,11 @@ from morphoscope.cli.scores import NUMBERS, say_trained  # noqa: E402
 from morphoscope.errors import InputError, PartialError, UsageError  # noqa: E402
 from morphoscope.evaluate_scores import evaluate_scores  # noqa: E402
 from morphoscope.io.score_data import read_score_data  # noqa: E402
+from morphoscope.measure import judged  # noqa: E402
+from morphoscope.models.runtime import read_card  # noqa: E402
 from morphoscope.models.score import load_scorer  # noqa: E402
 from morphoscope.recipe import Recipe, parse_recipe  # noqa: E402
-from morphoscope.train import lite_views, score_loop  # noqa: E402
+from morphoscope.train import lite_patches, lite_views, score_loop  # noqa: E402
 from morphoscope.train.lite_patches import STRENGTHS, Learnt, build_lite, features_of, fit_head, last_layer  # noqa: E402
 from morphoscope.train.score import Trained, leak, train_scorer  # noqa: E402
 from morphoscope.train.score_job import prepare  # noqa: E402
@@ -54,6 +59,16 @@ def _film(seed: int, *, striped: bool, size: int = SIDE) -> np.ndarray:
     return np.clip(grey, 0, 255).astype(np.uint8)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    """The pretrained encoder read once, one penalty and few draws of the bootstrap; the test of penalties tries them all."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(lite_patches, "load_segmenter_network", cache(lite_patches.load_segmenter_network))
+        patched.setattr(lite_patches, "STRENGTHS", STRENGTHS[4:5])
+        patched.setattr(judged, "_draws", lambda truth: 40)
+        yield
+
+
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("films")
@@ -69,6 +84,15 @@ def trained(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "m.onnx"
     train_scorer(films, path, _recipe(licence="MIT", epochs=5, network="film"))
     return path
+
+
+@pytest.fixture(scope="module")
+def made(films: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """The last layer on pretrained features, as the command makes it, and what that says."""
+    folder = tmp_path_factory.mktemp("lite")
+    (folder / "r.toml").write_text("[train]\nbands = 2\n[run]\nthreads = 1\n", encoding="utf-8")
+    arguments = ["train", "score", str(films), "-o", str(folder / "l.onnx"), "--recipe", str(folder / "r.toml")]
+    return folder / "l.onnx", CliRunner().invoke(build_app(), arguments)
 
 
 def test_groups_stay_together_and_every_part_has_its_share_of_all_labels() -> None:
@@ -127,10 +151,10 @@ def test_a_last_layer_goes_on_from_what_it_had_learnt() -> None:
     fit_head(network, learnt, answer="exclusive", levels=10, strength=1e-2)
     before = last_layer(network)
     logits = network.head(torch.from_numpy(features)[:, :, None, None])[:, :, 0, 0]
-    torch.testing.assert_close(logits, torch.from_numpy(features) @ before.weight.T + before.bias, rtol=1e-3, atol=1e-3)
+    assert torch.allclose(logits, torch.from_numpy(features) @ before.weight.T + before.bias, rtol=1e-3, atol=1e-3)
     other = Learnt(features[:10] * 2 + 1, targets[:10], np.ones(10, np.float32))
     fit_head(network, other, answer="exclusive", levels=10, strength=1e4, start=before)
-    torch.testing.assert_close(last_layer(network).weight, before.weight, rtol=1e-2, atol=1e-4)
+    assert torch.allclose(last_layer(network).weight, before.weight, rtol=1e-2, atol=1e-4)
 
 
 def test_large_patches_are_judged_a_few_at_a_time() -> None:
@@ -240,12 +264,13 @@ def test_a_model_is_trained_written_loaded_and_right_on_images_never_learnt(trai
     assert result.metrics["accuracy"] > 0.9 and len(result.frames) == 16
 
 
-def test_the_last_layer_on_pretrained_features_learns_from_few_images(films: Path, tmp_path: Path) -> None:
-    found = train_scorer(films, tmp_path / "l.onnx", _lite())
-    card = found.card
+def test_the_last_layer_on_pretrained_features_learns_from_few_images(
+    films: Path, made: tuple[Path, Result], tmp_path: Path
+) -> None:
+    card = read_card(made[0])
     assert card.architecture["name"] == "lite" and card.patch_px == 64 and card.metrics["accuracy"] == 1
-    assert len(card.data) > 1 and (tmp_path / "l.onnx").stat().st_size < 5e6
-    again = train_scorer(films, tmp_path / "again.onnx", _lite(folds=0), start=tmp_path / "l.onnx").card
+    assert len(card.data) > 1 and made[0].stat().st_size < 5e6
+    again = train_scorer(films, tmp_path / "again.onnx", _lite(folds=0), start=made[0]).card
     assert again.metrics == {} and again.data[:-1] == card.data and again.seen_px == card.seen_px
     image = _film(100, striped=True)
     assert load_scorer(tmp_path / "again.onnx", threads=1).scores(image).extents()["cracked"] > 0.6
@@ -259,7 +284,8 @@ def test_the_last_layer_on_pretrained_features_learns_from_few_images(films: Pat
     assert np.abs(features[0, :3] - features[1, :3]).max() > 0.05  # colour is not lost
 
 
-def test_the_penalty_is_chosen_on_what_is_held_out() -> None:
+def test_the_penalty_is_chosen_on_what_is_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lite_patches, "STRENGTHS", STRENGTHS)
     rng = np.random.default_rng(0)
     network = build_lite(outputs=2, channels=1, input_px=64)
     width = network.head[1].in_channels
@@ -344,11 +370,10 @@ def test_what_is_left_without_bad_images_must_still_have_two_classes(films: Path
         train_scorer(tmp_path, tmp_path / "m.onnx", _lite(patch=SIDE))
 
 
-def test_the_command_trains_and_evaluates_and_ends_with_4_where_images_were_skipped(films: Path, tmp_path: Path) -> None:
-    recipe = tmp_path / "r.toml"
-    recipe.write_text("[train]\nbands = 2\n[run]\nthreads = 1\n", encoding="utf-8")
-    model, runner = tmp_path / "m.onnx", CliRunner()
-    done = runner.invoke(build_app(), ["train", "score", str(films), "-o", str(model), "--recipe", str(recipe)])
+def test_the_command_trains_and_evaluates_and_ends_with_4_where_images_were_skipped(
+    films: Path, made: tuple[Path, Result], tmp_path: Path
+) -> None:
+    (model, done), runner = made, CliRunner()
     assert done.exit_code == 0, done.output
     for word in ("train", "validation", "test", "TP", "FN", "cracked", "auc", "images never learnt: accuracy 1.000 (0.676 to"):
         assert word in done.output
