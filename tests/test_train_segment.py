@@ -29,7 +29,7 @@ from morphoscope.train.instances import loss, targets  # noqa: E402
 from morphoscope.train.label_images import LabelledImage, crop, fold_of, read_label_images, stretched  # noqa: E402
 from morphoscope.train.lessons import INSTANCE_THRESHOLDS as THRESHOLDS  # noqa: E402
 from morphoscope.train.lessons import class_lesson, fitting_zoom  # noqa: E402
-from morphoscope.train.lite_encoder import LiteEncoder  # noqa: E402
+from morphoscope.train.lite_encoder import Convolution, LiteEncoder  # noqa: E402
 from morphoscope.train.segment import FINE, SegmenterTraining, check_kept, fine_tuning, train_segmenter, validate  # noqa: E402
 from morphoscope.train.trained import load_segmenter_network, weights_of  # noqa: E402
 
@@ -142,6 +142,24 @@ def test_labels_follow_their_image_through_crops(seed: int) -> None:
     assert picture.shape == (1, 128, 128) and maps.shape == (7, 64, 64) and valid.shape == (1, 64, 64)
     coarse = cv2.resize(picture[0], (64, 64), interpolation=cv2.INTER_AREA)[valid[0] > 0]
     assert abs(np.corrcoef(coarse, maps[0][valid[0] > 0])[0, 1]) > 0.6
+
+
+def test_depthwise_convolutions_of_a_bfloat16_training_compute_in_single_precision() -> None:
+    """Only their results are rounded, and gradients of the encoder stay those of single precision but for rounding."""
+    torch.manual_seed(0)
+    depthwise = Convolution(8, 8, 5, 1, 2, groups=8, bias=False)
+    image = torch.randn(2, 8, 12, 12).bfloat16()
+    exact = torch.nn.functional.conv2d(image.float(), depthwise.weight, None, 1, 2, 1, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(depthwise(image), exact.bfloat16())
+    encoder, seen, gradients = LiteEncoder().eval(), torch.randn(1, 1, 64, 64), []
+    for rounded in (False, True):
+        encoder.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=rounded):
+            maps = encoder(seen)
+        torch.stack([one.float().square().mean() for one in maps]).sum().backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in encoder.parameters()]))
+    assert float((gradients[1] - gradients[0]).norm() / gradients[0].norm()) < 0.05
 
 
 @pytest.mark.parametrize("fine", [0, 8])

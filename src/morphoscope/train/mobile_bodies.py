@@ -7,7 +7,7 @@ from math import ceil
 import torch
 from torch import Tensor, nn
 
-from morphoscope.train.lite_encoder import Block, Shape, layer, published_names
+from morphoscope.train.lite_encoder import Block, Convolution, Shape, layer, published_names
 
 # repeats, inputs, outputs, kernel, stride and expansion of EfficientNet-B0's stages
 STAGES = (
@@ -81,7 +81,7 @@ class _Inverted(nn.Module):
 
 
 def _mobile(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+    convolution = Convolution(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU6(inplace=True))
 
 
