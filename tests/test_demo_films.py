@@ -78,7 +78,13 @@ def test_with_pytorch_the_labelled_films_teach_it(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setitem(sys.modules, "morphoscope.train.score", SimpleNamespace(train_scorer=train_scorer))
     assert teach(tmp_path / "labelled", tmp_path / "mine.onnx") == str(tmp_path / "mine.onnx")
-    wanted = {"data": tmp_path / "labelled", "output": tmp_path / "mine.onnx", "start": resolve_model(MODEL), "patch": 128}
+    wanted = {
+        "data": tmp_path / "labelled",
+        "output": tmp_path / "mine.onnx",
+        "start": resolve_model(MODEL),
+        "freeze": "backbone",
+        "patch": 128,
+    }
     assert seen == wanted
 
 

@@ -20,7 +20,7 @@ from morphoscope.synth.write_films import dewetting_surface, film_series, film_s
 
 MODEL = "films"  # what the training starts from, and what scores where nothing can be trained
 DEWETTING = "S_dewetting"
-LABELLED, EPOCHS = 16, 1
+LABELLED, EPOCHS = 16, 3
 PATCH_PX = 128
 
 
@@ -80,7 +80,10 @@ def run_films_demo(
 
 
 def teach(labelled: Path, target: Path) -> str:
-    """Train a scorer from labelled films and give its path; the shipped model's name where PyTorch is not installed."""
+    """Train a scorer from labelled films and give its path; the shipped model's name where PyTorch is not installed.
+
+    Only its last layers learn: so few films would teach the others to know these films by heart.
+    """
     try:
         from morphoscope.train.score import train_scorer
     except ImportError:
@@ -89,7 +92,7 @@ def teach(labelled: Path, target: Path) -> str:
 
     settings = {"epochs": EPOCHS, "patches": 50, "limits": "taught by a few drawn films", "licence": "drawn by morphoscope"}
     recipe = Recipe.model_validate({"score": {"patch_px": PATCH_PX}, "train": settings})
-    train_scorer(labelled, target, recipe, start=resolve_model(MODEL))
+    train_scorer(labelled, target, recipe, start=resolve_model(MODEL), freeze="backbone")
     return str(target)
 
 

@@ -1,6 +1,7 @@
 """Models that know good images by their features (version `neighbours-1`): how far each cell of an image lies from them.
 
-The distance is taken inside the model file; here images are fed to it and its cells are gathered to patches.
+The distance is taken inside the model file; here images are fed to it and its cells are gathered to patches, as are those of
+other networks that answer cell by cell.
 """
 
 from __future__ import annotations
@@ -22,21 +23,22 @@ Array = NDArray[np.float32]
 
 
 def over_tiles(
-    image: PatchImage, answer: Callable[[Array], Array], *, cell: int, tile: int = TILE, margin: int = MARGIN
+    image: PatchImage, answer: Callable[[Array], Array], *, cell: int, tile: int = TILE, margin: int = MARGIN, align: int = ALIGN
 ) -> Array:
     """What a network with padding answers for all cells (k, rows, columns) of an image, whatever the tile.
 
     Args:
-        image: the resized image; beyond its edges it is mirrored up to a multiple of `ALIGN`.
-        answer: the network, (1, channels, h, w) to (k, h / cell, w / cell), h and w multiples of `ALIGN`.
+        image: the resized image; beyond its edges it is mirrored up to a multiple of `align`.
+        answer: the network, (1, channels, h, w) to (k, h / cell, w / cell), h and w multiples of `align`.
         cell: px of the resized image per cell.
-        tile: larger images are cut into tiles of this many px, a multiple of `ALIGN`.
-        margin: px that tiles overlap to each side, a multiple of `ALIGN`.
+        tile: larger images are cut into tiles of this many px, a multiple of `align`.
+        margin: px that tiles overlap to each side, a multiple of `align`.
+        align: px of the step of the network's coarsest map.
     """
     height, width = image.shape
-    tall, wide = height + -height % ALIGN, width + -width % ALIGN
+    tall, wide = height + -height % align, width + -width % align
     out: Array | None = None
-    for one in tiles(tall, wide, size=tile, margin=margin, align=ALIGN):
+    for one in tiles(tall, wide, size=tile, margin=margin, align=align):
         x0, y0, x1, y1 = one.outer
         part = image.read(y0, x0, y1 - y0, x1 - x0)
         missing = ((0, 0), (0, y1 - y0 - part.shape[1]), (0, x1 - x0 - part.shape[2]))

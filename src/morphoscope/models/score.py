@@ -17,6 +17,8 @@ from morphoscope.models.runtime import Provider, Session, load_session
 from morphoscope.models.score_map import ScoreMap, outputs_of, read_logits
 
 SCORES = "scores-1"
+CELLS = "cells-1"  # logits of cells `stride` px apart, each told with what lies around it
+CELLS_TILE, CELLS_MARGIN, CELLS_ALIGN = 2048, 384, 64  # px, see `over_tiles`; a cell is told by 363 px to each side at most
 TILE = 512  # px of the resized image that a dense pass sees at once
 BATCH = 32  # patches at once
 DENSE_COST = 1.6  # what a px of a dense pass costs in px of patches: its dense layers answer at every step
@@ -39,10 +41,10 @@ class Scorer:
         card = session.card
         if card.task != "score":
             raise ModelError(f"wanted a model for the task 'score', {card.name} is for {card.task!r}")
-        if card.postprocess not in (SCORES, NEIGHBOURS) or card.patch_px is None or card.answer is None:
+        if card.postprocess not in (SCORES, CELLS, NEIGHBOURS) or card.patch_px is None or card.answer is None:
             raise ModelError(
-                f"{card.name} needs {card.postprocess!r}, this version knows {SCORES!r} and {NEIGHBOURS!r} with patch_px and "
-                "answer on the card; update morphoscope"
+                f"{card.name} needs {card.postprocess!r}, this version knows {SCORES!r}, {CELLS!r} and {NEIGHBOURS!r} with "
+                "patch_px and answer on the card; update morphoscope"
             )
         self.card: ModelCard = card
         self.path = path
@@ -52,7 +54,8 @@ class Scorer:
         """The scores of an image's patches.
 
         Strides are rounded to whole px of the image as the network sees it. Small ones are answered by passes over the whole
-        image, large ones by batches of patches; the values are the same but for rounding (1e-4).
+        image, large ones by batches of patches; the values are the same but for rounding (1e-4). Where the network answers cell
+        by cell, strides are rounded to whole cells, and one pass over the image answers all of them.
 
         Args:
             image: (h, w), or (h, w, 3) in the order red, green, blue, of any real dtype.
@@ -68,7 +71,7 @@ class Scorer:
         if min(seen, step) <= 0:
             raise UsageError(f"wanted a patch and a stride of more than 0 px, got {seen:g} and {step:g} px")
         zoom = self._side / seen
-        if self.card.postprocess == NEIGHBOURS:
+        if self.card.postprocess in (CELLS, NEIGHBOURS):
             return self._gathered(image, seen, step)
         prepared = PatchImage(image, channels=self.card.channels, preprocess=self.card.preprocess, zoom=zoom)
         try:
@@ -86,23 +89,25 @@ class Scorer:
             raise InputError(f"wanted patches (n, s, s) or (n, s, s, 3), got an array of shape {batch.shape}")
         if self.card.postprocess == NEIGHBOURS:
             return np.stack([self.scores(one).values.mean(axis=(1, 2)) for one in batch])
-        card, out = self.card, np.empty((len(batch), outputs_of(self.card)), np.float32)
+        card, out = self.card, np.empty((len(batch), len(self.card.classes)), np.float32)
         for first in range(0, len(batch), self._batch):
             zoom = self._side / side
             seen = [
                 PatchImage(one, channels=card.channels, preprocess=card.preprocess, zoom=zoom).read()
                 for one in batch[first : first + self._batch]
             ]
-            out[first : first + len(seen)] = self._session.run(np.stack(seen))[0][:, :, 0, 0]
-        return read_logits(out, card)
+            out[first : first + len(seen)] = read_logits(self._session.run(np.stack(seen))[0], card).mean(axis=(2, 3))
+        return out
 
     def _gathered(self, image: NDArray[Any], seen: float, step: float) -> ScoreMap:
         """The means of a map of cells over patches of `seen` px of the image, `step` px apart, both rounded to whole cells."""
-        cell = (self.card.seen_px or self._side) / self._side * self.card.stride  # px of the image
-        prepared = PatchImage(image, channels=self.card.channels, preprocess=self.card.preprocess, zoom=self.card.stride / cell)
+        step_of_cells, cells = self.card.stride, self.card.postprocess == CELLS
+        cell = (seen if cells else self.card.seen_px or self._side) / self._side * step_of_cells  # px of the image
+        prepared = PatchImage(image, channels=self.card.channels, preprocess=self.card.preprocess, zoom=step_of_cells / cell)
         if min(image.shape[:2]) < seen:
             raise _too_small(image, seen)
-        logits = over_tiles(prepared, lambda batch: self._session.run(batch)[0][0], cell=self.card.stride)
+        tiling = {"tile": CELLS_TILE, "margin": CELLS_MARGIN, "align": CELLS_ALIGN} if cells else {}
+        logits = over_tiles(prepared, lambda batch: self._session.run(batch)[0][0], cell=step_of_cells, **tiling)
         side, stride = (max(round(px / cell), 1) for px in (seen, step))
         values, y, x = gathered(read_logits(logits[None], self.card)[0], side=side, stride=stride)
         first_x, first_y = ((first + side / 2) * cell - 0.5 for first in (x, y))

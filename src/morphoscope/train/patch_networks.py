@@ -18,15 +18,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from morphoscope.errors import UsageError
 
 FILM_LAYERS = "32 32 / 64 64 / 96 96 / 128 128"
-CELL_LAYERS = "16 16 / 32 32 / 64 64 64 / 128 128 128"
 DROPOUT = 0.25
-LEAST_SHARE = 1e-5  # that `cells` answers
 
 
 class PatchNet(nn.Module):
@@ -36,6 +33,8 @@ class PatchNet(nn.Module):
     larger inputs give the logits of the patches that begin at every `pool`-th px; padded networks (not `dense`) see zeros
     beyond a patch, so for them only patches mean anything.
     """
+
+    cellular = False  # whether it answers cell by cell, see `cell_network`
 
     def __init__(
         self,
@@ -62,6 +61,11 @@ class PatchNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
         out: Tensor = self.head(self.features(x))
+        return out
+
+    def of_patches(self, x: Tensor, answer: str) -> Tensor:
+        """Logits (n, outputs, rows, columns) of the patches in what training shows; `answer` as on a model card."""
+        out: Tensor = self(x)
         return out
 
     @property
@@ -103,8 +107,8 @@ def build_network(
     """A network of `NETWORKS` with fresh weights.
 
     Args:
-        name: `film` (ours: batch norm, mean of the features over the patch), `cells` (ours, padded, colour, 128 px: the mean of
-            what each cell of 8 px answers, for shares of an area), `deepthin` (darkfield, colour, 50 px),
+        name: `film` (ours: batch norm, mean of the features over the patch), `cells` (ours, colour, 128 px: the mean of what each
+            cell of 8 px answers in the light of its surroundings, see `cell_network`), `deepthin` (darkfield, colour, 50 px),
             `deepthin-road-50`, `deepthin-road-27` (grey), `convnet` (Zhang 2016, colour, 99 px), `crackcnn` (Fan 2018, colour,
             27 px, padded; published with 25 outputs for 5 x 5 px), `lite` (pretrained, see `train.lite_patches`).
         outputs: number of logits.
@@ -120,6 +124,10 @@ def build_network(
         from morphoscope.train.lite_patches import LITE_PX, build_lite
 
         return build_lite(outputs=outputs, channels=channels or 1, input_px=input_px or LITE_PX)
+    if name == "cells":
+        from morphoscope.train.cell_network import CELL_LAYERS, CELLS_PX, build_cells
+
+        return build_cells(outputs=outputs, channels=channels or 3, input_px=input_px or CELLS_PX, layers=layers or CELL_LAYERS)
     if name not in NETWORKS:
         raise UsageError(f"wanted one of the networks {', '.join(NETWORKS)}, got {name!r}")
     kind = _KINDS[name]
@@ -186,33 +194,6 @@ def _film(channels: int, side: int, layers: str) -> nn.Sequential:
     return nn.Sequential(*built)
 
 
-def _cells(channels: int, side: int, layers: str) -> nn.Sequential:
-    """Padded convolutions with batch norm: each px of their output is a cell of the patch with what lies around it."""
-    built: list[nn.Module] = []
-    for layer in layers.split():
-        if layer == "/":
-            built.append(nn.MaxPool2d(2))
-            continue
-        width = int(layer)
-        built += [nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
-        channels = width
-    return nn.Sequential(*built)
-
-
-class CellMean(nn.Module):
-    """Logits of cells (n, k, h, w) to the logit of the mean of their probabilities over squares of `side` cells."""
-
-    def __init__(self, side: int) -> None:
-        super().__init__()
-        self.side = side
-
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class; shares are no nearer than `LEAST_SHARE` to 0 and 1."""
-        both = (nn.functional.avg_pool2d(torch.sigmoid(one), self.side, stride=1) for one in (x.float(), -x.float()))
-        there, not_there = (share.clamp(min=LEAST_SHARE) for share in both)
-        return torch.log(there) - torch.log(not_there)
-
-
 def _dense_head(*widths: int) -> Callable[[int, int, int], nn.Sequential]:
     def head(width: int, side: int, outputs: int) -> nn.Sequential:
         layers: list[nn.Module] = []
@@ -228,18 +209,13 @@ def _mean_head(width: int, side: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.AvgPool2d(side, stride=1), nn.Dropout(DROPOUT), nn.Conv2d(width, outputs, 1))
 
 
-def _cell_head(width: int, side: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Dropout(DROPOUT), nn.Conv2d(width, outputs, 1), CellMean(side))
-
-
 _KINDS = {
     "film": _Kind(3, 50, _film, _mean_head, layers=FILM_LAYERS),
-    "cells": _Kind(3, 128, _cells, _cell_head, layers=CELL_LAYERS),
     "deepthin": _Kind(3, 50, _deepthin, _dense_head(20, 20)),
     "deepthin-road-50": _Kind(1, 50, _deepthin, _dense_head(20, 20)),
     "deepthin-road-27": _Kind(1, 27, _deepthin, _dense_head(20, 20)),
     "convnet": _Kind(3, 99, _convnet, _dense_head(200)),
     "crackcnn": _Kind(3, 27, _crackcnn, _dense_head(64, 64)),
 }
-NETWORKS = tuple(_KINDS)
+NETWORKS = (*_KINDS, "cells")
 """Names that `build_network` knows; the first is the default."""

@@ -18,7 +18,9 @@ from morphoscope.models.card import DataSource, ModelCard
 from morphoscope.models.runtime import read_card
 from morphoscope.models.score import SCORES
 from morphoscope.recipe import Recipe
+from morphoscope.train.cell_network import CELLS, CellNet
 from morphoscope.train.centre_sampling import CentreSampler
+from morphoscope.train.crop_sampling import CropSampler, crop_side, fixed_crops
 from morphoscope.train.lite_patches import LITE, Layer, Learnt, fit_head, last_layer, pretrained_sources
 from morphoscope.train.lite_views import Views, view_features
 from morphoscope.train.patch_networks import PatchNet
@@ -78,14 +80,22 @@ class ScorerTraining:
         network = self.plan.build()
         network.features.requires_grad_(not self.freeze_backbone)
         pictures, fit = [self.pictures[k] for k in numbers], replace(self.fit, epochs=epochs) if epochs else self.fit
-        side, change = self.plan.side, self.plan.change
-        sampler: Draws
-        if self.data.marked and self.recipe.train.target == "centre":
-            sampler = CentreSampler(pictures, side, change=change)
-        else:
-            exclusive = self.data.answer == "exclusive"
-            sampler = Sampler(pictures, side, exclusive=exclusive, target=self.recipe.train.target, change=change)
-        return train_patches(network, sampler, fit, held=held, progress=progress)
+        return train_patches(network, self._sampler(pictures), fit, held=held, progress=progress)
+
+    def _sampler(self, pictures: list[Picture]) -> Draws:
+        side, target, change = self.plan.side, self.recipe.train.target, self.plan.change
+        exclusive = self.data.answer == "exclusive"
+        if self._crop:
+            return CropSampler(pictures, side, crop=self._crop, exclusive=exclusive, target=target, change=change)
+        if self.data.marked and target == "centre":
+            return CentreSampler(pictures, side, change=change)
+        return Sampler(pictures, side, exclusive=exclusive, target=target, change=change)
+
+    @cached_property
+    def _crop(self) -> int:
+        """Side of the crops that a network is shown whose answers depend on what lies around a patch; 0 for others."""
+        network = self.plan.build() if self.plan.network == CELLS else None
+        return crop_side(self.pictures, network.align) if isinstance(network, CellNet) else 0
 
     def learn_head(
         self, numbers: Sequence[int], held: Sequence[int] = (), *, strength: float | None = None
@@ -141,8 +151,11 @@ class ScorerTraining:
 
     def held(self, numbers: Sequence[int]) -> Held:
         """Fixed patches of these pictures."""
-        most = min(MOST_HELD, HELD_VALUES // (self.plan.channels * self.plan.side**2))
-        return fixed_patches([self.pictures[k] for k in numbers], self.plan.side, most=most)
+        side, pictures = self.plan.side, [self.pictures[k] for k in numbers]
+        most = min(MOST_HELD, HELD_VALUES // (self.plan.channels * (self._crop or side) ** 2))
+        if self._crop:
+            return fixed_crops(pictures, side, self._crop, target=self.recipe.train.target, most=most)
+        return fixed_patches(pictures, side, most=most)
 
     def some(self, numbers: Sequence[int]) -> ScoreData:
         """The data of these pictures."""

@@ -20,7 +20,7 @@ LEAST_STEPS = 10  # of an epoch: of few patches, an epoch sees each several time
 MOST_EPOCHS, FEWEST_EPOCHS, MOST_STEPS = 30, 11, 3000  # where none are given: the most, but no more steps, but no fewer epochs
 CHUNK_PX = 2**19  # of patches judged at once
 
-Held = tuple[Array, Array]  # patches (n, c, s, s) and targets (n, k) that are not learnt
+Held = tuple[Array, Array]  # what `Draws` gives, not learnt
 
 
 class Draws(Protocol):
@@ -36,7 +36,7 @@ class Draws(Protocol):
         ...
 
     def draw(self, count: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-        """Patches (n, c, s, s), targets (n, k) and weights (n,)."""
+        """Patches (n, c, s, s), targets (n, k) and weights (n,); of parts with several patches, targets (n, k, rows, columns)."""
         ...
 
 
@@ -80,6 +80,11 @@ def loss_of(logits: Tensor, target: Tensor, answer: str, levels: int) -> Tensor:
         steps = torch.arange(levels, dtype=target.dtype)
         target = (target[:, :, None] * levels - steps).clamp(0, 1).flatten(1)
     return nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(dim=1)
+
+
+def by_patch(values: Tensor) -> Tensor:
+    """Values (n, k, rows, columns) of several patches each to (n * rows * columns, k); (n, k) as they are."""
+    return values.flatten(2).transpose(1, 2).flatten(0, 1) if values.ndim > 2 else values
 
 
 def train_patches(
@@ -150,8 +155,9 @@ def _step(network: PatchNet, sampler: Draws, fit: Fit, rng: np.random.Generator,
     """One step; the loss."""
     patches, targets, weights = (torch.from_numpy(part) for part in sampler.draw(fit.batch, rng))
     with torch.autocast("cpu", torch.bfloat16):
-        output = network(patches.contiguous(memory_format=torch.channels_last))
-    value = (loss_of(output.float()[:, :, 0, 0], targets, fit.answer, fit.levels) * weights).mean()
+        output = network.of_patches(patches.contiguous(memory_format=torch.channels_last), fit.answer)
+    loss = loss_of(by_patch(output.float()), by_patch(targets), fit.answer, fit.levels)
+    value = (loss.reshape(len(weights), -1).mean(dim=1) * weights).mean()
     optimiser.zero_grad(set_to_none=True)
     value.backward()
     nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -159,23 +165,29 @@ def _step(network: PatchNet, sampler: Draws, fit: Fit, rng: np.random.Generator,
     return float(value.detach())
 
 
-def logits_of(network: PatchNet, patches: Array) -> Tensor:
-    """Logits (n, outputs) of patches (n, c, s, s), in eval mode and single precision, in parts that fit the memory."""
+def logits_of(network: PatchNet, patches: Array, answer: str = "multi-label") -> Tensor:
+    """Logits (m, outputs) of all patches in (n, c, s, s), in eval mode and single precision, in parts that fit the memory."""
     network.eval()
     most = max(CHUNK_PX // (patches.shape[2] * patches.shape[3]), 1)
     with torch.inference_mode():
-        parts = [network(torch.from_numpy(patches[k : k + most]))[:, :, 0, 0] for k in range(0, len(patches), most)]
+        seen = (torch.from_numpy(patches[k : k + most]) for k in range(0, len(patches), most))
+        parts = [by_patch(network.of_patches(some, answer)) for some in seen]
     return torch.cat(parts)
 
 
 def held_loss(network: PatchNet, held: Held, fit: Fit, *, shift: NDArray[np.float64] | float = 0.0) -> float:
     """Mean loss on patches that are not learnt, the logits lowered by a shift."""
-    logits = logits_of(network, held[0]) - torch.as_tensor(shift, dtype=torch.float32)
-    return float(loss_of(logits, torch.from_numpy(held[1]), fit.answer, fit.levels).mean())
+    logits = logits_of(network, held[0], fit.answer) - torch.as_tensor(shift, dtype=torch.float32)
+    return float(loss_of(logits, by_patch(torch.from_numpy(held[1])), fit.answer, fit.levels).mean())
 
 
 def best_temperature(network: PatchNet, held: Held, fit: Fit) -> float:
-    """What logits are divided by so that the loss on held-out patches is least (Guo et al., arXiv:1706.04599), 0.5 to 4."""
+    """What logits are divided by so that the loss on held-out patches is least (Guo et al., arXiv:1706.04599), 0.5 to 4.
+
+    1 where a patch is the mean of its cells: their logits are not those of the patch.
+    """
+    if network.cellular:
+        return 1.0
     return temperature_of(logits_of(network, held[0]), torch.from_numpy(held[1]), fit)
 
 

@@ -15,6 +15,7 @@ from morphoscope.io.score_data import ScoreData
 from morphoscope.models.preprocess import ROBUST_RGB, UNIT
 from morphoscope.models.runtime import read_card
 from morphoscope.recipe import Recipe
+from morphoscope.train.cell_network import CELLS
 from morphoscope.train.lite_patches import LITE, build_lite
 from morphoscope.train.patch_networks import PatchNet, build_network
 from morphoscope.train.score_pictures import Facts
@@ -22,7 +23,7 @@ from morphoscope.train.score_sampling import Change
 from morphoscope.train.trained import load_patch_network
 
 OURS = "film"
-OWN = (OURS, "cells", LITE)  # the others are published, and see patches as published
+OWN = (OURS, CELLS, LITE)  # the others are published, and see patches as published
 ROADS = ("deepthin-road-50", "deepthin-road-27", "convnet", "crackcnn")
 WIDEST_PX = 448  # of an image with one label that one patch covers, where the recipe is silent
 WHOLE_PX = 64  # side of the input of our network where a patch covers much of an image
@@ -97,7 +98,9 @@ def make_plan(data: ScoreData, read: Sequence[Facts], recipe: Recipe, *, start: 
 
 
 def _side(name: str, data: ScoreData, seen: float, own: int) -> int:
-    """Side of the input: as large as the patch, if that is small; of the pretrained network a multiple of its stride."""
+    """Side of the input: as large as the patch, if that is small; of networks with coarse maps a multiple of their stride."""
+    if name == CELLS:
+        return int(np.clip(round(seen / 64) * 64, 64, own))
     if name == LITE:
         return int(np.clip(round(seen / 32) * 32, 64, own))
     if data.ready:
