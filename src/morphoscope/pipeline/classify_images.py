@@ -15,6 +15,7 @@ from morphoscope.io.frames import Image
 from morphoscope.io.sem_sidecars import Sidecars
 from morphoscope.models.card import ModelCard
 from morphoscope.models.classify import ImageAnswers
+from morphoscope.pipeline.image_parts import frame_and_time, open_film, reason_of
 from morphoscope.pipeline.scale import settle_scale
 from morphoscope.recipe import Recipe
 
@@ -60,22 +61,7 @@ class Looker:
 
     def open(self, number: int) -> Film:
         """The opened file of a number."""
-        wanted = self.recipe.frames
-        return Film(self.files[number].path, wanted.part, wanted.channel, self.sidecars)
-
-    def frames(self, film: Film) -> range:
-        """The wanted images of a file.
-
-        Raises:
-            InputError: none of them is.
-        """
-        wanted = self.recipe.frames
-        if film.count == 1:
-            return range(1)
-        found = range(wanted.start, min(wanted.stop or film.count, film.count), wanted.step)
-        if not found:
-            raise InputError(f"it has {film.count} frames, none of them from {wanted.start} on is wanted")
-        return found
+        return open_film(self.files[number], self.recipe, self.sidecars)
 
     def look(self, number: int, film: Film, frame: int, digest: str) -> Shot:
         """An image of an opened file, ready for the network; damage is said, not raised."""
@@ -84,8 +70,7 @@ class Looker:
             scale = self._scale(film, image)
             height, width = image.shape[:2]
             facts = {"sha256": digest, "width_px": width, "height_px": height, "pixel_size_nm": scale[0]}
-            if film.count > 1:
-                facts |= {"frame": frame, "time_s": when(film, frame, self.recipe)}
+            facts |= frame_and_time(film, frame, self.recipe)
             return Shot(number, facts, self.classifier.prepare(self._seen(image)), scale[1])
         except (MorphoscopeError, OSError) as error:
             return Shot(number, error=reason_of(error))
@@ -107,16 +92,3 @@ class Looker:
         if region.x1 > width or region.y1 > height:
             raise InputError(f"frames.region reaches to x {region.x1}, y {region.y1}, the image has {width} x {height} px")
         return image[region.y0 : region.y1, region.x0 : region.x1]
-
-
-def reason_of(error: MorphoscopeError | OSError) -> str:
-    """Why a file cannot be used."""
-    return str(error) if isinstance(error, MorphoscopeError) else error.strerror or str(error)
-
-
-def when(film: Film, frame: int, recipe: Recipe) -> float | None:
-    """Time of an image of a stack in s: by the interval that was given, else as the file states; None where it is unknown."""
-    interval, times = recipe.calibrate(film.calibration).frame_interval_s, film.times_s
-    if times is not None and recipe.calibration.frame_interval_s is None:
-        return times[frame]
-    return None if interval is None else frame * interval

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from morphoscope.errors import InputError, MorphoscopeError
+from morphoscope.errors import MorphoscopeError
 from morphoscope.io.films import FilmFile
 from morphoscope.io.sem_sidecars import Sidecars
-from morphoscope.io.tables import write_table
 from morphoscope.models.runtime import available_cores
-from morphoscope.pipeline.classify_images import ImageClassifier, Looker, Shot, reason_of
-from morphoscope.pipeline.folder import remove_run
-from morphoscope.pipeline.score_images import ERROR, SAID
-from morphoscope.pipeline.score_job import LISTED, failures
-from morphoscope.pipeline.score_key import FileHashes
+from morphoscope.pipeline.classify_images import ImageClassifier, Looker, Shot
+from morphoscope.pipeline.image_inputs import FileHashes
+from morphoscope.pipeline.image_parts import SAID, Row, failed_row, part_paths, reason_of, run_parts, tell, wanted_frames
 from morphoscope.pipeline.stream import Clock, Progress
 from morphoscope.recipe import Recipe
 
+PARTS = "answers"
 FEATURES = "features"  # column of the parts: float16 of each image, as bytes
 READERS, AHEAD = 4, 8  # threads that read, and files that may be ready before their turn
 AT_ONCE = 8  # images that the model is given at once
@@ -50,34 +46,14 @@ class ClassifyJob:
     def __post_init__(self) -> None:
         self.looker = Looker(self.files, self.classifier, self.recipe, Sidecars())
 
-    @property
-    def parts(self) -> list[Path]:
-        """The parts, one for each chunk."""
-        count = -(-len(self.files) // self.chunk)
-        return [self.output / "parts" / f"answers-{i:06d}.parquet" for i in range(count)]
-
     def run(self) -> pd.DataFrame:
-        """Classify all files that have not been; the rows of all, without features, files that cannot be used with `error`.
-
-        Raises:
-            InputError: none could be used; the folder is left as it was.
-        """
-        for i, path in enumerate(self.parts):
-            numbers = range(i * self.chunk, min((i + 1) * self.chunk, len(self.files)))
-            if not path.is_file():
-                rows = self._rows(numbers)
-                with self.clock.stage("write parts"):
-                    write_table(path, _as_part(rows))
-            self._tell(numbers.stop)
-        table = pd.concat([_read(path, leave_out=FEATURES) for path in self.parts], ignore_index=True)
-        if table[ERROR].notna().all():
-            self._give_up(table)
-        return table
+        """Classify all files that have not been, see `image_parts.run_parts`; the rows without features."""
+        return run_parts(self, PARTS, self._rows, "classified", read=_without_features)
 
     def features(self, wanted: NDArray[np.int64]) -> NDArray[np.float32]:
         """Features (n, d) of the rows of these numbers, which rise; memory for these and one part."""
         found, first = [], 0
-        for path in self.parts:
+        for path in part_paths(self, PARTS):
             count = pq.read_metadata(path).num_rows
             inside = wanted[(wanted >= first) & (wanted < first + count)] - first
             if len(inside):
@@ -86,41 +62,25 @@ class ClassifyJob:
             first += count
         return np.stack(found) if found else np.zeros((0, 0), np.float32)
 
-    def _give_up(self, table: pd.DataFrame) -> None:
-        remove_run(self.output)
-        if not any(self.output.iterdir()):
-            self.output.rmdir()
-        reasons = [one["reason"] for one in failures(table)]
-        more = f"\n  and {len(reasons) - LISTED} more" if len(reasons) > LISTED else ""
-        listed = "\n".join(f"  {reason}" for reason in reasons[:LISTED])
-        raise InputError(f"none of the {len(self.files)} files could be classified:\n{listed}{more}")
-
-    def _rows(self, numbers: range) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
+    def _rows(self, numbers: range) -> Iterator[Row]:
         for shots in _batches(self._shots(numbers), AT_ONCE):
-            rows += self._answered(shots)
-            self._tell(shots[-1].number)
-        return rows
+            yield from self._answered(shots)
+            tell(self, shots[-1].number)
 
-    def _tell(self, done: int) -> None:
-        if self.progress is not None:
-            self.progress(done, len(self.files))
-
-    def _answered(self, shots: Sequence[Shot]) -> list[dict[str, Any]]:
+    def _answered(self, shots: Sequence[Shot]) -> list[Row]:
         """A row per image, and one for each that could not be read."""
         prepared = [shot.prepared for shot in shots if shot.prepared is not None]
         with self.clock.stage("classify"):
             found = self.classifier.answers(prepared) if prepared else None
         rows, k = [], 0
         for shot in shots:
-            name = self.files[shot.number].name
+            file = self.files[shot.number]
             if shot.prepared is None or found is None:
-                said = shot.error if self.files[shot.number].path.name in shot.error else f"{name}: {shot.error}"
-                rows.append({"file": name, ERROR: said})
+                rows.append(failed_row(file, shot.error))
                 continue
             chances = {f"prob_{one}": float(p) for one, p in zip(self.classifier.card.classes, found.probability[k], strict=True)}
             packed = found.features[k].astype(np.float16).tobytes()
-            row: dict[str, Any] = {"file": name, **shot.facts, **chances}
+            row: Row = {"file": file.name, **shot.facts, **chances}
             rows.append(row | {"foreign": float(found.foreign[k]), FEATURES: packed, SAID: shot.said})
             k += 1
         return rows
@@ -155,7 +115,7 @@ class ClassifyJob:
         try:
             with self.looker.open(number) as film:
                 digest = self.hashes.of(self.files[number].path)
-                for frame in self.looker.frames(film):
+                for frame in wanted_frames(film, self.recipe):
                     with self.clock.stage("read, in threads"):
                         shot = self.looker.look(number, film, frame, digest)
                     yield shot
@@ -171,10 +131,5 @@ def _batches(shots: Iterable[Shot], size: int) -> Iterator[list[Shot]]:
         yield batch
 
 
-def _as_part(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame([{**row, SAID: json.dumps(row.get(SAID, ())), ERROR: row.get(ERROR)} for row in rows])
-
-
-def _read(path: Path, *, leave_out: str) -> pd.DataFrame:
-    names = [name for name in pq.read_schema(path).names if name != leave_out]
-    return pd.read_parquet(path, columns=names)
+def _without_features(path: Path) -> pd.DataFrame:
+    return pd.read_parquet(path, columns=[name for name in pq.read_schema(path).names if name != FEATURES])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
@@ -12,7 +11,7 @@ import pandas as pd
 from morphoscope.measure.honest import BETWEEN
 from morphoscope.models.card import ModelCard
 from morphoscope.pipeline.classify_results import ACCEPT, FOREIGN, JOIN, MODEL, PERSON, REVIEW, ClassifyResults
-from morphoscope.pipeline.score_images import ERROR, SAID
+from morphoscope.pipeline.image_parts import good_rows, said_of_images
 from morphoscope.recipe import Recipe
 from morphoscope.schema import QUANTITIES, conform
 
@@ -43,7 +42,7 @@ def promise_facts(results: ClassifyResults) -> dict[str, Any] | None:
 
 def classify_warnings(rows: pd.DataFrame, results: ClassifyResults, card: ModelCard) -> list[str]:
     """What to know before using the decisions."""
-    said = _of_images(rows[rows[ERROR].isna()])
+    said = said_of_images(good_rows(rows))
     found, own = results.acceptance, results.proposed
     if found is None:
         said.append(
@@ -73,15 +72,6 @@ def classify_warnings(rows: pd.DataFrame, results: ClassifyResults, card: ModelC
                 f"{found.share:.0%}: these images are unlike them, and what is promised of the accepted may not hold. Label some."
             )
     return said
-
-
-def _of_images(rows: pd.DataFrame) -> list[str]:
-    """The warnings of single images, each once, with the first image it is about."""
-    found: dict[str, list[str]] = {}
-    for file, texts in zip(rows["file"], rows[SAID], strict=True):
-        for text in set(json.loads(texts)):
-            found.setdefault(text, []).append(str(file))
-    return [f"{files[0]}{f' and {len(files) - 1} more' if len(files) > 1 else ''}: {text}" for text, files in found.items()]
 
 
 def classify_notes(results: ClassifyResults, recipe: Recipe, card: ModelCard) -> list[str]:

@@ -14,7 +14,7 @@ from morphoscope.measure.honest import BETWEEN, Acceptance, HeldOut, accept_thre
 from morphoscope.measure.label_next import label_next, unsureness
 from morphoscope.models.card import ModelCard, held_out_of
 from morphoscope.pipeline.class_project import Key, Said
-from morphoscope.pipeline.score_images import ERROR, SAID
+from morphoscope.pipeline.image_parts import ERROR, SAID
 from morphoscope.recipe import Recipe
 from morphoscope.schema import IMAGES, LABEL_NEXT, conform
 

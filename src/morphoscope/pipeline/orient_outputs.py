@@ -15,10 +15,9 @@ from scipy.stats import t as student
 
 from morphoscope.calibration import Calibration
 from morphoscope.io.tables import write_csv, write_table
+from morphoscope.pipeline.image_parts import ERROR, SAID, good_rows
 from morphoscope.pipeline.orient_image import LEARNED, LGO, SHORT, TENSOR, orient_image
 from morphoscope.pipeline.orient_job import ASPECT, CORRELATION, HISTOGRAM, OrientJob
-from morphoscope.pipeline.score_images import ERROR, SAID
-from morphoscope.pipeline.score_job import good_rows
 from morphoscope.recipe_text import recipe_toml
 from morphoscope.report import orient_figures as draw
 from morphoscope.report.orient_report import write_orient_report

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from morphoscope.calibration import Calibration
-from morphoscope.errors import InputError, PartialError, UsageError
 from morphoscope.io.films import list_films
-from morphoscope.pipeline.folder import Run, claim, refuse_used, remove_parts, write_json
+from morphoscope.pipeline.folder import Run, refuse_used
+from morphoscope.pipeline.image_parts import failures, good_rows, said_of_images
+from morphoscope.pipeline.image_run import (
+    AS_THEY_ARE,
+    UNUSED,
+    Known,
+    Source,
+    as_paths,
+    begin,
+    end,
+    known_of,
+    left_out,
+    per_second,
+    refuse_unused,
+    run_info,
+)
 from morphoscope.pipeline.orient_image import MODEL_ERROR, WireFinder
 from morphoscope.pipeline.orient_job import ASPECT, OrientJob
 from morphoscope.pipeline.orient_outputs import findings, orientation_of, write_orient_outputs
-from morphoscope.pipeline.provenance import common_info, peak_memory_mb
-from morphoscope.pipeline.score_images import SAID
-from morphoscope.pipeline.score_job import failures, join_maps
-from morphoscope.pipeline.score_key import UNUSED, hashed_inputs, model_facts, refuse_unused
+from morphoscope.pipeline.provenance import same_settings
+from morphoscope.pipeline.score_maps import join_maps
+from morphoscope.pipeline.single_writer import single_writer
 from morphoscope.pipeline.square_pixels import UNEQUAL
 from morphoscope.pipeline.stream import Progress
-from morphoscope.recipe import Recipe, load_recipe
+from morphoscope.recipe import Recipe, as_recipe
 
-Source = str | Path
 KIND = "orient"  # what run.json says of these runs
 
 
@@ -62,28 +70,17 @@ def orient(
         UsageError: the recipe names what has no effect here, or the folder is in use.
         KeyboardInterrupt: Ctrl-C; the parts done stay, and `resume` goes on with them.
     """
-    settings = recipe if isinstance(recipe, Recipe) else load_recipe(recipe) if recipe is not None else Recipe()
-    sources = [Path(inputs)] if isinstance(inputs, (str, Path)) else [Path(path) for path in inputs]
-    if not sources:
-        raise InputError("wanted at least one picture, folder, stack or video with wires, got none")
-    refuse_unused(settings)
-    output, start = Path(output), time.perf_counter()
+    settings, sources = as_recipe(recipe), as_paths(inputs, "with wires")
+    refuse_unused(settings, UNUSED, f"directions of wires, {AS_THEY_ARE}")
+    output = Path(output)
     refuse_used(output, overwrite=overwrite, resume=resume)
     job = OrientJob(list_films(sources), finder or _load(settings), settings, output, progress=progress)
-    with job.clock.stage("hash"):
-        facts = hashed_inputs(sources, job.files)
-    key = _key(settings, facts, model_facts(job.finder))
-    chunk = claim(output, key, overwrite=overwrite, resume=resume)
-    if chunk is None:
-        remove_parts(output)
-        return _complete(Run(output), settings)
-    job.chunk = chunk
-    info = _finish(job, job.run(), {"inputs": facts, "key": key})
-    info["seconds"] = round(time.perf_counter() - start, 3)
-    info["peak_memory_mb"] = peak_memory_mb()
-    write_json(output / "run.json", info)
-    remove_parts(output)
-    return Run(output)
+    known = known_of(job, sources, job.finder, {"orient": settings.orient.model_dump(mode="json", exclude={"model"})})
+    with single_writer(output):
+        there = begin(job, known, overwrite=overwrite, resume=resume)
+        if there is not None:
+            return same_settings(there, settings, "calibration", "frames", "orient", "report")
+        return end(job, known, _finish(job, job.run(), known))
 
 
 def _load(recipe: Recipe) -> WireFinder:
@@ -93,58 +90,24 @@ def _load(recipe: Recipe) -> WireFinder:
     return load_orienter(recipe.orient.model, threads=run.threads, provider=run.provider, precision=run.precision)
 
 
-def _key(recipe: Recipe, inputs: Sequence[dict[str, Any]], model: dict[str, Any]) -> dict[str, Any]:
-    """Runs may share parts only where this is equal (`chunk` aside)."""
-    common = common_info(recipe, inputs, recipe.calibrate(Calibration()), counts={}, key={})
-    settings = {
-        "orient": recipe.orient.model_dump(mode="json", exclude={"model"}),
-        "frames": recipe.frames.model_dump(mode="json", exclude={"series", "samples", *UNUSED}),
-        "calibration": recipe.calibration.model_dump(mode="json", exclude={"axes"}),
-        "provider": [recipe.run.provider, recipe.run.precision],
-    }
-    return {
-        "input": [item["sha256"] for item in inputs],
-        "model": model["sha256"],
-        "recipe": settings,
-        "version of morphoscope": common["versions"]["morphoscope"],
-        "chunk": recipe.run.chunk,
-    }
-
-
-def _finish(job: OrientJob, rows: pd.DataFrame, known: dict[str, Any]) -> dict[str, Any]:
+def _finish(job: OrientJob, rows: pd.DataFrame, known: Known) -> dict[str, Any]:
     """Write all but run.json, whose content is given back."""
-    recipe, failed, table = job.recipe, failures(rows), orientation_of(rows)
-    counts = {"images": len(table), "files": table["file"].nunique(), "left out": len(failed)}
-    info = {
-        **common_info(recipe, known["inputs"], recipe.calibrate(Calibration()), counts=counts, key=known["key"]),
-        "kind": KIND,
-        "model": model_facts(job.finder),
-        "provider": recipe.run.provider,
-        "precision": recipe.run.precision,
-        "failed": failed,
-        "warnings": [f"Left out: {one['reason']}" for one in failed] + _warnings(rows, table),
+    failed, table = failures(rows), orientation_of(rows)
+    info = run_info(job, known, KIND, table, failed) | {
+        "warnings": left_out(failed) + _warnings(rows, table),
         "notes": _notes(job, rows, table),
         "findings": findings(table),
-        "exit_code": PartialError.exit_code if failed else 0,
-        "images_per_s": round(len(table) / max(job.clock.seconds.get("orient", 0.0), 1e-9), 2),
+        "images_per_s": per_second(job, table, "orient"),
     }
-    if recipe.orient.maps:
-        info["maps"] = join_maps(job)
+    if job.recipe.orient.maps:
+        info["maps"] = join_maps(job.files, job.output)
     write_orient_outputs(job, rows, table, info)
-    info["timings_s"] = {name: round(value, 3) for name, value in job.clock.seconds.items()}
     return info
 
 
 def _warnings(rows: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     """What is said of single images, each once with the first image it is about; images without a scale."""
-    said: dict[str, Counter[str]] = {}
-    for file, own in zip(rows["file"], rows[SAID], strict=True):
-        for line in json.loads(own):
-            said.setdefault(line, Counter())[str(file)] += 1
-    lines = []
-    for line, files in said.items():
-        more = sum(files.values()) - 1
-        lines.append(f"{next(iter(files))}{f' and {more} more' if more else ''}: {line}")
+    lines = said_of_images(good_rows(rows))
     bare = int(table["pixel_size_nm"].isna().sum())
     if bare:
         lines.append(f"{bare} of {len(table)} images have no scale: their lengths are in px only.")
@@ -181,15 +144,3 @@ def _notes(job: OrientJob, rows: pd.DataFrame, table: pd.DataFrame) -> list[str]
             "area first: angles are those on the specimen, lengths in px count these pixels; maps fit the stored images."
         )
     return said
-
-
-def _complete(run: Run, recipe: Recipe) -> Run:
-    """A run that is complete already, if it was made with the same settings."""
-    old, new = run.info["recipe"], recipe.model_dump(mode="json")
-    differ = [name for name in ("calibration", "frames", "orient", "report") if old.get(name) != new[name]]
-    if differ:
-        raise UsageError(
-            f"{run.path} holds a complete run with other settings under {', '.join(differ)}; there is nothing to resume: "
-            "use --overwrite to replace it, or another -o"
-        )
-    return run

@@ -17,8 +17,10 @@ import pandas as pd
 
 from morphoscope import __version__
 from morphoscope.calibration import Calibration
+from morphoscope.errors import UsageError
 from morphoscope.io.frames import Frames
 from morphoscope.pipeline.finders import ObjectFinder
+from morphoscope.pipeline.folder import Run
 from morphoscope.pipeline.stages import Plan
 from morphoscope.recipe import Recipe
 
@@ -110,13 +112,36 @@ def parts_key(
         "provider": [recipe.run.provider, recipe.run.precision],
         **finder,
     }
+    return key_of(recipe, inputs, model, settings)
+
+
+def key_of(
+    recipe: Recipe, inputs: Sequence[Mapping[str, Any]], model: Mapping[str, Any], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the parts of a run depend on: inputs, model, these settings, the version; runs with the same may share parts."""
     return {
         "input": [item["sha256"] for item in inputs],
         "model": model["sha256"],
-        "recipe": settings,
+        "recipe": dict(settings),
         "version of morphoscope": __version__,
         "chunk": recipe.run.chunk,
     }
+
+
+def same_settings(run: Run, recipe: Recipe, *sections: str) -> Run:
+    """A run that is complete already, if these sections of its recipe were the same; its key vouches for its parts.
+
+    Raises:
+        UsageError: they were not.
+    """
+    old, new = run.info["recipe"], recipe.model_dump(mode="json")
+    differ = [name for name in sections if old.get(name) != new[name]]
+    if differ:
+        raise UsageError(
+            f"{run.path} holds a complete run with other settings under {', '.join(differ)}; there is nothing to resume: "
+            "use --overwrite to replace it, or another -o"
+        )
+    return run
 
 
 def table_key(recipe: Recipe, digest: str) -> dict[str, Any]:

@@ -26,13 +26,21 @@ from morphoscope.pipeline.mask_files import join_masks
 from morphoscope.pipeline.outputs import write_outputs
 from morphoscope.pipeline.overlays import Overlays
 from morphoscope.pipeline.prepare import Task, open_input, prepare
-from morphoscope.pipeline.provenance import common_info, input_hash, magnified_by, model_facts, parts_key, peak_memory_mb
+from morphoscope.pipeline.provenance import (
+    common_info,
+    input_hash,
+    magnified_by,
+    model_facts,
+    parts_key,
+    peak_memory_mb,
+    same_settings,
+)
 from morphoscope.pipeline.remarks import outline_warnings, scale_warnings, unit_notes, unplaced_warnings
 from morphoscope.pipeline.results import Results, compute_results, with_header_data
 from morphoscope.pipeline.stages import Finder
 from morphoscope.pipeline.stream import WORKERS, Chunks, Job, Progress
 from morphoscope.pipeline.views import common_calibration, common_field
-from morphoscope.recipe import Recipe, load_recipe
+from morphoscope.recipe import Recipe, as_recipe
 
 Source = str | Path
 
@@ -73,7 +81,7 @@ def analyze(
     sources: list[Path | pd.DataFrame] = (
         [_source(inputs)] if isinstance(inputs, (str, Path, pd.DataFrame)) else [Path(path) for path in inputs]
     )
-    settings = recipe if isinstance(recipe, Recipe) else load_recipe(recipe) if recipe is not None else Recipe()
+    settings = as_recipe(recipe)
     if not sources:
         raise InputError("wanted at least one video, stack, folder or table of features to analyse, got none")
     if len(sources) == 1:
@@ -174,15 +182,7 @@ def _analyze_one(
 
 
 def _complete(run: Run, recipe: Recipe) -> Run:
-    """A run that is complete already, if it was made with the same settings; its key vouches for what was detected."""
-    old, new = run.info["recipe"], recipe.model_dump(mode="json")
-    differ = [name for name in ("calibration", "frames", "track", "physics", "report") if old.get(name) != new[name]]
-    if differ:
-        raise UsageError(
-            f"{run.path} holds a complete run with other settings under {', '.join(differ)}; there is nothing to resume: "
-            "use --overwrite to replace it, or another -o"
-        )
-    return run
+    return same_settings(run, recipe, "calibration", "frames", "track", "physics", "report")
 
 
 def _make_parts(job: Job, output: Path) -> tuple[TruncatedError | None, list[int]]:

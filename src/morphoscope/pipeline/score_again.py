@@ -9,8 +9,8 @@ import pandas as pd
 from morphoscope.errors import UsageError
 from morphoscope.io.conditions import Conditions
 from morphoscope.pipeline.folder import Run, write_json
+from morphoscope.pipeline.image_parts import ERROR, SAID
 from morphoscope.pipeline.provenance import text_hash
-from morphoscope.pipeline.score_images import ERROR, SAID
 from morphoscope.recipe import Recipe
 
 AFTER = ("conditions", "time", "x", "y")  # of [score]: what scores are told against

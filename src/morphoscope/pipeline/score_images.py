@@ -14,14 +14,13 @@ from morphoscope.errors import InputError
 from morphoscope.measure.extents import block_interval
 from morphoscope.models.card import ModelCard
 from morphoscope.models.score_map import ScoreMap
+from morphoscope.pipeline.image_parts import SAID
 from morphoscope.pipeline.scale import Scale, settle_scale
 from morphoscope.pipeline.score_error import as_trained, by_scale, trained_side
 from morphoscope.pipeline.views import info_bar
 from morphoscope.recipe import Recipe, Region
 
 Image = NDArray[Any]
-SAID = "own_warnings"  # columns that parts have and the table of scores has not
-ERROR = "error"
 GREY, DIM = "grey", "dim"  # what is said of single images, and counted
 DIM_SHARE = 0.25  # of the range of 16 bits, above which a picture uses it
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -10,8 +12,11 @@ from typing import Self
 import numpy as np
 import tifffile
 
+from morphoscope.io.films import FilmFile
 from morphoscope.io.tables import replacing
 from morphoscope.models.score_map import ScoreMap
+from morphoscope.pipeline.folder import MAPS
+from morphoscope.pipeline.mask_files import mask_names
 
 LARGE = 2**31  # bytes from which on a TIFF is a BigTIFF
 
@@ -63,3 +68,21 @@ def read_map(path: Path, frame: int = 0) -> ScoreMap:
     first = said[there[0]]
     names = tuple(str(said[k]["class"]) for k in there)
     return ScoreMap(values, first["x_px"], first["y_px"], first["stride_px"], first["patch_px"], names)
+
+
+def map_part(output: Path, number: int) -> Path:
+    """The maps of a file, while the run is under way."""
+    return output / "parts" / f"map-{number:06d}.tif"
+
+
+def join_maps(files: Sequence[FilmFile], output: Path) -> list[str]:
+    """Put the maps of all files where they belong, if they are not there already; the files, relative to the run folder."""
+    names, there = mask_names((file.name for file in files), MAPS), []
+    for number, file in enumerate(files):
+        part, path = map_part(output, number), output / names[file.name]
+        if part.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(part, path)
+        if path.is_file():
+            there.append(names[file.name])
+    return there

@@ -7,16 +7,17 @@ import json
 import pandas as pd
 
 from morphoscope.models.card import ModelCard
+from morphoscope.pipeline.image_parts import SAID, good_rows, said_of_images
 from morphoscope.pipeline.score_error import all_as_trained, by_scale
-from morphoscope.pipeline.score_images import DIM, GREY, SAID
-from morphoscope.pipeline.score_job import Job, good_rows
+from morphoscope.pipeline.score_images import DIM, GREY
+from morphoscope.pipeline.score_job import Job
 from morphoscope.pipeline.score_results import ScoreResults
 
 
 def score_warnings(rows: pd.DataFrame, results: ScoreResults, job: Job) -> list[str]:
     """What to know before using the numbers."""
     good = good_rows(rows)
-    said = _of_images(good) + _of_kinds(good, job.scorer.card)
+    said = said_of_images(good, but={GREY, DIM}) + _of_kinds(good, job.scorer.card)
     card, scores, wanted = job.scorer.card, results.scores, job.recipe.score
     bare = int(scores["pixel_size_nm"].isna().sum())
     if by_scale(card) and bare and wanted.patch_px is None:
@@ -29,15 +30,6 @@ def score_warnings(rows: pd.DataFrame, results: ScoreResults, job: Job) -> list[
     if float(sizes.max()) > 1.02 * float(sizes.min()) and not scores["pixel_size_nm"].notna().all():
         said.append("Patches differ in size from image to image, as some images have a scale and some have none.")
     return said
-
-
-def _of_images(rows: pd.DataFrame) -> list[str]:
-    """The warnings of single images, each once, with the first image it is about."""
-    found: dict[str, list[str]] = {}
-    for file, texts in zip(rows["file"], rows[SAID], strict=True):
-        for text in set(json.loads(texts)) - {GREY, DIM}:
-            found.setdefault(text, []).append(str(file))
-    return [f"{files[0]}{f' and {len(files) - 1} more' if len(files) > 1 else ''}: {text}" for text, files in found.items()]
 
 
 def _of_kinds(rows: pd.DataFrame, card: ModelCard) -> list[str]:

@@ -8,7 +8,7 @@ from morphoscope.pipeline.finders import MaskFinder
 from morphoscope.pipeline.folder import Run
 from morphoscope.pipeline.run import Source, analyze
 from morphoscope.pipeline.stream import Progress
-from morphoscope.recipe import Recipe, load_recipe
+from morphoscope.recipe import Recipe, as_recipe
 
 MODEL = "particles"
 
@@ -45,7 +45,7 @@ def segment(
         UsageError: the recipe does not fit the input, the model gives no masks, or the folder is in use.
         KeyboardInterrupt: Ctrl-C; the parts done stay, and `resume` goes on with them.
     """
-    settings = recipe if isinstance(recipe, Recipe) else load_recipe(recipe) if recipe is not None else Recipe()
+    settings = as_recipe(recipe)
     return analyze(inputs, for_masks(settings), output, overwrite=overwrite, resume=resume, detector=segmenter, progress=progress)
 
 

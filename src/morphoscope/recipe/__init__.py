@@ -113,6 +113,13 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
 
 
+def as_recipe(recipe: Recipe | str | Path | None) -> Recipe:
+    """A recipe as it is, the one in a TOML file, or the default one."""
+    if isinstance(recipe, Recipe):
+        return recipe
+    return load_recipe(recipe) if recipe is not None else Recipe()
+
+
 def load_recipe(path: str | Path) -> Recipe:
     """The recipe in a TOML file; the models, objects, conditions and hand counts it names are relative to it.
 
