@@ -14,11 +14,12 @@ from morphoscope.calibration import Axis, Calibration
 from morphoscope.recipe import parse_recipe
 from morphoscope.report.captions import PIECES, caption_of
 from morphoscope.report.figures import save_figure
-from morphoscope.report.html import LARGE, write_report
+from morphoscope.report.html import write_report
 from morphoscope.report.methods import PAPER, citations, methods_paragraph
 from morphoscope.report.methods_motion import BERGLUND, KAPLAN_MEIER, MICHALET
 from morphoscope.report.page import number, span, unit
 from morphoscope.report.results import COUNTED, main_rows
+from morphoscope.report.sections import LARGE
 from morphoscope.report.style import new_figure
 from morphoscope.schema import FRAMES, QUANTITIES, TRACKS, empty
 
@@ -114,7 +115,7 @@ def test_large_pictures_are_carried_smaller_and_look_the_same(tmp_path: Path) ->
     assert cv2.imwrite(str(tmp_path / "figures" / "overlay.png"), picture)
     assert (tmp_path / "figures" / "overlay.png").stat().st_size > LARGE / 2
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("morphoscope.report.html.LARGE", 1000)
+        patched.setattr("morphoscope.report.sections.LARGE", 1000)
         page = _write(tmp_path, _run(), figures=[("overlay", "")])
     (source,) = re.findall(r'src="data:image/webp;base64,([^"]+)"', page)
     data = base64.b64decode(source)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,9 @@ from morphoscope.report.class_evaluation_figures import (
     set_sizes,
     top_probability,
 )
-from morphoscope.report.html import figures_section, footer
-from morphoscope.report.page import box, number, page, plain, span, table, text
+from morphoscope.report.page import box, number, plain, span, table, text, write_page
 from morphoscope.report.score_evaluation import confusion_matrix, roc_curves
+from morphoscope.report.sections import figures_section, footer
 from morphoscope.report.style import nothing_drawn, save_figure
 
 TABLES = ("frames", "by_class", "confusion", "roc", "reliability", "top", "selective", "boundary")
@@ -78,9 +77,7 @@ def write_class_evaluation(folder: Path, result: ClassEvaluation, data: ScoreDat
             footer({"versions": {"morphoscope": __version__}}),
         ]
     )
-    part = folder / "report.html.part"
-    part.write_text(page(f"{card.name} on {data.name}", body), encoding="utf-8")
-    os.replace(part, folder / "report.html")
+    write_page(folder / "report.html", f"{card.name} on {data.name}", body)
 
 
 def _figures(result: ClassEvaluation, data: ScoreData) -> dict[str, Figure]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,19 +9,11 @@ from typing import Any
 import pandas as pd
 
 from morphoscope.report.contact_sheet import Sheet, sheets_section
-from morphoscope.report.html import (
-    figures_section,
-    files_section,
-    footer,
-    input_name,
-    methods_section,
-    provenance_section,
-    timings_section,
-)
 from morphoscope.report.methods_classes import classify_citations, classify_paragraph
-from morphoscope.report.page import box, number, page, plain, table, text
-from morphoscope.report.results import long_table
+from morphoscope.report.page import number, plain, table, text
+from morphoscope.report.run_page import said_boxes, write_run_page
 from morphoscope.report.score_cards import Card, score_headline
+from morphoscope.report.sections import figures_section
 
 CAPTION = (
     "Decisions. (a) Probability of each image's category; dashed: from there on images are accepted. (b) Decisions by category. "
@@ -51,41 +42,24 @@ def write_class_report(
         card: the model's card as plain values.
         sheets: contact sheets.
     """
-    title = str(run.get("title") or input_name(run) or "morphoscope report")
     images = int((run.get("counts") or {}).get("images", 0))
-    body = "\n".join(
-        [
-            _header(title, run, [str(name) for name in card["classes"]]),
-            box("warn", "Read this before using the decisions", [str(line) for line in run.get("warnings") or ()]),
-            box("note", "Notes", [str(line) for line in run.get("notes") or ()]),
+    return write_run_page(
+        folder,
+        run,
+        card,
+        facts=[f"{images} images", ", ".join(plain(name) for name in card["classes"])],
+        links=[("results", "Results"), ("sheets", "Contact sheets"), ("next", "Label next"), ("quantities", "Quantities")],
+        body=[
+            said_boxes(run, "decisions"),
             score_headline(cards, [str(line) for line in run.get("findings") or ()]),
             figures_section(folder, [("decisions", CAPTION)], ()),
             sheets_section(sheets),
             _next(upcoming),
-            long_table(quantities),
-            methods_section(classify_paragraph(run, card), classify_citations(run, card), card),
-            provenance_section(run, card),
-            timings_section(run, images),
-            files_section(folder),
-            footer(run),
-        ]
+        ],
+        quantities=quantities,
+        methods=(classify_paragraph(run, card), classify_citations(run, card)),
+        images=images,
     )
-    path = folder / "report.html"
-    part = path.with_suffix(".html.part")
-    part.write_text(page(title, body), encoding="utf-8")
-    os.replace(part, path)
-    return path
-
-
-def _header(title: str, run: Mapping[str, Any], classes: Sequence[str]) -> str:
-    counts = run.get("counts") or {}
-    facts = [input_name(run), f"{counts.get('images', 0)} images", ", ".join(plain(name) for name in classes)]
-    facts.append(str(run.get("created") or ""))
-    links = [("results", "Results"), ("sheets", "Contact sheets"), ("next", "Label next"), ("quantities", "Quantities")]
-    links += [("methods", "Methods"), ("provenance", "Provenance"), ("files", "Files")]
-    nav = "".join(f'<a href="#{anchor}">{name}</a>' for anchor, name in links)
-    line = " &middot; ".join(text(fact) for fact in facts if fact)
-    return f'<header><h1>{text(title)}</h1><div class="soft">{line}</div><nav>{nav}</nav></header>'
 
 
 def _next(upcoming: pd.DataFrame) -> str:

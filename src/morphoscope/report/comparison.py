@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from morphoscope import __version__
-from morphoscope.report.html import figures_section, footer
-from morphoscope.report.page import box, number, page, span, table, text
+from morphoscope.report.page import box, number, span, table, text, write_page
+from morphoscope.report.sections import figures_section, footer
 from morphoscope.report.style import BLUE, DOUBLE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, new_figure, save_figure, styled
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY, GREY)
@@ -55,9 +54,7 @@ def write_comparison(
             footer({"versions": {"morphoscope": __version__}}),
         ]
     )
-    part = folder / "report.html.part"
-    part.write_text(page(f"Classifiers of {name} compared", body), encoding="utf-8")
-    os.replace(part, folder / "report.html")
+    write_page(folder / "report.html", f"Classifiers of {name} compared", body)
 
 
 def _table(rows: pd.DataFrame) -> str:

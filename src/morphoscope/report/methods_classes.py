@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from morphoscope.report.citing import cited, inference
+
 MODARRES = (
     "M. H. Modarres, R. Aversa, S. Cozzini, R. Ciancio, A. Leto, G. P. Brandino, Neural network for nanoscience scanning "
     "electron microscope image recognition, Scientific Reports 7 (2017) 13282, doi:10.1038/s41598-017-13565-z"
@@ -51,22 +53,11 @@ def classify_paragraph(run: Mapping[str, Any], card: Mapping[str, Any]) -> str:
         + ", ".join(f"{name}: {count}" for name, count in decisions.items() if count)
         + "."
     )
-    provider = run.get("provider")
-    if provider:
-        runtime = "OpenVINO (CPU" if provider == "openvino" else f"ONNX Runtime ({str(provider).upper()}"
-        said.append(f"Inference: {runtime}, {run.get('precision')}).")
+    said.append(inference(run))
     return " ".join(part for part in said if part)
 
 
 def classify_citations(run: Mapping[str, Any], card: Mapping[str, Any]) -> list[str]:
     """What to cite: the package, the idea, the statistics, the data, the model's training data."""
-    version = (run.get("versions") or {}).get("morphoscope", "")
-    cited = [f"morphoscope {version}".strip() + ", categories of images (BSD-3-Clause)", MODARRES]
-    cited += [TEMPERATURE, SETS, GROUPS, ACCEPTED, TESTED] if run.get("promise") else []
-    data = ((run.get("recipe") or {}).get("report") or {}).get("citation")
-    cited += [f"Data: {data}"] if data else []
-    for source in card.get("data") or ():
-        said = source.get("citation") or source.get("name")
-        if said:
-            cited.append(f"Training data of the model: {said}")
-    return list(dict.fromkeys(cited))
+    sources = [MODARRES, *([TEMPERATURE, SETS, GROUPS, ACCEPTED, TESTED] if run.get("promise") else [])]
+    return cited(run, card, "categories of images", sources)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from morphoscope.report.citing import cited, inference
+
 DARKFIELD = (
     "N. Taherimakhsousi, B. P. MacLeod, F. G. L. Parlane, T. D. Morrissey, E. P. Booker, K. E. Dettelbach, C. P. Berlinguette, "
     "Quantifying defects in thin films using machine vision, npj Computational Materials 6 (2020) 111, "
@@ -56,10 +58,7 @@ def score_paragraph(run: Mapping[str, Any], card: Mapping[str, Any]) -> str:
             "over lengths and noise by their marginal likelihood; the next condition is the one whose measurement is expected "
             "to lower the variance of the surface most."
         )
-    provider = run.get("provider")
-    if provider:
-        runtime = "OpenVINO (CPU" if provider == "openvino" else f"ONNX Runtime ({str(provider).upper()}"
-        said.append(f"Inference: {runtime}, {run.get('precision')}).")
+    said.append(inference(run))
     return " ".join(part for part in said if part)
 
 
@@ -76,15 +75,8 @@ def _intervals(told: Mapping[str, Any]) -> str:
 def score_citations(run: Mapping[str, Any], card: Mapping[str, Any]) -> list[str]:
     """What to cite: the package, the idea, the estimators used, the data, the model's training data."""
     told = run.get("told") or {}
-    version = (run.get("versions") or {}).get("morphoscope", "")
-    cited = [f"morphoscope {version}".strip() + ", scoring of thin films (BSD-3-Clause)", DARKFIELD]
-    cited += [MANN_KENDALL, HAMED_RAO, SEN] if told.get("trend") else []
-    cited += [PROCESS] if told.get("surface") else []
-    cited += [BLOCKS] if told.get("bootstrap") else []
-    data = ((run.get("recipe") or {}).get("report") or {}).get("citation")
-    cited += [f"Data: {data}"] if data else []
-    for source in card.get("data") or ():
-        said = source.get("citation") or source.get("name")
-        if said:
-            cited.append(f"Training data of the model: {said}")
-    return list(dict.fromkeys(cited))
+    sources = [DARKFIELD]
+    sources += [MANN_KENDALL, HAMED_RAO, SEN] if told.get("trend") else []
+    sources += [PROCESS] if told.get("surface") else []
+    sources += [BLOCKS] if told.get("bootstrap") else []
+    return cited(run, card, "scoring of thin films", sources)

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from morphoscope.report.html import (
-    figures_section,
-    files_section,
-    footer,
-    input_name,
-    methods_section,
-    provenance_section,
-    timings_section,
-)
-from morphoscope.report.page import box, number, page, span, table, text
-from morphoscope.report.results import long_table
+from morphoscope.report.citing import cited
+from morphoscope.report.page import number, span, table, text
+from morphoscope.report.run_page import said_boxes, write_run_page
 from morphoscope.report.score_cards import Card, score_headline
+from morphoscope.report.sections import figures_section
 
 MOST_ROWS = 60
 MODARRES = (
@@ -67,37 +59,22 @@ def write_orient_report(
         card: the model's card as plain values.
         figures: (name, caption).
     """
-    title = str(run.get("title") or input_name(run) or "morphoscope report")
-    body = "\n".join(
-        [
-            _header(title, run),
-            box("warn", "Read this before using the numbers", [str(line) for line in run.get("warnings") or ()]),
-            box("note", "Notes", [str(line) for line in run.get("notes") or ()]),
+    return write_run_page(
+        folder,
+        run,
+        card,
+        facts=[f"{(run.get('counts') or {}).get('images', 0)} images of wires"],
+        links=[("results", "Results"), ("figures", "Figures"), ("images", "Images"), ("quantities", "Quantities")],
+        body=[
+            said_boxes(run, "numbers"),
             score_headline(cards, [str(line) for line in run.get("findings") or ()]),
             figures_section(folder, figures, ()),
             _images(table),
-            long_table(quantities),
-            methods_section(orient_paragraph(run, card), orient_citations(run, card), card),
-            provenance_section(run, card),
-            timings_section(run, len(table)),
-            files_section(folder),
-            footer(run),
-        ]
+        ],
+        quantities=quantities,
+        methods=(orient_paragraph(run, card), orient_citations(run, card)),
+        images=len(table),
     )
-    path = folder / "report.html"
-    part = path.with_suffix(".html.part")
-    part.write_text(page(title, body), encoding="utf-8")
-    os.replace(part, path)
-    return path
-
-
-def _header(title: str, run: Mapping[str, Any]) -> str:
-    facts = [input_name(run), f"{(run.get('counts') or {}).get('images', 0)} images of wires", str(run.get("created") or "")]
-    links = [("results", "Results"), ("figures", "Figures"), ("images", "Images"), ("quantities", "Quantities")]
-    links += [("methods", "Methods"), ("provenance", "Provenance"), ("files", "Files")]
-    nav = "".join(f'<a href="#{anchor}">{name}</a>' for anchor, name in links)
-    line = " &middot; ".join(text(fact) for fact in facts if fact)
-    return f'<header><h1>{text(title)}</h1><div class="soft">{line}</div><nav>{nav}</nav></header>'
 
 
 def _images(images: pd.DataFrame) -> str:
@@ -143,11 +120,6 @@ def orient_paragraph(run: Mapping[str, Any], card: Mapping[str, Any]) -> str:
 
 def orient_citations(run: Mapping[str, Any], card: Mapping[str, Any]) -> list[str]:
     """What to cite: the package, the idea, the estimators used, the data."""
-    version = (run.get("versions") or {}).get("morphoscope", "")
-    recipe = run.get("recipe") or {}
-    cited = [f"morphoscope {version}".strip() + ", directions of wires (BSD-3-Clause)", MODARRES, JACKKNIFE]
-    cited += [BIGUN, REZAKHANIHA, LIU] if (recipe.get("orient") or {}).get("compare") else []
-    data = (recipe.get("report") or {}).get("citation")
-    cited += [f"Data: {data}"] if data else []
-    cited += [f"Training data of the model: {s.get('citation') or s.get('name')}" for s in card.get("data") or ()]
-    return list(dict.fromkeys(cited))
+    compared = ((run.get("recipe") or {}).get("orient") or {}).get("compare")
+    sources = [MODARRES, JACKKNIFE, *([BIGUN, REZAKHANIHA, LIU] if compared else [])]
+    return cited(run, card, "directions of wires", sources)

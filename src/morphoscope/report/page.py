@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import html
 import math
+import os
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 CSS = """
@@ -104,6 +106,14 @@ def page(title: str, body: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="referrer" content="no-referrer">\n'
         f"<style>{CSS}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )
+
+
+def write_page(path: Path, title: str, body: str) -> Path:
+    """Write such a document in one step: readers see the old one or the new one; its path."""
+    part = path.with_suffix(".html.part")
+    part.write_text(page(title, body), encoding="utf-8")
+    os.replace(part, path)
+    return path
 
 
 def number(value: Any, digits: int = 3) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,19 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from morphoscope.report.html import (
-    figures_section,
-    files_section,
-    footer,
-    input_name,
-    methods_section,
-    provenance_section,
-    timings_section,
-)
 from morphoscope.report.methods_scores import score_citations, score_paragraph
-from morphoscope.report.page import box, number, page, plain, span, table, text
-from morphoscope.report.results import long_table
+from morphoscope.report.page import number, plain, span, table, text
+from morphoscope.report.run_page import said_boxes, write_run_page
 from morphoscope.report.score_cards import Card, score_headline
+from morphoscope.report.sections import figures_section
 
 MOST_ROWS = 60
 CAPTIONS = {
@@ -30,7 +21,7 @@ CAPTIONS = {
         "Score of each image over time; pale: its 95 % interval, cut off where it leaves the panel. Tau, p: Mann and Kendall's "
         "test, p for all series and classes together (Holm). Where the change over the series is within the model's error, no "
         "trend is claimed. Dashed: Theil-Sen line, where a score rises or falls steadily (|tau| of 0.8 or more, six images or "
-        "more). Errors that successive images share make p too small."
+        "more). Errors that last for a tenth of the series or longer make p too small."
     ),
     "response_surface": (
         "Scores that depend on the conditions beyond the error. Left: response surface (Gaussian process) with the measured "
@@ -67,41 +58,24 @@ def write_score_report(
         left_out: (name, sentence): figures with nothing to show, and why.
     """
     classes = [str(name) for name in card["classes"]]
-    title = str(run.get("title") or input_name(run) or "morphoscope report")
     captioned = [(name, caption or CAPTIONS.get(name, "")) for name, caption in figures]
-    body = "\n".join(
-        [
-            _header(title, run, classes),
-            box("warn", "Read this before using the numbers", [str(line) for line in run.get("warnings") or ()]),
-            box("note", "Notes", [str(line) for line in run.get("notes") or ()]),
+    return write_run_page(
+        folder,
+        run,
+        card,
+        facts=[f"{(run.get('counts') or {}).get('images', 0)} images", ", ".join(plain(name) for name in classes)],
+        links=[("results", "Results"), ("figures", "Figures"), ("images", "Images"), ("quantities", "Quantities")],
+        body=[
+            said_boxes(run, "numbers"),
             score_headline(cards, [str(line) for line in run.get("findings") or ()]),
             figures_section(folder, captioned, left_out),
             _next(upcoming),
             _images(scores, classes),
-            long_table(quantities),
-            methods_section(score_paragraph(run, card), score_citations(run, card), card),
-            provenance_section(run, card),
-            timings_section(run, len(scores)),
-            files_section(folder),
-            footer(run),
-        ]
+        ],
+        quantities=quantities,
+        methods=(score_paragraph(run, card), score_citations(run, card)),
+        images=len(scores),
     )
-    path = folder / "report.html"
-    part = path.with_suffix(".html.part")
-    part.write_text(page(title, body), encoding="utf-8")
-    os.replace(part, path)
-    return path
-
-
-def _header(title: str, run: Mapping[str, Any], classes: Sequence[str]) -> str:
-    counts = run.get("counts") or {}
-    facts = [input_name(run), f"{counts.get('images', 0)} images", ", ".join(plain(name) for name in classes)]
-    facts.append(str(run.get("created") or ""))
-    links = [("results", "Results"), ("figures", "Figures"), ("images", "Images"), ("quantities", "Quantities")]
-    links += [("methods", "Methods"), ("provenance", "Provenance"), ("files", "Files")]
-    nav = "".join(f'<a href="#{anchor}">{name}</a>' for anchor, name in links)
-    line = " &middot; ".join(text(fact) for fact in facts if fact)
-    return f'<header><h1>{text(title)}</h1><div class="soft">{line}</div><nav>{nav}</nav></header>'
 
 
 def _next(upcoming: pd.DataFrame) -> str:
