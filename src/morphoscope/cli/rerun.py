@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,14 +17,9 @@ def rerun(
     as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
     """Analyse the inputs of a run again with its recipe; `morphoscope diff` then compares the two."""
-    from morphoscope.cli.show import progress_bar, resumable, say_run
-    from morphoscope.errors import UsageError
+    from morphoscope.cli.show import carry_out
     from morphoscope.pipeline import open_run
     from morphoscope.pipeline.again import analyze_again
 
-    if overwrite and resume:
-        raise UsageError("--overwrite starts again, --resume goes on: give one of them")
-    with resumable(output), progress_bar("detecting", quiet=as_json) as progress:
-        again = analyze_again(open_run(run), output, overwrite=overwrite, resume=resume, progress=progress)
-    say_run(again, as_json=as_json)
-    raise typer.Exit(again.exit_code)
+    start = partial(analyze_again, open_run(run))
+    carry_out(start, "detecting", output, overwrite=overwrite, resume=resume, as_json=as_json)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -50,6 +50,31 @@ def resumable(output: Path) -> Iterator[None]:
         hint = "the same command with --resume, and without --overwrite, goes on"
         typer.echo(f"interrupted; what is done is kept in {output}: {hint}", err=True)
         raise typer.Exit(INTERRUPTED) from None
+
+
+def carry_out(start: Callable[..., Run], text: str, output: Path, *, overwrite: bool, resume: bool, as_json: bool) -> NoReturn:
+    """Make a run, say what it found and end the command with its exit code.
+
+    Args:
+        start: takes `output`, `overwrite`, `resume` and `progress`, and gives the run.
+        text: what it does, for the progress bar.
+        output: the run folder.
+        overwrite: replace the run that is there.
+        resume: go on with it.
+        as_json: print JSON and nothing else on stdout.
+
+    Raises:
+        UsageError: a run is to be replaced and gone on with.
+        typer.Exit: in the end.
+    """
+    from morphoscope.errors import UsageError
+
+    if overwrite and resume:
+        raise UsageError("--overwrite starts again, --resume goes on: give one of them")
+    with resumable(output), progress_bar(text, quiet=as_json) as progress:
+        run = start(output=output, overwrite=overwrite, resume=resume, progress=progress)
+    say_run(run, as_json=as_json)
+    raise typer.Exit(run.exit_code)
 
 
 def say_run(run: Run, *, as_json: bool = False) -> None:
