@@ -16,7 +16,12 @@ Output = Annotated[Path, typer.Option("--output", "-o", help="the run folder")]
 RecipeFile = Annotated[Path | None, typer.Option(help="settings; `morphoscope init` writes one to start from")]
 Part = Annotated[str | None, typer.Option(help="which image or dataset, by name or number, of a file with several")]
 OneChannel = Annotated[str | None, typer.Option(help="one colour or channel: 0, 1, ... or red, green, blue")]
+Channel = Annotated[str | None, typer.Option(help="colour or channel: 0, 1, ... or red, green, blue")]
 Scale = Annotated[float | None, typer.Option(help="nm per px; wins over file and recipe")]
+Interval = Annotated[float | None, typer.Option(help="true seconds between frames; wins over file and recipe")]
+ScaleBar = Annotated[
+    str | None, typer.Option(help="burnt-in scale bar: check, read, off, or the length it stands for, such as '200 nm'")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace the run that is in the folder")]
 Resume = Annotated[bool, typer.Option("--resume", help="go on with the run that is in the folder")]
 AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON and nothing else on stdout")]
@@ -42,6 +47,28 @@ def recipe_with(path: Path | None, given: Mapping[str, Mapping[str, object]], *,
             values[section] |= dict.fromkeys(instead)
         values[section] |= stated
     return parse_recipe(values, "the command line")
+
+
+def objects_recipe(
+    path: Path | None,
+    *,
+    model: str | None,
+    objects: Path | None,
+    part: str | None,
+    channel: str | None,
+    scale: float | None,
+    interval: float | None,
+    scale_bar: str | None,
+    overlay: bool | None,
+) -> Recipe:
+    """The recipe of a command that finds objects, see `recipe_with`."""
+    given: dict[str, dict[str, object]] = {
+        "detect": {"model": model, "objects": whole(objects)},
+        "frames": frames_given(part, channel),
+        "calibration": {"pixel_size_nm": scale, "frame_interval_s": interval, "scale_bar": scale_bar},
+        "report": {"overlay": overlay},
+    }
+    return recipe_with(path, given)
 
 
 def frames_given(part: str | None, channel: str | None) -> dict[str, object]:

@@ -21,12 +21,10 @@ def segment(
     ] = None,
     objects: Annotated[Path | None, typer.Option(help="masks to measure, such as corrected ones, without a model")] = None,
     part: options.Part = None,
-    channel: Annotated[str | None, typer.Option(help="colour or channel: 0, 1, ... or red, green, blue")] = None,
+    channel: options.Channel = None,
     scale: options.Scale = None,
-    interval: Annotated[float | None, typer.Option(help="true seconds between frames; wins over file and recipe")] = None,
-    scale_bar: Annotated[
-        str | None, typer.Option(help="burnt-in scale bar: check, read, off, or the length it stands for, such as '200 nm'")
-    ] = None,
+    interval: options.Interval = None,
+    scale_bar: options.ScaleBar = None,
     overlay: Annotated[bool | None, typer.Option("--overlay/--no-overlay", help="draw outlines on the pictures")] = None,
     overwrite: options.Overwrite = False,
     resume: options.Resume = False,
@@ -43,14 +41,16 @@ def segment(
 
     if model is not None and objects is not None:
         raise UsageError("--objects measures masks that are given, --model finds them: give one of them")
-    settings = options.recipe_with(
+    settings = options.objects_recipe(
         recipe,
-        {
-            "detect": {"model": model, "objects": options.whole(objects)},
-            "frames": options.frames_given(part, channel),
-            "calibration": {"pixel_size_nm": scale, "frame_interval_s": interval, "scale_bar": scale_bar},
-            "report": {"overlay": overlay},
-        },
+        model=model,
+        objects=objects,
+        part=part,
+        channel=channel,
+        scale=scale,
+        interval=interval,
+        scale_bar=scale_bar,
+        overlay=overlay,
     )
     start = partial(run_segmentation, inputs, settings)
     carry_out(start, "segmenting", output, overwrite=overwrite, resume=resume, as_json=as_json)
