@@ -2,7 +2,8 @@
 
 Prints the IoU of cracks and oxide in images of samples never learnt, with 10, 5 and 1 training images: `train segment
 --from particles` with `examples/train-coating.toml` and fewer steps for fewer images. The fourteen images come from nine
-samples, told by their names; a sample is never split. The threshold of each of the four folds is chosen on the three others.
+samples, told by their names; a sample is never split. The threshold of each of the four folds, and below which size
+parts are left out, is chosen on the three others.
 Models are kept in `benchmarks/out/coating` and not trained again.
 """
 
@@ -17,13 +18,13 @@ from numpy.typing import NDArray
 from benchmarks.data import OUT, ROOT, data_folder
 from morphoscope.evaluate_masks import interval
 from morphoscope.io.label_images import Pair, read_classes
-from morphoscope.measure.mask_scores import count_pixels, iou_of
+from morphoscope.measure.mask_scores import iou_of
 from morphoscope.models.card import resolve_model
 from morphoscope.models.class_maps import shown
 from morphoscope.models.segment import load_segmenter
 from morphoscope.recipe import Recipe, load_recipe
 from morphoscope.train.class_maps import as_example
-from morphoscope.train.lessons import CLASS_THRESHOLDS, class_lesson
+from morphoscope.train.lessons import class_lesson, count_classes
 from morphoscope.train.segment import SegmenterTraining, fold_model
 
 FOLDER, CLASSES = OUT / "coating", ("oxide", "crack")
@@ -59,7 +60,7 @@ def model(pairs: Sequence[Pair], fold: int, count: int) -> str:
             path.stem,
             "coating-cracks",
             start=resolve_model("particles"),
-            lesson=class_lesson(CLASSES, upright=settings.upright),
+            lesson=class_lesson(CLASSES, upright=settings.upright, contrast=settings.contrast),
         )
         print(f"training with {count} images without fold {fold}", flush=True)
         fold_model(job, None, path)
@@ -67,10 +68,10 @@ def model(pairs: Sequence[Pair], fold: int, count: int) -> str:
 
 
 def counts(one: Pair, path: str) -> NDArray[np.int64]:
-    """Right, wrong and missed pixels (thresholds, classes, 3) of an image."""
+    """Right, wrong and missed pixels (settings, classes, 3) of an image."""
     segmenter = load_segmenter(path, threads=1)
     chance, best = shown(segmenter.maps(one.image()), (one.labels.shape[0], one.labels.shape[1]))
-    return np.stack([count_pixels(np.where(chance > at, best, 0), one.labels, len(CLASSES)) for at in CLASS_THRESHOLDS])
+    return count_classes(chance, best, one.labels, len(CLASSES))
 
 
 def main() -> None:
