@@ -21,7 +21,8 @@ from morphoscope.models.runtime import Provider, Session, load_session
 from morphoscope.models.tiling import tiles
 from morphoscope.models.zoom import best_zoom, windows
 
-TILE, MARGIN = 3072, 480  # px of the resized image; the margin is more than the network sees to one side
+TILE = {1: 2048, 2: 3072}  # px of the resized image, by the card's `cell`: maps as fine as the image take more memory
+MARGIN = 480  # px of the resized image, more than the network sees to one side
 REACH_PX = 3.0  # px of the resized image that an outline is moved at most, and no less than 1.5 px of the image
 MIRRORS = (np.s_[:, :], np.s_[:, ::-1], np.s_[::-1, :], np.s_[::-1, ::-1])  # the image, left-right, up-down, both
 
@@ -35,12 +36,12 @@ class Segmenter:
     Args:
         session: the loaded model.
         path: its file.
-        tile: larger images are cut into tiles of this many px (of the resized image, a multiple of the stride).
+        tile: larger images are cut into tiles of this many px (of the resized image, a multiple of the stride); None: `TILE`.
         margin: px that tiles overlap to each side. What the network sees to one side of a pixel, or more, makes the result
             the same whatever the tile.
     """
 
-    def __init__(self, session: Session, path: Path | None = None, *, tile: int = TILE, margin: int = MARGIN) -> None:
+    def __init__(self, session: Session, path: Path | None = None, *, tile: int | None = None, margin: int = MARGIN) -> None:
         card = session.card
         if card.task != "segment":
             raise ModelError(f"wanted a model for the task 'segment', {card.name} is for {card.task!r}")
@@ -51,7 +52,7 @@ class Segmenter:
             )
         self.card: ModelCard = card
         self.path = path
-        self._session, self._tile, self._margin = session, tile, margin
+        self._session, self._tile, self._margin = session, tile or TILE[card.cell], margin
         self._channels = 1 + len(card.classes) if card.postprocess == CLASSES else len(CHANNELS)
         self.zooms: tuple[float, ...] = card.zooms or (card.zoom,)
         self.outline: str = card.outline
