@@ -31,23 +31,23 @@ def inflation(x: Array, y: Array, *, rising: bool) -> float:
     n = len(y)
     if n < FEWEST:
         return 1.0
-    r = neighbour_correlation(_scatter(x, y, rising))
+    r = neighbour_correlation(_scatter(x, y, rising), len(np.unique(x)))
     lags = np.arange(1, n - 2)
     return 1 + 2 * float(((n - lags) * (n - lags - 1) * (n - lags - 2) * r**lags).sum()) / (n * (n - 1) * (n - 2))
 
 
-def neighbour_correlation(scatter: Array) -> float:
-    """Correlation (0 to 0.95) of the ranks of neighbours, made up for what a fitted monotone curve takes away.
+def neighbour_correlation(scatter: Array, places: int) -> float:
+    """Correlation (0 to 0.95) of the ranks of neighbours, made up for what a monotone curve through so many places takes away.
 
     About the mean of n values the correlation is too small by (1 + 4 r) / n (Kendall, Biometrika 41 (1954) 403), about a fit with
-    m degrees of freedom by (m + (m + 3) r) / n. A monotone curve through scatter alone has as many as it has steps, 1 + 1/2 + ...
-    + 1/n on average (Meyer and Woodroofe, Ann. Stat. 28 (2000) 1083).
+    m degrees of freedom by (m + (m + 3) r) / n. A monotone curve through scatter at k places has as many as it has steps,
+    1 + 1/2 + ... + 1/k on average (Meyer and Woodroofe, Ann. Stat. 28 (2000) 1083).
     """
     n, ranks = len(scatter), rankdata(scatter)
     ranks = ranks - ranks.mean()
     if not ranks.any():
         return 0.0
-    freedom = float((1 / np.arange(1, n + 1)).sum())
+    freedom = float((1 / np.arange(1, places + 1)).sum())
     found = float(ranks[1:] @ ranks[:-1]) / float(ranks @ ranks)
     return float(np.clip((n * found + freedom) / (n - freedom - 3), 0.0, HIGHEST))
 
