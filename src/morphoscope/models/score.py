@@ -18,7 +18,7 @@ from morphoscope.models.score_map import ScoreMap, outputs_of, read_logits
 
 SCORES = "scores-1"
 CELLS = "cells-1"  # logits of cells `stride` px apart, each told with what lies around it
-CELLS_TILE, CELLS_MARGIN, CELLS_ALIGN = 2048, 384, 64  # px, see `over_tiles`; a cell is told by 363 px to each side at most
+CELLS_TILE, CELLS_MARGIN, CELLS_ALIGN = 2048, 384, 64  # px, see `over_tiles`; a cell is told by 378 px to each side at most
 TILE = 512  # px of the resized image that a dense pass sees at once
 BATCH = 32  # patches at once
 DENSE_COST = 1.6  # what a px of a dense pass costs in px of patches: its dense layers answer at every step
