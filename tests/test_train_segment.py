@@ -204,8 +204,20 @@ def test_a_kept_fold_is_taken_only_where_settings_and_data_are_the_same(trained:
     ):
         with pytest.raises(UsageError, match=said):
             check_kept(SegmenterTraining(data, recipe, "x", name), trained)
-    with pytest.raises(UsageError, match="classes"):
+    with pytest.raises(UsageError, match=r"outline learnt in place of half level"):
+        check_kept(SegmenterTraining(data, _recipe(outline="half level"), "x", known), trained)
+    with pytest.raises(UsageError, match="classes.*fine 0 in place of 16; views 1 in place of 4"):
         check_kept(SegmenterTraining(data, _recipe(), "x", known, lesson=class_lesson(("crack",))), trained)
+
+
+def test_a_kept_fold_of_recast_greys_is_none_of_greys_as_they_are(trained: Path, tmp_path: Path) -> None:
+    """A setting that this training leaves at nothing counts, too."""
+    card = read_card(trained)
+    data = [LabelledImage("a", np.zeros((8, 8), np.float32), np.zeros((8, 8), np.int32))] * 2
+    network = load_segmenter_network(trained, outputs=6).eval()
+    export_segmenter(network, card.model_copy(update={"training": {**card.training, "contrast": 0.2}}), tmp_path / "recast.onnx")
+    with pytest.raises(UsageError, match="contrast 0.2 in place of None"):
+        check_kept(SegmenterTraining(data, _recipe(), "x", card.data[0].name), tmp_path / "recast.onnx")
 
 
 def test_a_training_with_folds_of_another_one_is_refused(folder: Path, trained: Path, tmp_path: Path) -> None:

@@ -106,9 +106,9 @@ def _relit(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.f
 
 
 def class_loss(output: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """Loss of logits (n, 1 + classes, h / 2, w / 2) against classes (n, 1, h, w) where `valid` (n, 1, h, w) is 1.
+    """Loss of logits (n, 1 + classes, h / cell, w / cell) against classes (n, 1, h, w) where `valid` (n, 1, h, w) is 1.
 
-    Cross entropy and Dice of each class, at full resolution: the outline between two pixels of the maps is learnt too.
+    Cross entropy and Dice of each class, at full resolution: of coarser maps the outline between two pixels is learnt too.
     """
     fine = torch.nn.functional.interpolate(output.float(), size=target.shape[2:], mode="bilinear", align_corners=False)
     true = target[:, 0].long()

@@ -25,7 +25,7 @@ INSTANCE_THRESHOLDS = (0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75)
 CLASS_THRESHOLDS = tuple(round(0.2 + 0.05 * k, 2) for k in range(13))
 WIDTH_PX = 14.0  # objects of a class are magnified to this width where it is known, at most `ZOOM` times
 ZOOM = 3.0
-FINE = 16
+FINE = 16  # channels of the last level of a network of classes
 SMALLEST = (SMALLEST_PX, 20, 50, 100, 200)  # px of the parts that are left out
 
 
@@ -34,6 +34,9 @@ class Setting(NamedTuple):
 
     threshold: float
     smallest_px: int = SMALLEST_PX
+
+
+CLASS_SETTINGS = tuple(Setting(at, least) for at in CLASS_THRESHOLDS for least in SMALLEST)
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,6 @@ def read_lesson(root: Path, *, upright: bool = False, contrast: float = 0.0) -> 
         data, classes = read_class_images(root)
         return data, class_lesson(classes, upright=upright, contrast=contrast)
     return read_label_images(root), PARTICLES
-
-
-CLASS_SETTINGS = tuple(Setting(at, least) for at in CLASS_THRESHOLDS for least in SMALLEST)
 
 
 def fitting_zoom(data: list[LabelledImage]) -> float:

@@ -152,11 +152,13 @@ def check_kept(job: SegmenterTraining, path: Path) -> None:
     Raises:
         UsageError: it was trained with other settings, on other data or for other classes.
     """
-    card = read_card(path)
+    card, lesson = read_card(path), job.lesson
     there = {**card.training, "data": [one.name for one in card.data], "classes": list(card.classes), "zoom": card.zoom}
-    wanted = {**job.settings, "data": [one.name for one in job.sources], "classes": list(job.lesson.classes)}
-    wanted["zoom"] = job.zoom or 1.0
-    differ = [f"{k} {there.get(k)} in place of {v}" for k, v in wanted.items() if k != "folds" and there.get(k) != v]
+    there |= {"fine": card.architecture.get("fine", 0), "views": card.views, "outline": card.outline}
+    wanted = {**job.settings, "data": [one.name for one in job.sources], "classes": list(lesson.classes)}
+    wanted |= {"zoom": job.zoom or 1.0, "fine": lesson.fine, "views": lesson.views, "outline": job.recipe.train.outline}
+    names = [name for name in {**wanted, **there} if name != "folds"]
+    differ = [f"{k} {there.get(k)} in place of {wanted.get(k)}" for k in names if there.get(k) != wanted.get(k)]
     if differ:
         raise UsageError(f"{path} was trained otherwise ({'; '.join(differ)}): remove it, or keep the folds in another folder")
 
