@@ -472,6 +472,23 @@ def test_other_conditions_are_told_again_without_scoring(tmp_path):
     assert scorer.calls == looked
 
 
+def test_a_run_broken_off_while_it_was_told_again_is_not_taken_for_finished(tmp_path, monkeypatch):
+    folder, scorer = series(tmp_path / "in"), ShareScorer()
+    table, recipe, run = folder / "conditions.csv", parse_recipe(PLAIN), tmp_path / "out"
+    ms.score(folder, recipe, run, scorer=scorer)
+
+    def killed(*given):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("morphoscope.pipeline.scoring.write_score_outputs", killed)
+        ms.score(folder, recipe, run, conditions=table, scorer=scorer, resume=True)
+    with pytest.raises(UsageError, match="while told against conditions .*give --conditions again"):
+        ms.score(folder, recipe, run, scorer=scorer, resume=True)
+    told = ms.score(folder, recipe, run, conditions=table, scorer=scorer, resume=True)
+    assert (told.path / "trends.csv").is_file() and scorer.calls == len(told.scores)
+
+
 def test_conditions_that_took_the_place_of_times_are_not_told_again(tmp_path):
     pages = np.stack([picture(0.1 + 0.1 * k, seed=k) for k in range(4)])
     tifffile.imwrite(tmp_path / "s.tif", pages, photometric="minisblack")

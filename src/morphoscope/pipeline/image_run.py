@@ -140,11 +140,6 @@ def left_out(failed: Sequence[Mapping[str, str]]) -> list[str]:
     return [f"Left out: {one['reason']}" for one in failed]
 
 
-def per_second(job: ImageJob, images: pd.DataFrame, stage: str) -> float:
-    """Images a second of a stage."""
-    return round(len(images) / max(job.clock.seconds.get(stage, 0.0), 1e-9), 2)
-
-
 def end(job: ImageJob, known: Known, info: dict[str, Any]) -> Run:
     """Write run.json, all else being there, and remove the parts; the run."""
     info["timings_s"] = {name: round(value, 3) for name, value in job.clock.seconds.items()}

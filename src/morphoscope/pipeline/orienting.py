@@ -21,7 +21,6 @@ from morphoscope.pipeline.image_run import (
     end,
     known_of,
     left_out,
-    per_second,
     refuse_unused,
     run_info,
 )
@@ -97,7 +96,6 @@ def _finish(job: OrientJob, rows: pd.DataFrame, known: Known) -> dict[str, Any]:
         "warnings": left_out(failed) + _warnings(rows, table),
         "notes": _notes(job, rows, table),
         "findings": findings(table),
-        "images_per_s": per_second(job, table, "orient"),
     }
     if job.recipe.orient.maps:
         info["maps"] = join_maps(job.files, job.output)

@@ -41,6 +41,20 @@ def told_alike(run: Run, told: tuple[Conditions, list[str]], recipe: Recipe) -> 
     return old.get("sha256") == new["sha256"] and recipe == told_before(run, recipe)
 
 
+def refuse_half_told(run: Run) -> Run:
+    """A finished run, if it was not broken off while it was told against other conditions.
+
+    Raises:
+        UsageError: it was.
+    """
+    old = run.info["conditions"]
+    if old is not None and old["sha256"] is None:
+        raise UsageError(
+            f"{run.path} was broken off while told against conditions ({', '.join(old['columns'])}): give --conditions again"
+        )
+    return run
+
+
 def forget(run: Run, told: tuple[Conditions, list[str]]) -> tuple[pd.DataFrame, list[str]]:
     """Take what followed from conditions out of a finished run; the rows its parts had, and what was said of its images.
 

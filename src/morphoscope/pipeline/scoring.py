@@ -24,12 +24,11 @@ from morphoscope.pipeline.image_run import (
     end,
     known_of,
     left_out,
-    per_second,
     refuse_unused,
     run_info,
 )
 from morphoscope.pipeline.provenance import same_settings
-from morphoscope.pipeline.score_again import conditions_facts, forget, told_alike, told_before
+from morphoscope.pipeline.score_again import conditions_facts, forget, refuse_half_told, told_alike, told_before
 from morphoscope.pipeline.score_findings import findings
 from morphoscope.pipeline.score_images import PatchScorer
 from morphoscope.pipeline.score_job import Job, scores_of
@@ -97,7 +96,9 @@ def score(
         same_settings(
             there, settings if told is None else told_before(there, settings), "calibration", "frames", "score", "report"
         )
-        if told is None or told_alike(there, told, settings):
+        if told is None:
+            return refuse_half_told(there)
+        if told_alike(there, told, settings):
             return there
         job.clock.seconds |= there.info["timings_s"]
         return end(job, known, _finish(job, *forget(there, told), told, known))
@@ -139,7 +140,6 @@ def _finish(
         "warnings": [*left_out(failed), *said, *images],
         "notes": score_notes(results, job, told=conditions is not None),
         "findings": findings(results),
-        "images_per_s": per_second(job, results.scores, "score"),
     }
     if job.recipe.score.maps:
         info["maps"] = join_maps(job.files, job.output)
