@@ -93,6 +93,13 @@ def test_stamp_says_what_is_known() -> None:
     assert stamp_text(Calibration(), 12) == "frame 12"
 
 
+@pytest.mark.parametrize("side", [1, 2, 3, 30])
+def test_pictures_too_small_for_their_stamp_are_drawn_all_the_same(side: int) -> None:
+    grey = np.full((side, side), 90, dtype=np.uint8)
+    drawn = draw_overlay(grey, _objects().iloc[:0], Calibration(), "a-rather-long-name-of-a-file.png")
+    assert drawn.shape == (side, side, 3) and (drawn == 90).all() == (side <= 3)
+
+
 def test_the_stamp_hides_little() -> None:
     grey = np.full((120, 160), 120, dtype=np.uint8)
     stamped = draw_overlay(grey, _objects().iloc[:0], Calibration(), "fr\u00e4me 12   3.0 s")

@@ -165,7 +165,7 @@ def _ellipses(canvas: Rgb, objects: pd.DataFrame, colours: list[Colour], zoom: i
 
 @lru_cache(maxsize=4096)
 def _glyphs(text: str, scale: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Coverage masks (0 to 1) of a small text and of its dark rim."""
+    """Coverage masks (0 to 1) of a small text and of its dark rim; of no size where the text is too small to leave a trace."""
     (wide, high), base = cv2.getTextSize(text, FONT, scale, 1)
     size = (high + base + 8, wide + 8)
     masks = []
@@ -174,6 +174,8 @@ def _glyphs(text: str, scale: float) -> tuple[NDArray[np.float32], NDArray[np.fl
         cv2.putText(mask, text, (4, high + 4), FONT, scale, 255, stroke, cv2.LINE_AA)
         masks.append(np.asarray(mask[..., None] / 255, dtype=np.float32))
     inked = np.argwhere(masks[1][..., 0] > 0.05)
+    if not len(inked):
+        return masks[0][:0, :0], masks[1][:0, :0]
     (y0, x0), (y1, x1) = inked.min(0), inked.max(0) + 1
     return masks[0][y0:y1, x0:x1], masks[1][y0:y1, x0:x1]
 
@@ -215,7 +217,7 @@ def _plate(canvas: Rgb, text: str, corner: tuple[int, int]) -> None:
     plain = text.encode("ascii", "replace").decode()  # the font has no others
     size = _text_size(canvas.shape[1])
     ink, rim = _glyphs.__wrapped__(plain, size)
-    size *= min(1.0, canvas.shape[1] / ink.shape[1])
+    size *= min(1.0, canvas.shape[1] / max(ink.shape[1], 1))
     ink, rim = _glyphs.__wrapped__(plain, size)
     y, x = (at + 3 for at in corner)
     patch = canvas[y : y + ink.shape[0], x : x + ink.shape[1]]
