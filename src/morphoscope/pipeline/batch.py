@@ -86,9 +86,9 @@ def _summary(runs: dict[str, Run], failed: list[tuple[Path, MorphoscopeError]], 
 def _write_index(output: Path, runs: dict[str, Run], info: dict[str, Any]) -> None:
     rows = [{"run": name, **run.info["counts"]} for name, run in runs.items()]
     pd.DataFrame(rows).to_csv(output / "runs.csv", index=False)
-    counts = list(rows[0])[1:]
+    counts = list(dict.fromkeys(name for row in rows for name in row if name != "run"))  # runs may count different things
     cells = [
-        [f'<a href="{text(quote(str(row["run"])))}/report.html">{text(row["run"])}</a>', *(text(row[c]) for c in counts)]
+        [f'<a href="{text(quote(str(row["run"])))}/report.html">{text(row["run"])}</a>', *(text(row.get(c, "")) for c in counts)]
         for row in rows
     ]
     body = f"<header><h1>{len(runs)} runs</h1></header>{box('warn', 'Read this before using the numbers', info['warnings'])}"
