@@ -11,7 +11,7 @@ from morphoscope.models.card import ModelCard  # noqa: E402
 from morphoscope.models.runtime import read_card  # noqa: E402
 from morphoscope.train.export import export_scorer  # noqa: E402
 from morphoscope.train.patch_networks import NETWORKS, build_network, side_left  # noqa: E402
-from morphoscope.train.trained import load_network, load_patch_network  # noqa: E402
+from morphoscope.train.trained import load_network, load_patch_network, score_outputs  # noqa: E402
 
 CARD = ModelCard(
     name="cracks", task="score", classes=("crack",), preprocess="unit-1", postprocess="scores-1", answer="multi-label"
@@ -106,8 +106,23 @@ def test_out_to_a_file_and_back(name: str, side: int, tmp_path) -> None:
     image = torch.rand(1, network.channels, side, side)
     with torch.inference_mode():
         assert torch.equal(again(image), network(image))
-    other = load_patch_network(tmp_path / "m.onnx", outputs=5)
+    other = load_patch_network(tmp_path / "m.onnx", outputs=score_outputs(("a", "b", "c", "d", "e"), 1))
     assert other.outputs == 5
     assert torch.equal(other.features[0].weight, network.features[0].weight)
+
+
+def test_training_goes_on_with_each_class_by_its_name(tmp_path) -> None:
+    """Data name classes in their own order: what was learnt of a class stays with it, new ones know nothing."""
+    network = build_network("deepthin-road-27", outputs=3)
+    export_scorer(network, CARD.model_copy(update={"classes": ("scratch", "crack", "particle")}), tmp_path / "m.onnx")
+    there, image = network.eval(), torch.rand(1, 1, 27, 27)
+    other = load_patch_network(tmp_path / "m.onnx", outputs=score_outputs(("crack", "hole", "scratch"), 1)).eval()
+    with torch.inference_mode():
+        was, now = there(image).flatten(), other(image).flatten()
+    assert torch.equal(now, torch.stack([was[1], torch.tensor(0.0), was[0]]))
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path) -> None:
+    export_scorer(build_network("deepthin-road-27", outputs=1), CARD, tmp_path / "m.onnx")
     with pytest.raises(ModelError, match="CentreNet"):
         load_network(tmp_path / "m.onnx")

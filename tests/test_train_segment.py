@@ -18,7 +18,7 @@ from morphoscope.errors import InputError, ModelError, UsageError  # noqa: E402
 from morphoscope.measure.mask_scores import count_matches, count_pixels, f1_of, mean_iou  # noqa: E402
 from morphoscope.measure.matching import match_labels  # noqa: E402
 from morphoscope.models.card import shipped_models  # noqa: E402
-from morphoscope.models.class_maps import without_specks  # noqa: E402
+from morphoscope.models.class_maps import class_outputs, without_specks  # noqa: E402
 from morphoscope.models.instances import REACH_PX, edges, labels_from_maps  # noqa: E402
 from morphoscope.models.runtime import load_session, read_card  # noqa: E402
 from morphoscope.models.segment import MARGIN, load_segmenter  # noqa: E402
@@ -214,7 +214,7 @@ def test_a_kept_fold_of_recast_greys_is_none_of_greys_as_they_are(trained: Path,
     """A setting that this training leaves at nothing counts, too."""
     card = read_card(trained)
     data = [LabelledImage("a", np.zeros((8, 8), np.float32), np.zeros((8, 8), np.int32))] * 2
-    network = load_segmenter_network(trained, outputs=6).eval()
+    network = load_segmenter_network(trained).eval()
     export_segmenter(network, card.model_copy(update={"training": {**card.training, "contrast": 0.2}}), tmp_path / "recast.onnx")
     with pytest.raises(UsageError, match="contrast 0.2 in place of None"):
         check_kept(SegmenterTraining(data, _recipe(), "x", card.data[0].name), tmp_path / "recast.onnx")
@@ -295,7 +295,7 @@ def test_the_command_trains_a_segmenter_and_refuses_what_it_has_no_use_for(folde
 
 
 def test_weights_are_stored_in_half_precision_and_come_back_as_the_network_s_own(trained: Path) -> None:
-    network = load_segmenter_network(trained, outputs=6).eval()
+    network = load_segmenter_network(trained).eval()
     stored = {t.name: t for t in onnx.load(str(trained)).graph.initializer}
     weights = weights_of(trained)
     assert stored["head.0.0.weight"].data_type == onnx.TensorProto.FLOAT16
@@ -310,7 +310,7 @@ def test_weights_are_stored_in_half_precision_and_come_back_as_the_network_s_own
 
 def test_a_network_written_anew_gives_the_same_outputs_and_a_file_of_the_same_weights(trained: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.onnx"
-    export_segmenter(load_segmenter_network(trained, outputs=6), load_segmenter(trained, threads=1).card, again)
+    export_segmenter(load_segmenter_network(trained), load_segmenter(trained, threads=1).card, again)
     written = weights_of(again)
     for name, weight in weights_of(trained).items():
         assert torch.equal(weight, written[name]), name
@@ -410,6 +410,20 @@ def test_maps_of_classes_are_as_fine_as_the_image_and_do_not_know_left_from_righ
     np.testing.assert_allclose(segmenter.maps(image[::-1]), segmenter.maps(image)[:, ::-1], atol=1e-4)
     segmenter.card = segmenter.card.model_copy(update={"views": 1})
     assert np.abs(segmenter.maps(mirrored) - segmenter.maps(image)[:, :, ::-1]).max() > 0.01
+
+
+def test_training_goes_on_with_each_class_by_its_name(classes: Path, tmp_path: Path) -> None:
+    """Another folder may number the same classes otherwise; and six maps of classes are not the six of particles."""
+    model = tmp_path / "c.onnx"
+    train_segmenter(classes, model, _recipe(folds=0))
+    image = torch.rand(1, 1, 64, 64)
+    with torch.inference_mode():
+        was, now, particles = (
+            load_segmenter_network(model, outputs=class_outputs(names), fine=fine).eval()(image)
+            for names, fine in ((("oxide", "crack"), 16), (("crack", "oxide", "pore"), 16), (("a", "b", "c", "d", "e"), 16))
+        )
+    assert torch.allclose(now[:, :3], was[:, [0, 2, 1]], atol=1e-5) and torch.allclose(particles[:, 0], was[:, 0], atol=1e-5)
+    assert not torch.allclose(particles[:, 1:3], was[:, 1:], atol=1e-2)
 
 
 def test_specks_are_left_out_where_images_held_out_have_none() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -11,6 +12,11 @@ from numpy.typing import NDArray
 CLASSES = "classes-1"
 SMALLEST_PX = 3  # px of the image that a part has at least
 ClassMap = NDArray[np.uint8]
+
+
+def class_outputs(classes: Sequence[str]) -> tuple[str, ...]:
+    """Names of a network's maps: that of the background has none."""
+    return ("", *classes)
 
 
 def shown(maps: NDArray[np.float32], shape: tuple[int, int]) -> tuple[NDArray[np.float32], ClassMap]:

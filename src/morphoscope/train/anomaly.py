@@ -172,7 +172,7 @@ def backbone_of(path: Path) -> Backbone:
     if card.postprocess == NEIGHBOURS:
         features = load_neighbour_network(path).features
         return Backbone(features, features.channels, card.architecture["spread"], card.data[:-1])
-    return Backbone(load_segmenter_network(path, outputs=2).backbone, 1, 1.0, card.data)
+    return Backbone(load_segmenter_network(path).backbone, 1, 1.0, card.data)
 
 
 def fitted(backbone: Backbone, images: Iterable[PatchImage]) -> Features:

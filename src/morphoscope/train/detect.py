@@ -65,7 +65,7 @@ class DetectorTraining:
         """A trained network; nothing in the held-out band was learnt."""
         settings = self.recipe.train
         if self.start:
-            network = load_network(self.start, classes=len(self.classes))
+            network = load_network(self.start, classes=self.classes)
         else:
             network = CentreNet(len(self.classes), widths=settings.widths)
         if self.freeze_backbone:

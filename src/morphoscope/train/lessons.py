@@ -14,7 +14,7 @@ from torch import Tensor
 
 from morphoscope.io.label_images import is_semantic
 from morphoscope.measure.mask_scores import IOU, Counts, count_matches, count_pixels, f1_of, iou_of, mean_iou
-from morphoscope.models.class_maps import CLASSES, SMALLEST_PX, shown, without_specks
+from morphoscope.models.class_maps import CLASSES, SMALLEST_PX, class_outputs, shown, without_specks
 from morphoscope.models.instances import CHANNELS, INSTANCES
 from morphoscope.models.segment import Segmenter
 from morphoscope.train.class_maps import class_crop, class_loss, read_class_images, typical_px
@@ -43,15 +43,15 @@ CLASS_SETTINGS = tuple(Setting(at, least) for at in CLASS_THRESHOLDS for least i
 class Lesson:
     """What a network learns.
 
-    `fine`: channels of its last level at full resolution, see `InstanceNet`. `views`: mirror images that are averaged in use,
-    see `ModelCard.views`. `crop` gives input, target and valid of a random crop; `loss` takes output, target and valid; `judge`
-    counts right, wrong and missed (settings, ..., 3) on one image at each of `settings`; `score` makes one number of counts
-    (..., 3). `unvalidated` is the setting where no image was held out.
+    `maps`: names of the network's outputs. `fine`: channels of its last level at full resolution, see `InstanceNet`. `views`:
+    mirror images that are averaged in use, see `ModelCard.views`. `crop` gives input, target and valid of a random crop; `loss`
+    takes output, target and valid; `judge` counts right, wrong and missed (settings, ..., 3) on one image at each of `settings`;
+    `score` makes one number of counts (..., 3). `unvalidated` is the setting where no image was held out.
     """
 
     classes: tuple[str, ...]
     postprocess: str
-    outputs: int
+    maps: tuple[str, ...]
     fine: int
     views: int
     settings: tuple[Setting, ...]
@@ -129,7 +129,7 @@ def class_lesson(classes: tuple[str, ...], *, upright: bool = False, contrast: f
     return Lesson(
         classes=classes,
         postprocess=CLASSES,
-        outputs=1 + len(classes),
+        maps=class_outputs(classes),
         fine=FINE,
         views=2 if upright else 4,
         settings=CLASS_SETTINGS,
@@ -144,7 +144,7 @@ def class_lesson(classes: tuple[str, ...], *, upright: bool = False, contrast: f
 PARTICLES = Lesson(
     classes=("particle",),
     postprocess=INSTANCES,
-    outputs=len(CHANNELS),
+    maps=CHANNELS,
     fine=0,
     views=1,
     settings=tuple(Setting(at) for at in INSTANCE_THRESHOLDS),

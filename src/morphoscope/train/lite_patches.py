@@ -81,7 +81,7 @@ def build_lite(*, outputs: int, channels: int, input_px: int, robust: bool = Fal
     moments = Moments(channels)
     head = nn.Sequential(Standardise(moments.width), nn.Conv2d(moments.width, outputs, 1))
     network = PatchNet(LITE, nn.Sequential(moments), head, channels=channels, input_px=input_px)
-    pretrained = load_segmenter_network(shipped_models()[PRETRAINED], outputs=6).backbone
+    pretrained = load_segmenter_network(shipped_models()[PRETRAINED]).backbone
     moments.load_state_dict(pretrained.state_dict(), strict=False)
     if robust:
         moments.scaling.copy_(torch.tensor((1.0, 0.0)))

@@ -11,7 +11,7 @@ import numpy as np
 
 from morphoscope.errors import UsageError
 from morphoscope.io.open import open_frames
-from morphoscope.io.score_data import ScoreData
+from morphoscope.io.score_data import LEVELS, ScoreData
 from morphoscope.models.preprocess import ROBUST_RGB, UNIT
 from morphoscope.models.runtime import read_card
 from morphoscope.recipe import Recipe
@@ -20,7 +20,7 @@ from morphoscope.train.lite_patches import LITE, build_lite
 from morphoscope.train.patch_networks import PatchNet, build_network
 from morphoscope.train.score_pictures import Facts
 from morphoscope.train.score_sampling import Change
-from morphoscope.train.trained import load_patch_network
+from morphoscope.train.trained import Output, load_patch_network, score_outputs
 
 OURS = "film"
 OWN = (OURS, CELLS, LITE)  # the others are published, and see patches as published
@@ -45,11 +45,12 @@ class Plan:
     change: Change
     pixel_size_nm: float | None = None
     start: Path | None = None
+    about: tuple[Output, ...] = ()
 
     def build(self) -> PatchNet:
         """The network, with fresh weights or those of `start`."""
         if self.start:
-            return load_patch_network(self.start, outputs=self.outputs)
+            return load_patch_network(self.start, outputs=self.about)
         if self.network == LITE:
             robust = self.preprocess == ROBUST_RGB
             return build_lite(outputs=self.outputs, channels=self.channels, input_px=self.side, robust=robust)
@@ -67,14 +68,15 @@ def make_plan(data: ScoreData, read: Sequence[Facts], recipe: Recipe, *, start: 
         UsageError: a patch in nm of images without a common scale, or a patch too small for the network.
     """
     settings = recipe.train
-    outputs = len(data.classes) * (10 if data.answer == "ordinal" else 1)
+    about = score_outputs(data.classes, LEVELS if data.answer == "ordinal" else 1)
+    outputs = len(about)
     pixel = _pixel_size(read, recipe) if recipe.score.patch_nm else None
     wanted = recipe.score.patch_nm / pixel if recipe.score.patch_nm and pixel else recipe.score.patch_px
     sides = np.array([min(one.shape) for one in read])
     smallest = float(sides[sides >= np.median(sides) / 2].min())
     if start:
         card = read_card(start)
-        network = load_patch_network(start, outputs=outputs)
+        network = load_patch_network(start, outputs=about)
         seen = wanted or (smallest if data.ready else min(card.seen_px or network.input_px, smallest))
         return Plan(
             network=network.name,
@@ -86,6 +88,7 @@ def make_plan(data: ScoreData, read: Sequence[Facts], recipe: Recipe, *, start: 
             change=_change(network.name, card.preprocess, data),
             pixel_size_nm=pixel,
             start=start,
+            about=about,
         )
     name = settings.network or (OURS if data.marked or (data.ready and smallest <= READY_PX) else LITE)
     own = build_network(name, outputs=outputs)

@@ -70,9 +70,9 @@ class SegmenterTraining:
 
     def _network(self) -> InstanceNet:
         if self.start:
-            network = load_segmenter_network(self.start, outputs=self.lesson.outputs, fine=self.lesson.fine)
+            network = load_segmenter_network(self.start, outputs=self.lesson.maps, fine=self.lesson.fine)
         else:
-            network = InstanceNet(outputs=self.lesson.outputs, fine=self.lesson.fine)
+            network = InstanceNet(outputs=len(self.lesson.maps), fine=self.lesson.fine)
         if self.imagenet:
             network.backbone.load_imagenet(self.imagenet)
         network.backbone.requires_grad_(not self.freeze_backbone)
