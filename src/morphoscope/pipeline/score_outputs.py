@@ -164,7 +164,10 @@ def _stills(job: Job, results: ScoreResults) -> dict[str, str]:
     stills = [_still(job, results.scores.iloc[at]) for at in _chosen(results)]
     tops = [
         max(
-            [np.nan_to_num(2 * model_error(job.scorer.card, name)), *(float(np.nanmax(still.maps[k].values)) for still in stills)]
+            [
+                np.nan_to_num(min(2 * model_error(job.scorer.card, name), 1.0)),
+                *(float(np.nanmax(still.maps[k].values)) for still in stills),
+            ]
         )
         for k, name in enumerate(results.classes[:MOST_MAPS])
     ]
