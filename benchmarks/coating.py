@@ -2,8 +2,8 @@
 
 Prints the IoU of cracks and oxide in images of samples never learnt, with 10, 5 and 1 training images: `train segment
 --from particles` with `examples/train-coating.toml` and fewer steps for fewer images. The fourteen images come from nine
-samples, told by their names; a sample is never split. The threshold of each of the four folds, and below which size
-parts are left out, is chosen on the three others. Cracks are also compared within 2 px, and the labels with themselves,
+samples, told by their names; a sample is never split. The threshold of each of the four folds is chosen on the
+three others. Cracks are also compared within 2 px, and the labels with themselves,
 moved by a pixel. Models are kept in `benchmarks/out/coating` and not trained again.
 """
 
@@ -22,11 +22,11 @@ from morphoscope.io.label_images import Pair, read_classes
 from morphoscope.measure.mask_scores import count_pixels, iou_of
 from morphoscope.measure.tolerance import f1, within
 from morphoscope.models.card import resolve_model
-from morphoscope.models.class_maps import shown, without_specks
+from morphoscope.models.class_maps import shown
 from morphoscope.models.segment import load_segmenter
 from morphoscope.recipe import Recipe, load_recipe
 from morphoscope.train.class_maps import as_example
-from morphoscope.train.lessons import CLASS_SETTINGS, Setting, class_lesson, count_classes
+from morphoscope.train.lessons import CLASS_THRESHOLDS, class_lesson, count_classes
 from morphoscope.train.segment import SegmenterTraining, fold_model
 
 FOLDER, CLASSES = OUT / "coating", ("oxide", "crack")
@@ -63,7 +63,7 @@ def model(pairs: Sequence[Pair], fold: int, count: int) -> str:
             path.stem,
             "coating-cracks",
             start=resolve_model("particles"),
-            lesson=class_lesson(CLASSES, upright=settings.upright, contrast=settings.contrast),
+            lesson=class_lesson(CLASSES, upright=settings.upright),
         )
         print(f"training with {count} images without fold {fold}", flush=True)
         fold_model(job, None, path)
@@ -75,15 +75,14 @@ def seen(one: Pair, path: str) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     return shown(load_segmenter(path, threads=1).maps(one.image()), (one.labels.shape[0], one.labels.shape[1]))
 
 
-def near(one: Pair, path: str, setting: Setting) -> tuple[float, float]:
+def near(one: Pair, path: str, threshold: float) -> tuple[float, float]:
     """Precision and recall of the cracks of an image within `NEAR_PX`."""
     chance, best = seen(one, path)
-    found = without_specks(np.where(chance > setting.threshold, best, 0).astype(np.uint8), setting.smallest_px)
-    return within(found == CRACK, one.labels == CRACK, NEAR_PX)
+    return within((chance > threshold) & (best == CRACK), one.labels == CRACK, NEAR_PX)
 
 
 def row(pairs: Sequence[Pair], count: int, folds: Sequence[int]) -> None:
-    """Print the scores with so many training images; the setting of a fold is chosen on the others."""
+    """Print the scores with so many training images; the threshold of a fold is chosen on the others."""
     held = {k: [one for one in pairs if fold_of_sample(one) == k] for k in folds}
     paths = {k: model(pairs, k, count) for k in folds}
     table = {k: np.stack([count_classes(*seen(one, paths[k]), one.labels, len(CLASSES)) for one in held[k]]) for k in folds}
@@ -96,11 +95,11 @@ def row(pairs: Sequence[Pair], count: int, folds: Sequence[int]) -> None:
     scores = zip(CLASSES, iou_of(chosen.sum(axis=0)), bounds, strict=True)
     parts = [f"{name} {v:.3f} ({low:.3f} to {high:.3f})" for name, v, (low, high) in scores]
     each = [f"{k}: {iou_of(table[k][:, at].sum(axis=0))[CRACK - 1]:.3f}" for k, at in picked.items()]
-    precision, recall = np.mean([near(one, paths[k], CLASS_SETTINGS[picked[k]]) for k in folds for one in held[k]], axis=0)
-    settings = [tuple(CLASS_SETTINGS[at]) for at in picked.values()]
+    precision, recall = np.mean([near(one, paths[k], CLASS_THRESHOLDS[picked[k]]) for k in folds for one in held[k]], axis=0)
+    thresholds = [CLASS_THRESHOLDS[at] for at in picked.values()]
     print(
         f"{count:2d} images: IoU {', '.join(parts)}; cracks by fold {', '.join(each)}; within {NEAR_PX:g} px: precision "
-        f"{precision:.3f}, recall {recall:.3f}, F1 {f1(precision, recall):.3f}; settings {settings}",
+        f"{precision:.3f}, recall {recall:.3f}, F1 {f1(precision, recall):.3f}; thresholds {thresholds}",
         flush=True,
     )
 

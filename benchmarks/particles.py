@@ -21,7 +21,7 @@ from morphoscope.models.segment import load_segmenter
 from morphoscope.recipe import load_recipe
 from morphoscope.train.label_images import read_label_images
 from morphoscope.train.lessons import INSTANCE_THRESHOLDS
-from morphoscope.train.segment import SegmenterTraining, counts_by_setting, fold_model, validate
+from morphoscope.train.segment import SegmenterTraining, counts_by_threshold, fold_model, validate
 
 FOLDER = OUT / "particles"
 
@@ -48,19 +48,19 @@ def plain(job: SegmenterTraining) -> Counts:
 
 def network(job: SegmenterTraining, folds: list[int], folder: Path) -> Counts:
     """Pooled counts (3,) of the models of these folds, the threshold of each chosen on the other folds."""
-    counts = [counts_by_setting(job, fold, _model(folder, fold)) for fold in folds]
+    counts = [counts_by_threshold(job, fold, _model(folder, fold)) for fold in folds]
     for fold, table in zip(folds, counts, strict=True):
         print(
             f"fold {fold}: F1 by threshold "
             + ", ".join(f"{t:g} {f:.3f}" for t, f in zip(INSTANCE_THRESHOLDS, f1_of(table), strict=True))
         )
     ship, chosen, pooled = validate(np.stack(counts))
-    print(f"thresholds chosen on the other folds: {[one.threshold for one in chosen]}; on all: {ship.threshold}")
+    print(f"thresholds chosen on the other folds: {chosen}; on all: {ship}")
     if len(folds) == 1:
         print("one fold alone: its threshold was chosen on itself, which flatters it")
-    errors = np.array([row for fold in folds for row in _per_image(job, fold, folder, ship.threshold)])
+    errors = np.array([row for fold in folds for row in _per_image(job, fold, folder, ship)])
     print(
-        f"per image at {ship.threshold}: median error of count {np.median(errors[:, 0]):.3f}, "
+        f"per image at {ship}: median error of count {np.median(errors[:, 0]):.3f}, "
         f"of mean diameter {np.nanmedian(errors[:, 1]):.3f}"
     )
     return pooled

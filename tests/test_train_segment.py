@@ -18,18 +18,18 @@ from morphoscope.errors import InputError, ModelError, UsageError  # noqa: E402
 from morphoscope.measure.mask_scores import count_matches, count_pixels, f1_of, mean_iou  # noqa: E402
 from morphoscope.measure.matching import match_labels  # noqa: E402
 from morphoscope.models.card import shipped_models  # noqa: E402
-from morphoscope.models.class_maps import class_outputs, without_specks  # noqa: E402
+from morphoscope.models.class_maps import class_outputs  # noqa: E402
 from morphoscope.models.instances import REACH_PX, edges, labels_from_maps  # noqa: E402
 from morphoscope.models.runtime import load_session, read_card  # noqa: E402
 from morphoscope.models.segment import MARGIN, load_segmenter  # noqa: E402
 from morphoscope.recipe import Recipe, parse_recipe  # noqa: E402
-from morphoscope.train.class_maps import class_crop, class_loss, read_class_images, recast, typical_px  # noqa: E402
+from morphoscope.train.class_maps import class_crop, class_loss, read_class_images, typical_px  # noqa: E402
 from morphoscope.train.export import export_segmenter  # noqa: E402
 from morphoscope.train.instance_network import InstanceNet  # noqa: E402
 from morphoscope.train.instances import loss, targets  # noqa: E402
 from morphoscope.train.label_images import LabelledImage, crop, fold_of, read_label_images, stretched  # noqa: E402
 from morphoscope.train.lessons import INSTANCE_THRESHOLDS as THRESHOLDS  # noqa: E402
-from morphoscope.train.lessons import Setting, class_lesson, count_classes, fitting_zoom  # noqa: E402
+from morphoscope.train.lessons import class_lesson, fitting_zoom  # noqa: E402
 from morphoscope.train.lite_encoder import Convolution, LiteEncoder  # noqa: E402
 from morphoscope.train.segment import FINE, SegmenterTraining, check_kept, fine_tuning, train_segmenter, validate  # noqa: E402
 from morphoscope.train.trained import load_segmenter_network, weights_of  # noqa: E402
@@ -210,14 +210,14 @@ def test_a_kept_fold_is_taken_only_where_settings_and_data_are_the_same(trained:
         check_kept(SegmenterTraining(data, _recipe(), "x", known, lesson=class_lesson(("crack",))), trained)
 
 
-def test_a_kept_fold_of_recast_greys_is_none_of_greys_as_they_are(trained: Path, tmp_path: Path) -> None:
+def test_a_kept_fold_of_upright_images_is_none_of_turned_ones(trained: Path, tmp_path: Path) -> None:
     """A setting that this training leaves at nothing counts, too."""
     card = read_card(trained)
     data = [LabelledImage("a", np.zeros((8, 8), np.float32), np.zeros((8, 8), np.int32))] * 2
     network = load_segmenter_network(trained).eval()
-    export_segmenter(network, card.model_copy(update={"training": {**card.training, "contrast": 0.2}}), tmp_path / "recast.onnx")
-    with pytest.raises(UsageError, match="contrast 0.2 in place of None"):
-        check_kept(SegmenterTraining(data, _recipe(), "x", card.data[0].name), tmp_path / "recast.onnx")
+    export_segmenter(network, card.model_copy(update={"training": {**card.training, "upright": True}}), tmp_path / "up.onnx")
+    with pytest.raises(UsageError, match="upright True in place of None"):
+        check_kept(SegmenterTraining(data, _recipe(), "x", card.data[0].name), tmp_path / "up.onnx")
 
 
 def test_a_training_with_folds_of_another_one_is_refused(folder: Path, trained: Path, tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_folds_part_the_images_and_the_held_out_one_decides_no_threshold_of_its_
     counts[..., 2] = 10
     counts[0, 1], counts[1, 4] = (9, 0, 1), (8, 0, 2)
     ship, chosen, pooled = validate(counts)
-    assert chosen == [Setting(THRESHOLDS[4]), Setting(THRESHOLDS[1])] and ship == Setting(THRESHOLDS[1])
+    assert chosen == [THRESHOLDS[4], THRESHOLDS[1]] and ship == THRESHOLDS[1]
     assert pooled.tolist() == [0, 0, 20] and f1_of(pooled) == 0
 
 
@@ -424,31 +424,6 @@ def test_training_goes_on_with_each_class_by_its_name(classes: Path, tmp_path: P
         )
     assert torch.allclose(now[:, :3], was[:, [0, 2, 1]], atol=1e-5) and torch.allclose(particles[:, 0], was[:, 0], atol=1e-5)
     assert not torch.allclose(particles[:, 1:3], was[:, 1:], atol=1e-2)
-
-
-def test_specks_are_left_out_where_images_held_out_have_none() -> None:
-    """A crack is found, and specks beside it; the setting that is chosen leaves out parts of their size, and the crack stays."""
-    true = np.zeros((60, 60), np.int32)
-    true[5:55, 30:34] = 1
-    chance = np.where(true > 0, 0.9, 0.1).astype(np.float32)
-    chance[10:16, 5:11] = chance[40:43, 50:53] = 0.9
-    lesson = class_lesson(("crack",))
-    counts = count_classes(chance, np.ones((60, 60), np.uint8), true, 1)
-    setting, _, pooled = validate(counts[None], lesson)
-    assert setting.smallest_px == 50 and pooled.tolist() == [[200, 0, 0]]
-    lone = np.zeros((20, 20), np.uint8)
-    lone[2:4, 2:4], lone[10, 10], lone[11, 11] = 1, 1, 2
-    assert np.array_equal(without_specks(lone, 2), np.where((lone == 1) & (np.arange(20)[:, None] < 5), 1, 0))
-
-
-def test_greys_are_recast_by_rising_curves() -> None:
-    rng, ramp = np.random.default_rng(3), np.linspace(-4, 4, 200, dtype=np.float32).reshape(1, -1)
-    drawn = [recast(ramp, 0.2, rng)[0] for _ in range(200)]
-    assert all((np.diff(one) > 0).all() for one in drawn)
-    changed = [one for one in drawn if not np.array_equal(one, ramp[0])]
-    assert 0.7 < len(changed) / len(drawn) < 0.9
-    slopes = np.log([(one[20] - one[0]) / (ramp[0, 20] - ramp[0, 0]) for one in changed])
-    assert np.std(slopes) == pytest.approx(0.2, rel=0.3)
 
 
 def test_pixels_right_wrong_and_missed_of_each_class() -> None:

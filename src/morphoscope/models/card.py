@@ -79,9 +79,6 @@ class ModelCard(BaseModel):
     views: Literal[1, 2, 4] = Field(
         1, description="segment, classes: logits are the mean over the image and its mirror image(s): left-right, and up-down too"
     )
-    smallest_px: int = Field(
-        3, ge=1, description="segment, classes: connected parts of fewer px are left out, chosen on validation data"
-    )
     outline: Literal["learnt", "half level"] = Field("learnt", description="masks as learnt, or moved to half level")
     threshold: float = Field(0.25, gt=0, lt=1, description="lowest score, chosen on validation data")
     pixel_size_nm: float | None = Field(None, gt=0, description="pixel size the model was trained at; none: any")

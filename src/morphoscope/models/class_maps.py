@@ -35,28 +35,16 @@ def shown(maps: NDArray[np.float32], shape: tuple[int, int]) -> tuple[NDArray[np
     return np.asarray(1 / (1 + np.exp(np.clip(fine[0] - others, -40, 40))), np.float32), best
 
 
-def class_map(maps: NDArray[np.float32], shape: tuple[int, int], threshold: float, *, smallest: int = SMALLEST_PX) -> ClassMap:
+def class_map(maps: NDArray[np.float32], shape: tuple[int, int], threshold: float) -> ClassMap:
     """Class of each pixel (h, w), 0 for background.
 
     Args:
         maps: the network's logits (1 + classes, h', w').
         shape: of the image.
         threshold: least probability of anything but background.
-        smallest: see `without_specks`.
     """
     probability, best = shown(maps, shape)
-    return without_specks(np.where(probability > threshold, best, 0).astype(np.uint8), smallest)
-
-
-def without_specks(classes: ClassMap, smallest: int) -> ClassMap:
-    """A class map (h, w) without the connected parts of fewer than `smallest` px."""
-    out = classes.copy()
-    for name in np.unique(classes[classes > 0]).tolist():
-        _, found, stats, _ = cv2.connectedComponentsWithStats((classes == name).astype(np.uint8), connectivity=8)
-        few = stats[:, cv2.CC_STAT_AREA] < smallest
-        few[0] = False
-        out[few[found]] = 0
-    return out
+    return np.where(probability > threshold, best, 0).astype(np.uint8)
 
 
 def parts(classes: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

@@ -115,7 +115,7 @@ class Segmenter:
         """The class (h, w) of each pixel of each image: 0 is background, the card's classes are 1, 2, ...; see `segment`."""
         lowest = self.card.threshold if threshold is None else threshold
         if self.semantic:
-            return [self._class_map(self.maps(image), (image.shape[0], image.shape[1]), lowest) for image in images]
+            return [class_map(self.maps(image), (image.shape[0], image.shape[1]), lowest) for image in images]
         return [(labels > 0).astype(np.uint8) for labels in self.segment(images, threshold=threshold)]
 
     def read(
@@ -124,7 +124,7 @@ class Segmenter:
         """Label image of an image (h, w) and the class of its labels, from the image's `maps` at a magnification."""
         shape = (image.shape[0], image.shape[1])
         if self.semantic:
-            labels, classes = parts(self._class_map(maps, shape, threshold))
+            labels, classes = parts(class_map(maps, shape, threshold))
             return labels, tuple(self.card.classes[k - 1] for k in classes)
         labels = enlarge(labels_from_maps(maps, threshold), maps[0], shape)
         if self.outline == "half level":
@@ -144,9 +144,6 @@ class Segmenter:
             out += self._one_view(np.ascontiguousarray(scaled[mirror]))[:, *mirror]
         out /= self.card.views
         return out
-
-    def _class_map(self, maps: NDArray[np.float32], shape: tuple[int, int], threshold: float) -> NDArray[np.uint8]:
-        return class_map(maps, shape, threshold, smallest=self.card.smallest_px)
 
     def _one_view(self, scaled: NDArray[np.float32]) -> NDArray[np.float32]:
         """The maps of an image (h, w) as the network sees it, in tiles."""

@@ -146,12 +146,6 @@ class TrainRecipe(Section):
         None, description="segment, classes: how much images are magnified; none: by the size of what is labelled"
     )
     upright: bool = Field(False, description="segment, classes: images have an up and a down, so crops are mirrored, not turned")
-    contrast: float = Field(
-        0.0,
-        ge=0,
-        le=1,
-        description="segment, classes: how much grey values are recast from crop to crop; 0.2 where samples differ",
-    )
     outline: Literal["learnt", "half level"] = Field(
         "learnt", description="segment: outlines as in the labels, or moved to half level where the labels are uneven"
     )

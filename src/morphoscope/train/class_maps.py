@@ -16,7 +16,6 @@ from morphoscope.train.label_images import LabelledImage, as_example, crop_matri
 
 NEAR = 0.5  # share of crops about a pixel of a class
 ABOUT = 0.15  # spread of the logarithm of the magnification
-CURVED, KNOTS = 0.8, np.linspace(-4, 4, 7)  # share of crops whose greys are recast, and where the curve bends
 FARTHEST = 6.0  # scaled grey values are clipped to -6..6
 
 
@@ -44,7 +43,6 @@ def class_crop(
     *,
     zoom: float | None = None,
     upright: bool = False,
-    contrast: float = 0.0,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """A random crop: input (1, s, s), class (1, s, s) of each pixel, valid (1, s, s).
 
@@ -58,7 +56,6 @@ def class_crop(
         rng: what chance decides.
         zoom: magnified about so much.
         upright: left and right are exchanged, but up stays up.
-        contrast: see `recast`.
     """
     factor = (zoom or 1.0) * float(np.exp(rng.uniform(-ABOUT, ABOUT)))
     about = None
@@ -70,29 +67,7 @@ def class_crop(
     labels = cv2.warpAffine(example.labels.astype(np.float32), matrix, (size, size), flags=cv2.INTER_NEAREST, borderValue=-1)
     image, labels = turned(np.asarray(image), np.asarray(labels).astype(np.int32), rng, upright=upright)
     valid = labels >= 0
-    image = recast(image, contrast, rng) if contrast else image
     return _relit(image, rng)[None], np.where(valid, labels, 0)[None].astype(np.float32), valid[None].astype(np.float32)
-
-
-def recast(image: NDArray[np.float32], contrast: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """A scaled crop whose grey values follow a random rising curve, four crops in five; 0 often stays 0.
-
-    Samples of one kind differ in grey by their composition and by the settings of the detector: what is learnt on some is to hold
-    for others.
-
-    Args:
-        image: (h, w), scaled grey values.
-        contrast: standard deviation of the logarithms of the curve's slopes in six parts from -4 to 4.
-        rng: what chance decides.
-    """
-    if rng.random() > CURVED:
-        return image
-    slopes = np.exp(rng.normal(0, contrast, len(KNOTS) - 1))
-    curve = np.concatenate([[0.0], np.cumsum(slopes * np.diff(KNOTS))])
-    out = np.interp(image, KNOTS, curve - np.interp(0, KNOTS, curve))
-    if rng.random() < 0.5:
-        out -= out.mean() * rng.uniform(0, 1)
-    return np.asarray(out, np.float32)
 
 
 def _relit(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from morphoscope.io.label_images import is_semantic
 from morphoscope.measure.mask_scores import IOU, Counts, count_matches, count_pixels, f1_of, iou_of, mean_iou
-from morphoscope.models.class_maps import CLASSES, SMALLEST_PX, class_outputs, shown, without_specks
+from morphoscope.models.class_maps import CLASSES, class_outputs, shown
 from morphoscope.models.instances import CHANNELS, INSTANCES
 from morphoscope.models.segment import Segmenter
 from morphoscope.train.class_maps import class_crop, class_loss, read_class_images, typical_px
@@ -26,17 +25,6 @@ CLASS_THRESHOLDS = tuple(round(0.2 + 0.05 * k, 2) for k in range(13))
 WIDTH_PX = 14.0  # objects of a class are magnified to this width where it is known, at most `ZOOM` times
 ZOOM = 3.0
 FINE = 16  # channels of the last level of a network of classes
-SMALLEST = (SMALLEST_PX, 20, 50, 100, 200)  # px of the parts that are left out
-
-
-class Setting(NamedTuple):
-    """What is chosen on images held out, see `ModelCard`."""
-
-    threshold: float
-    smallest_px: int = SMALLEST_PX
-
-
-CLASS_SETTINGS = tuple(Setting(at, least) for at in CLASS_THRESHOLDS for least in SMALLEST)
 
 
 @dataclass(frozen=True)
@@ -45,8 +33,8 @@ class Lesson:
 
     `maps`: names of the network's outputs. `fine`: channels of its last level at full resolution, see `InstanceNet`. `views`:
     mirror images that are averaged in use, see `ModelCard.views`. `crop` gives input, target and valid of a random crop; `loss`
-    takes output, target and valid; `judge` counts right, wrong and missed (settings, ..., 3) on one image at each of `settings`;
-    `score` makes one number of counts (..., 3). `unvalidated` is the setting where no image was held out.
+    takes output, target and valid; `judge` counts right, wrong and missed (thresholds, ..., 3) on one image at each of
+    `thresholds`; `score` makes one number of counts (..., 3). `unvalidated` is the threshold where no image was held out.
     """
 
     classes: tuple[str, ...]
@@ -54,8 +42,8 @@ class Lesson:
     maps: tuple[str, ...]
     fine: int
     views: int
-    settings: tuple[Setting, ...]
-    unvalidated: Setting
+    thresholds: tuple[float, ...]
+    unvalidated: float
     crop: Callable[..., tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]]
     loss: Callable[[Tensor, Tensor, Tensor], Tensor]
     judge: Callable[[Segmenter, LabelledImage], Counts]
@@ -70,20 +58,19 @@ class Lesson:
         return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
-def read_lesson(root: Path, *, upright: bool = False, contrast: float = 0.0) -> tuple[list[LabelledImage], Lesson]:
+def read_lesson(root: Path, *, upright: bool = False) -> tuple[list[LabelledImage], Lesson]:
     """The labelled images in a folder, and what is to be learnt from them: instances/ where it is there, else mask/.
 
     Args:
         root: the folder.
         upright: see `class_lesson`.
-        contrast: see `class_lesson`.
 
     Raises:
         InputError: as the two readers say.
     """
     if is_semantic(root):
         data, classes = read_class_images(root)
-        return data, class_lesson(classes, upright=upright, contrast=contrast)
+        return data, class_lesson(classes, upright=upright)
     return read_label_images(root), PARTICLES
 
 
@@ -103,7 +90,7 @@ def judge_particles(segmenter: Segmenter, one: LabelledImage) -> Counts:
 
 
 def judge_classes(segmenter: Segmenter, one: LabelledImage) -> Counts:
-    """Counts (settings, classes, 3) of pixels; the network runs once."""
+    """Counts (thresholds, classes, 3) of pixels; the network runs once."""
     chance, best = shown(segmenter.maps(one.image), (one.image.shape[0], one.image.shape[1]))
     return count_classes(chance, best, one.labels, len(segmenter.card.classes))
 
@@ -111,9 +98,8 @@ def judge_classes(segmenter: Segmenter, one: LabelledImage) -> Counts:
 def count_classes(
     chance: NDArray[np.float32], best: NDArray[np.uint8], true: NDArray[np.int32], number: int
 ) -> NDArray[np.int64]:
-    """Counts (settings, classes, 3) of pixels of what `models.class_maps.shown` gives, against class maps (h, w)."""
-    found = {at: np.where(chance > at, best, 0).astype(np.uint8) for at in CLASS_THRESHOLDS}
-    return np.stack([count_pixels(without_specks(found[at], least), true, number) for at, least in CLASS_SETTINGS])
+    """Counts (thresholds, classes, 3) of pixels of what `models.class_maps.shown` gives, against class maps (h, w)."""
+    return np.stack([count_pixels(np.where(chance > at, best, 0), true, number) for at in CLASS_THRESHOLDS])
 
 
 def class_score(counts: Counts) -> NDArray[np.float64]:
@@ -121,20 +107,17 @@ def class_score(counts: Counts) -> NDArray[np.float64]:
     return np.nan_to_num(mean_iou(counts), nan=1.0)
 
 
-def class_lesson(classes: tuple[str, ...], *, upright: bool = False, contrast: float = 0.0) -> Lesson:
-    """The class of each pixel; `upright`: of images that have an up and a down; `contrast`: of samples that differ in grey.
-
-    See `class_crop` for both.
-    """
+def class_lesson(classes: tuple[str, ...], *, upright: bool = False) -> Lesson:
+    """The class of each pixel; `upright`: of images that have an up and a down, see `class_crop`."""
     return Lesson(
         classes=classes,
         postprocess=CLASSES,
         maps=class_outputs(classes),
         fine=FINE,
         views=2 if upright else 4,
-        settings=CLASS_SETTINGS,
-        unvalidated=Setting(0.5),
-        crop=partial(class_crop, upright=upright, contrast=contrast),
+        thresholds=CLASS_THRESHOLDS,
+        unvalidated=0.5,
+        crop=partial(class_crop, upright=upright),
         loss=class_loss,
         judge=judge_classes,
         score=class_score,
@@ -147,8 +130,8 @@ PARTICLES = Lesson(
     maps=CHANNELS,
     fine=0,
     views=1,
-    settings=tuple(Setting(at) for at in INSTANCE_THRESHOLDS),
-    unvalidated=Setting(0.55),
+    thresholds=INSTANCE_THRESHOLDS,
+    unvalidated=0.55,
     crop=crop,
     loss=loss,
     judge=judge_particles,

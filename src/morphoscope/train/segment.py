@@ -25,7 +25,7 @@ from morphoscope.recipe import Recipe
 from morphoscope.train.export import export_segmenter
 from morphoscope.train.instance_network import InstanceNet
 from morphoscope.train.label_images import LabelledImage, fold_of
-from morphoscope.train.lessons import PARTICLES, Lesson, Setting, fitting_zoom, read_lesson
+from morphoscope.train.lessons import PARTICLES, Lesson, fitting_zoom, read_lesson
 from morphoscope.train.segment_loop import train_network
 from morphoscope.train.trained import load_segmenter_network
 
@@ -90,10 +90,9 @@ class SegmenterTraining:
         """The settings that the trained weights depend on."""
         train = self.recipe.train
         known = train.model_dump(include={"steps", "batch", "crop_px", "rate", "seed", "bands", "folds"})
-        chosen = {"upright": train.upright, "contrast": train.contrast}
-        return known | {name: value for name, value in chosen.items() if value}
+        return known | ({"upright": True} if train.upright else {})
 
-    def card(self, network: InstanceNet, *, setting: Setting, metrics: dict[str, float]) -> ModelCard:
+    def card(self, network: InstanceNet, *, threshold: float, metrics: dict[str, float]) -> ModelCard:
         """The card of a network trained here; it names what the model that it started from had learnt, too."""
         settings = self.recipe.train
         return ModelCard(
@@ -108,8 +107,7 @@ class SegmenterTraining:
             cell=network.cell,
             views=self.lesson.views,
             outline=settings.outline,
-            threshold=setting.threshold,
-            smallest_px=setting.smallest_px,
+            threshold=threshold,
             architecture={"network": "InstanceNet", "width": network.width, "fine": network.fine},
             data=self.sources,
             metrics={k: round(v, 4) for k, v in metrics.items()},
@@ -119,23 +117,23 @@ class SegmenterTraining:
         )
 
 
-def counts_by_setting(job: SegmenterTraining, fold: int, path: Path) -> Counts:
-    """Pooled counts (settings, ..., 3) of a model on the images of a fold at each setting of the lesson."""
+def counts_by_threshold(job: SegmenterTraining, fold: int, path: Path) -> Counts:
+    """Pooled counts (thresholds, ..., 3) of a model on the images of a fold at each threshold of the lesson."""
     segmenter = load_segmenter(path, threads=job.recipe.run.threads)
     return np.asarray(np.sum([job.lesson.judge(segmenter, one) for one in job.held_out(fold)], axis=0))
 
 
-def validate(counts: Counts, lesson: Lesson = PARTICLES) -> tuple[Setting, list[Setting], Counts]:
-    """What counts (folds, settings, ..., 3) on images never learnt say.
+def validate(counts: Counts, lesson: Lesson = PARTICLES) -> tuple[float, list[float], Counts]:
+    """What counts (folds, thresholds, ..., 3) on images never learnt say.
 
     Returns:
-        the setting to ship, the setting of each fold chosen on the others (on itself where it is the only one), and
+        the threshold to ship, the threshold of each fold chosen on the others (on itself where it is the only one), and
         the pooled counts (..., 3) at those.
     """
     together, alone = counts.sum(axis=0), len(counts) == 1
     chosen = [int(lesson.score(together if alone else together - one).argmax()) for one in counts]
     pooled = np.sum([one[best] for one, best in zip(counts, chosen, strict=True)], axis=0)
-    return lesson.settings[int(lesson.score(together).argmax())], [lesson.settings[k] for k in chosen], pooled
+    return lesson.thresholds[int(lesson.score(together).argmax())], [lesson.thresholds[k] for k in chosen], pooled
 
 
 def fold_model(
@@ -143,7 +141,7 @@ def fold_model(
 ) -> None:
     """Train without a fold and write the model."""
     network = job.fit(fold, progress=progress)
-    export_segmenter(network, job.card(network, setting=job.lesson.unvalidated, metrics={}), path)
+    export_segmenter(network, job.card(network, threshold=job.lesson.unvalidated, metrics={}), path)
 
 
 def check_kept(job: SegmenterTraining, path: Path) -> None:
@@ -197,7 +195,7 @@ def train_segmenter(
     _refuse(recipe, imagenet, start, freeze)
     recipe = fine_tuning(recipe) if start else recipe
     settings = recipe.train
-    examples, lesson = read_lesson(data, upright=settings.upright, contrast=settings.contrast)
+    examples, lesson = read_lesson(data, upright=settings.upright)
     job = SegmenterTraining(
         examples, recipe, output.stem, data.name, imagenet, start, freeze_backbone=freeze is not None, lesson=lesson
     )
@@ -205,7 +203,7 @@ def train_segmenter(
     if len(folds) and len(examples) < 2:
         raise UsageError("one labelled image alone cannot be held out; set train.folds = 0 to train without validation")
     say = progress or (lambda stage, step, loss: None)
-    setting, metrics, counts = lesson.unvalidated, dict[str, float](), []
+    threshold, metrics, counts = lesson.unvalidated, dict[str, float](), []
     with TemporaryDirectory() as scratch:
         for fold in folds:
             path = (keep_folds or Path(scratch)) / f"fold-{fold}.onnx"
@@ -213,12 +211,12 @@ def train_segmenter(
                 check_kept(job, path)
             else:
                 fold_model(job, fold, path, progress=partial(say, f"fold {fold + 1} of {max(job.folds) + 1} held out"))
-            counts.append(counts_by_setting(job, fold, path))
+            counts.append(counts_by_threshold(job, fold, path))
     if counts:
-        setting, _, pooled = validate(np.stack(counts), lesson)
+        threshold, _, pooled = validate(np.stack(counts), lesson)
         metrics = lesson.metrics(pooled)
     network = job.fit(None, progress=partial(say, "all images"))
-    card = job.card(network, setting=setting, metrics=metrics)
+    card = job.card(network, threshold=threshold, metrics=metrics)
     export_segmenter(network, card, output)
     return card
 
