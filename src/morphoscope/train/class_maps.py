@@ -37,12 +37,7 @@ def typical_px(examples: list[LabelledImage]) -> float:
 
 
 def class_crop(
-    example: LabelledImage,
-    size: int,
-    rng: np.random.Generator,
-    *,
-    zoom: float | None = None,
-    upright: bool = False,
+    example: LabelledImage, size: int, rng: np.random.Generator, *, zoom: float | None = None, upright: bool = False
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """A random crop: input (1, s, s), class (1, s, s) of each pixel, valid (1, s, s).
 
